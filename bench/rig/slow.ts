@@ -1,0 +1,59 @@
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Library } from './library.ts';
+import { residentBytes } from './machine.ts';
+import type { Serving } from './peers.ts';
+
+export const seconds = 20;
+const tickMs = 250;
+const bytesPerTick = 8 * 1024; // 32 KiB a second: uncompressed stereo at 8 kHz, as it is played
+
+export interface SlowFigure {
+  idleMB: number;
+  peakMB: number;
+  /** Bytes that the listener who got least has taken. */
+  leastKiB: number;
+}
+
+/**
+ * What listeners cost that take a recording no faster than it is played.
+ *
+ * @param first where the listener with a number begins to listen, in bytes
+ */
+export async function slowListeners(
+  serving: Serving,
+  library: Library,
+  listeners: number,
+  first = (_index: number) => 0,
+): Promise<SlowFigure> {
+  // One whole read of each recording first: what was loaded to answer at all is no cost of a listener.
+  for (const path of serving.paths) await (await fetch(serving.url + path)).arrayBuffer();
+  await sleep(1_000);
+  const idle = residentBytes(serving);
+
+  const sockets = Array.from({ length: listeners }, (_, index) =>
+    listen(serving, serving.paths[index % library.names.length]!, first(index)),
+  );
+  const taken = new Array<number>(listeners).fill(0);
+  let peak = 0;
+  for (let tick = 0; tick < (seconds * 1000) / tickMs; tick++) {
+    await sleep(tickMs);
+    for (const [index, socket] of sockets.entries()) {
+      const chunk = (socket.read(bytesPerTick) ?? socket.read()) as Buffer | null;
+      taken[index]! += chunk?.length ?? 0;
+    }
+    peak = Math.max(peak, residentBytes(serving));
+  }
+  for (const socket of sockets) socket.destroy();
+  const MB = (bytes: number) => Math.round(bytes / 1e6);
+  return { idleMB: MB(idle), peakMB: MB(peak), leastKiB: Math.round(Math.min(...taken) / 1024) };
+}
+
+/** A connection that has asked for a recording from `first` on and is read by hand. */
+function listen({ url }: Serving, path: string, first: number): Socket {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on('error', () => {}).on('readable', () => {});
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nRange: bytes=${first}-\r\n\r\n`);
+  return socket;
+}

@@ -1,0 +1,99 @@
+/**
+ * Judges 300 made calls, of which everything is known, by their sound and their claims. `node docs/accuracy.ts`
+ * writes docs/accuracy.md; test/audio/accuracy.test.ts holds the page to it.
+ */
+import { writeFileSync } from 'node:fs';
+import { describeChannels, judgeChannels } from '../src/audio/channels.ts';
+import type { Code } from '../src/audio/codes.ts';
+import { placeByProfile } from '../src/audio/profiles.ts';
+import type { Verdict } from '../src/audio/report.ts';
+import { judgeRoles } from '../src/audio/roles.ts';
+import { SignalMeter } from '../src/audio/signal.ts';
+import { fails } from '../src/audio/verdict.ts';
+import { type Call, calls } from '../test/calls.ts';
+import { sampleRate } from '../test/voices.ts';
+
+const count = 300;
+const seed = 20_261_122;
+
+export interface Outcome {
+  call: Pick<Call, 'kind' | 'callerOn' | 'fault' | 'claims'>;
+  verdict: Verdict;
+  /** What decided. */
+  code: Code;
+}
+
+function judge({ channels, ...call }: Call): Outcome {
+  const meter = new SignalMeter(sampleRate);
+  meter.push(...channels);
+  const signal = describeChannels(meter.finish());
+  const fault = judgeChannels(signal).find(fails);
+  if (fault) return { call, verdict: 'fail', code: fault.code };
+  const { claims } = call;
+  return { call, ...judgeRoles({ claims, tags: {}, profile: placeByProfile(claims), signal }) };
+}
+
+export function judgeCalls(): Outcome[] {
+  return calls(count, seed).map(judge).toArray();
+}
+
+/** What was passed and should not have been. */
+export function isWrongPass({ call, verdict }: Outcome): boolean {
+  return verdict === 'pass' && (call.fault !== undefined || call.callerOn === 2);
+}
+
+/** What was refused for its roles although the caller is on channel 1. */
+export function isWrongRoleFailure({ call, verdict, code }: Outcome): boolean {
+  const forRoles = code === 'swapped_channels' || code === 'channel_map_contradicted';
+  return verdict === 'fail' && forRoles && call.callerOn === 1;
+}
+
+/** What was refused for its channels although they are good, or not although they are bad. */
+export function isWrongFault({ call, verdict, code }: Outcome): boolean {
+  const found =
+    ['silent_channel', 'no_speech', 'dual_mono', 'crosstalk'].includes(code) && verdict === 'fail';
+  // Cross-talk near 0 dB, without delay, is a mono mix but for a few decibels.
+  const alike = call.fault === 'crosstalk' && code === 'dual_mono';
+  return found ? code !== call.fault && !alike : call.fault !== undefined;
+}
+
+export function describeAccuracy(outcomes: Outcome[]): string {
+  const rows = [...Map.groupBy(outcomes, ({ call }) => call.kind)].map(([kind, group]) => {
+    const verdicts = (['pass', 'fail', 'inconclusive'] as const).map(
+      (verdict) => group.filter((outcome) => outcome.verdict === verdict).length,
+    );
+    const codes = [...Map.groupBy(group, ({ code }) => code)]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([code, { length }]) => `${length} \`${code}\``);
+    return `| ${kind} | ${group.length} | ${verdicts.join(' | ')} | ${codes.join(', ')} |`;
+  });
+  const wrong = [isWrongPass, isWrongRoleFailure, isWrongFault].map((rule) => outcomes.filter(rule).length);
+  return `# Accuracy
+
+Made by \`node docs/accuracy.ts\` from ${count} calls of \`test/calls.ts\` with the seed ${seed}; a test compares.
+
+Each call is 14 to 24 seconds at 8 kHz, between voices of different pitch, size and level, in noise of -78 to
+-46 dBFS on each side, half of the sides through µ-law, some with lost packets, some with overlapping turns, DTMF,
+or ringback of three plans at -36 to -18 dBFS. Half of the calls are swapped. Four in ten come with a claim, mostly
+true: a false one only where ringback is there to contradict it.
+
+| call | calls | pass | fail | inconclusive | decided by |
+|---|---|---|---|---|---|
+${rows.join('\n')}
+
+Wrong passes: **${wrong[0]}**. Refused for roles that are right: **${wrong[1]}**. Channels misjudged: **${wrong[2]}**.
+
+The calls are made and not recorded, so the numbers show that the rule holds together, not how the telephone network
+sounds. Two experiments beside it, not part of the tests: 400 dialogues cut together from 21 minutes of recorded
+prompts (Debian's \`asterisk-core-sounds-en-wav\`), where nothing was taken for a tone, no channel was misjudged and
+envelopes correlated at most at 0.12; and 60 of the made calls through AAC at 24 kb/s, MP3 at 32 kb/s and Opus at
+24 kb/s, where no verdict was wrong. Opus at 12 kb/s merges the two channels, and is refused as \`dual_mono\`.
+
+Music and babble count as voice: a channel that holds nothing else is not found silent. The limits are in
+\`src/audio/signal.ts\`, the weights in \`src/audio/roles.ts\`.
+`;
+}
+
+if (import.meta.main) {
+  writeFileSync(new URL('accuracy.md', import.meta.url), describeAccuracy(judgeCalls()));
+}

@@ -1,0 +1,173 @@
+/** `fail` refuses, `inconclusive` refuses under the strict policy, `warn` is only said, `pass` names what proved the roles. */
+interface Reason {
+  severity: 'fail' | 'warn' | 'inconclusive' | 'pass';
+  /** What it means. */
+  sentence: string;
+  /** How to repair it. */
+  repair?: string;
+}
+
+/**
+ * Every reason that the check can give, once. The codes are stable: QA scripts and ingest clients compare
+ * them. docs/problems.md has a section for each.
+ */
+export const codes = {
+  // structure: is this a whole file that HubSpot can read?
+  empty_file: {
+    severity: 'fail',
+    sentence: 'The file holds no bytes.',
+    repair: 'Fetch the recording again after the phone system has finished writing it.',
+  },
+  unsupported_container: {
+    severity: 'fail',
+    sentence: 'The content is not WAV, FLAC or MP4, whatever the name says.',
+    repair: 'Export the recording as WAV, FLAC or MP4 with one speaker per channel.',
+  },
+  extension_mismatch: {
+    severity: 'warn',
+    sentence: 'The name ends like another format than the content is.',
+    repair: 'Give the file the extension of its content.',
+  },
+  unsupported_codec: {
+    severity: 'fail',
+    sentence: 'The container holds a codec other than PCM, FLAC, AAC or ALAC.',
+    repair: 'Record as PCM in WAV, as FLAC, or as AAC-LC in MP4.',
+  },
+  uncommon_codec: {
+    severity: 'warn',
+    sentence: 'The codec is accepted, but HubSpot does not document it and some players cannot play it.',
+    repair: 'Record as 16-bit PCM, FLAC or AAC-LC to be sure.',
+  },
+  bad_header: {
+    severity: 'fail',
+    sentence: 'The header contradicts itself, so the audio cannot be read as it claims.',
+    repair: 'Export the recording again; do not patch channel counts or sizes into a header by hand.',
+  },
+  truncated: {
+    severity: 'fail',
+    sentence: 'The file ends before the audio that its header promises.',
+    repair: 'Fetch the recording again once the call has ended and the upload is complete.',
+  },
+  corrupt_audio: {
+    severity: 'fail',
+    sentence: 'Part of the audio does not decode.',
+    repair: 'Fetch the recording again and compare its size and checksum with the source.',
+  },
+  too_large: {
+    severity: 'fail',
+    sentence: 'The file is larger than the limit.',
+    repair: 'Record at 8 or 16 kHz, use FLAC or AAC, or raise PLAYHEAD_MAX_AUDIO_SIZE.',
+  },
+  too_complex: {
+    severity: 'fail',
+    sentence: 'The file costs more time, memory or reads than a call recording may.',
+    repair: 'Write the audio anew with a plain header and few tags.',
+  },
+  no_audio_track: {
+    severity: 'fail',
+    sentence: 'The file has no audio track.',
+    repair: 'Export the audio of the call, not its video, transcript or metadata.',
+  },
+  multiple_audio_tracks: {
+    severity: 'fail',
+    sentence: 'The file has more than one audio track, and players and HubSpot use only one.',
+    repair: 'Join the tracks into one track of two channels: caller on channel 1, recipient on channel 2.',
+  },
+  video_present: {
+    severity: 'warn',
+    sentence: 'The file has a video track that a call recording does not need.',
+    repair: 'Export the audio alone.',
+  },
+  too_short: {
+    severity: 'fail',
+    sentence: 'The audio is too short to be a conversation.',
+    repair: 'Do not publish recordings of unanswered calls; check that recording starts at the answer.',
+  },
+  undecodable: {
+    severity: 'warn',
+    sentence: 'The audio could not be decoded here, so what the channels hold was not checked.',
+    repair: 'Record as PCM, FLAC or AAC-LC so that the content can be checked.',
+  },
+
+  // channels: does each hold one speaker?
+  mono: {
+    severity: 'fail',
+    sentence: 'The recording has one channel, so both speakers share it.',
+    repair:
+      'Turn on dual-channel recording in the phone system; a mono mix cannot be taken apart afterwards.',
+  },
+  too_many_channels: {
+    severity: 'fail',
+    sentence: 'The recording has more than two channels.',
+    repair: 'Export exactly two channels: caller on channel 1, recipient on channel 2.',
+  },
+  silent_channel: {
+    severity: 'fail',
+    sentence: 'One channel holds no voice.',
+    repair: 'Check that both legs of the call are recorded, not one leg and an empty channel.',
+  },
+  no_speech: {
+    severity: 'fail',
+    sentence: 'Neither channel holds a voice.',
+    repair: 'Do not publish calls that nobody answered; check that the recorder hears the media.',
+  },
+  dual_mono: {
+    severity: 'fail',
+    sentence: 'Both channels hold the same audio: a mono mix written twice.',
+    repair: 'Turn on dual-channel recording in the phone system instead of converting a mono file to stereo.',
+  },
+  crosstalk: {
+    severity: 'fail',
+    sentence: 'Each speaker is heard loudly on the channel of the other.',
+    repair: 'Record each leg before the mixer, and turn on echo cancellation at the gateway.',
+  },
+  crosstalk_minor: {
+    severity: 'warn',
+    sentence: 'A speaker is heard faintly on the channel of the other.',
+    repair: 'Turn on echo cancellation at the gateway or the handset.',
+  },
+  channel_count_mismatch: {
+    severity: 'fail',
+    sentence: 'The file’s own readings of its channel count disagree.',
+    repair: 'Export the recording again with an encoder that writes one channel count everywhere.',
+  },
+  parametric_stereo: {
+    severity: 'warn',
+    sentence:
+      'The codec stores one mixed channel and a recipe for stereo (HE-AAC v2), which blurs the speakers.',
+    repair: 'Encode as AAC-LC, or turn parametric stereo off.',
+  },
+
+  // roles: is the caller, who placed the call, on channel 1?
+  swapped_channels: {
+    severity: 'fail',
+    sentence: 'The caller is on channel 2; HubSpot expects who placed the call on channel 1.',
+    repair: 'Swap the two channels, or set the phone system up as docs/profiles.md says for it.',
+  },
+  channel_map_contradicted: {
+    severity: 'fail',
+    sentence:
+      'The declared map puts the caller on channel 1, but ringback, which the caller hears, is there.',
+    repair: 'Find out which leg is on which channel, then declare the map or swap the channels.',
+  },
+  profile_contradicted: {
+    severity: 'inconclusive',
+    sentence:
+      'The source profile puts the caller on channel 1, but ringback, which the caller hears, is there.',
+    repair: 'Check the profile, the direction and the recorded leg, or declare the map for this recording.',
+  },
+  channel_assignment_unknown: {
+    severity: 'inconclusive',
+    sentence: 'Nothing proves on which channel the caller is.',
+    repair: 'Declare the channel map, name a source profile with the direction, or tag the file.',
+  },
+  declared_map: { severity: 'pass', sentence: 'The declared map puts the caller on channel 1.' },
+  embedded_tags: { severity: 'pass', sentence: 'Tags inside the file put the caller on channel 1.' },
+  source_profile: {
+    severity: 'pass',
+    sentence: 'The source profile and the direction put the caller on channel 1.',
+  },
+  signal_evidence: { severity: 'pass', sentence: 'What is heard puts the caller on channel 1.' },
+} as const satisfies Record<string, Reason>;
+
+export type Code = keyof typeof codes;

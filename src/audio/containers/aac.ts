@@ -1,0 +1,141 @@
+/** What an AudioSpecificConfig says (ISO 14496-3 §1.6.2.1). */
+export interface AudioConfig {
+  /** Such as `MPEG-4 audio object type 2`, or what else the object type indication names. */
+  objectType: string;
+  /** Absent where it is no codec that is accepted. */
+  codec?: 'AAC-LC' | 'HE-AAC' | 'HE-AAC v2';
+  channels: number;
+  sampleRate: number;
+  /** Index of the rate of the AAC-LC core, which HE-AAC doubles. */
+  coreRateIndex: number;
+  framesPerUnit: number;
+}
+
+export const rates = [
+  96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
+];
+/** Channels by channel configuration; 0 leaves it to a program config element. */
+const channelCounts = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 0, 8];
+
+/** Object type indications of ISO 14496-1 §7.2.6.6 that hold AAC; the last three are that of MPEG-2. */
+const aacIndications = [0x40, 0x66, 0x67, 0x68];
+
+/**
+ * Reads the content of an `esds` box behind its version.
+ *
+ * @returns nothing where the descriptors hold no configuration
+ */
+export function readAudioConfig(bytes: Uint8Array): AudioConfig | undefined {
+  const descriptors = readDescriptors(bytes);
+  if (!descriptors) return undefined;
+  const { indication, specific } = descriptors;
+  const none = { channels: 0, sampleRate: 0, coreRateIndex: -1, framesPerUnit: 0 };
+  if (!aacIndications.includes(indication)) {
+    return { ...none, objectType: `object type 0x${indication.toString(16)}` };
+  }
+  const bits = new Bits(specific);
+  let type = readObjectType(bits);
+  const coreRate = readRate(bits);
+  let sampleRate = coreRate;
+  const configuration = bits.read(4);
+  let codec: AudioConfig['codec'] = type === 5 ? 'HE-AAC' : type === 29 ? 'HE-AAC v2' : undefined;
+  if (codec) {
+    sampleRate = readRate(bits);
+    type = readObjectType(bits);
+  }
+  const objectType = `MPEG-4 audio object type ${codec === 'HE-AAC v2' ? 29 : type}`;
+  if (type !== 2) return { ...none, objectType };
+
+  const framesPerUnit = bits.read(1) === 1 ? 960 : 1024;
+  if (bits.read(1) === 1) bits.read(14);
+  bits.read(1);
+  let channels = configuration === 0 ? readProgramChannels(bits) : (channelCounts[configuration] ?? 0);
+  if (!codec) ({ codec, sampleRate } = readExtension(bits, coreRate));
+  if (codec === 'HE-AAC v2') channels = 2;
+  return { objectType, codec, channels, sampleRate, coreRateIndex: rates.indexOf(coreRate), framesPerUnit };
+}
+
+/** Walks ES_Descriptor, DecoderConfigDescriptor, DecoderSpecificInfo (ISO 14496-1 §7.2.6). */
+function readDescriptors(bytes: Uint8Array): { indication: number; specific: Uint8Array } | undefined {
+  let at = 0;
+  let indication = -1;
+  while (at + 2 <= bytes.length) {
+    const tag = bytes[at++];
+    let size = 0;
+    for (let more = true, i = 0; more && i < 4; i++) {
+      size = (size << 7) | (bytes[at]! & 0x7f);
+      more = (bytes[at++]! & 0x80) !== 0;
+    }
+    if (tag === 3) {
+      const flags = bytes[at + 2]!;
+      at += 3 + (flags & 0x80 ? 2 : 0) + (flags & 0x40 ? 1 + bytes[at + 3]! : 0) + (flags & 0x20 ? 2 : 0);
+    } else if (tag === 4) {
+      indication = bytes[at]!;
+      at += 13;
+      if (!aacIndications.includes(indication)) return { indication, specific: bytes.subarray(0, 0) };
+    } else if (tag === 5) {
+      return size >= 2 && at + size <= bytes.length
+        ? { indication, specific: bytes.subarray(at, at + size) }
+        : undefined;
+    } else {
+      at += size;
+    }
+  }
+  return undefined;
+}
+
+function readObjectType(bits: Bits): number {
+  const type = bits.read(5);
+  return type === 31 ? 32 + bits.read(6) : type;
+}
+
+function readRate(bits: Bits): number {
+  const index = bits.read(4);
+  return index === 15 ? bits.read(24) : (rates[index] ?? 0);
+}
+
+/** Channels of a program config element (ISO 14496-3 §4.4.1.1). */
+function readProgramChannels(bits: Bits): number {
+  bits.read(10);
+  const [front, side, back, lfe] = [bits.read(4), bits.read(4), bits.read(4), bits.read(2)];
+  bits.read(7);
+  for (const size of [4, 4, 3]) if (bits.read(1) === 1) bits.read(size);
+  let channels = lfe;
+  for (let element = 0; element < front + side + back; element++) {
+    channels += 1 + bits.read(1);
+    bits.read(4);
+  }
+  return channels;
+}
+
+/** The extension that older decoders overlook: spectral band replication, and parametric stereo on top. */
+function readExtension(bits: Bits, coreRate: number): { codec: AudioConfig['codec']; sampleRate: number } {
+  const plain = { codec: 'AAC-LC', sampleRate: coreRate } as const;
+  if (bits.left < 16 || bits.read(11) !== 0x2b7) return plain;
+  if (readObjectType(bits) !== 5 || bits.read(1) === 0) return plain;
+  const sampleRate = readRate(bits);
+  const stereo = bits.left >= 12 && bits.read(11) === 0x548 && bits.read(1) === 1;
+  return { codec: stereo ? 'HE-AAC v2' : 'HE-AAC', sampleRate };
+}
+
+/** Big-endian bits; behind the end there are zeros. */
+class Bits {
+  #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get left(): number {
+    return this.#bytes.length * 8 - this.#at;
+  }
+
+  read(count: number): number {
+    let value = 0;
+    for (let i = 0; i < count; i++, this.#at++) {
+      value = value * 2 + (((this.#bytes[this.#at >> 3] ?? 0) >> (7 - (this.#at & 7))) & 1);
+    }
+    return value;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Writes a small MP4 file (ISO 14496-12) of some access units, for a decoder that takes whole files only.
+ *
+ * @param entry the sample entry, whole
+ */
+export function writeMp4(
+  entry: Uint8Array,
+  sampleRate: number,
+  framesPerUnit: number,
+  units: Uint8Array[],
+): Buffer {
+  const ftyp = box('ftyp', text('M4A '), u32(0));
+  const duration = units.length * framesPerUnit;
+  const moov = (firstUnit: number) => {
+    const stbl = box(
+      'stbl',
+      box('stsd', u32(0, 1), entry),
+      box('stts', u32(0, 1, units.length, framesPerUnit)),
+      box('stsc', u32(0, 1, 1, units.length, 1)),
+      box('stsz', u32(0, 0, units.length), numbers(units.map((unit) => unit.length))),
+      box('stco', u32(0, 1, firstUnit)),
+    );
+    const dinf = box('dinf', box('dref', u32(0, 1), box('url ', u32(1))));
+    const mdia = box(
+      'mdia',
+      box('mdhd', u32(0, 0, 0, sampleRate, duration, undetermined)),
+      box('hdlr', u32(0, 0), text('soun'), u32(0, 0, 0), new Uint8Array(1)),
+      box('minf', box('smhd', u32(0, 0)), dinf, stbl),
+    );
+    const trak = box(
+      'trak',
+      box('tkhd', u32(7, 0, 0, 1, 0, duration, 0, 0, 0, 0x0100_0000), matrix, u32(0, 0)),
+      mdia,
+    );
+    const mvhd = u32(0, 0, 0, sampleRate, duration, 0x0001_0000, 0x0100_0000, 0, 0);
+    return box('moov', box('mvhd', mvhd, matrix, u32(0, 0, 0, 0, 0, 0, 2)), trak);
+  };
+  return Buffer.concat([ftyp, moov(ftyp.length + moov(0).length + 8), box('mdat', Buffer.concat(units))]);
+}
+
+/** The language code `und`, and two bytes of nothing. */
+const undetermined = 0x55c4_0000;
+const matrix = u32(0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000);
+
+/** The sample entry of AAC-LC: an `esds` with the two bytes that say rate and channels. */
+export function aacEntry(rateIndex: number, channels: number): Uint8Array {
+  const config = (2 << 11) | (rateIndex << 7) | (channels << 3);
+  const specific = descriptor(5, [config >> 8, config & 0xff]);
+  const decoder = descriptor(4, [0x40, 0x15, ...new Uint8Array(11), ...specific]);
+  const stream = descriptor(3, [0, 1, 0, ...decoder, ...descriptor(6, [2])]);
+  return sampleEntry('mp4a', channels, 16, box('esds', u32(0), Uint8Array.from(stream)));
+}
+
+/** The sample entry of ALAC around its magic cookie of 24 bytes. */
+export function alacEntry(cookie: Uint8Array): Uint8Array {
+  return sampleEntry('alac', cookie[9]!, cookie[5]!, box('alac', u32(0), cookie));
+}
+
+function sampleEntry(type: string, channels: number, bits: number, config: Uint8Array): Uint8Array {
+  return box(type, u32(0, 1, 0, 0, (channels << 16) | bits, 0, 0), config);
+}
+
+function descriptor(tag: number, content: number[]): number[] {
+  return [tag, content.length, ...content];
+}
+
+function box(type: string, ...content: Uint8Array[]): Buffer {
+  const size = content.reduce((sum, part) => sum + part.length, 8);
+  return Buffer.concat([u32(size), text(type), ...content]);
+}
+
+function text(value: string): Buffer {
+  return Buffer.from(value, 'latin1');
+}
+
+function u32(...values: number[]): Buffer {
+  return numbers(values);
+}
+
+function numbers(values: number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 4);
+  for (const [i, value] of values.entries()) bytes.writeUInt32BE(value >>> 0, i * 4);
+  return bytes;
+}

@@ -1,0 +1,67 @@
+import { parseBlob } from 'music-metadata';
+import type { AudioFacts, Evidence } from './report.ts';
+import type { Reader } from './source.ts';
+import { header } from './track.ts';
+
+const free = Buffer.from('free');
+
+/**
+ * Asks music-metadata for the tags it knows, and for a second opinion. It is given no name and no MIME type, so
+ * that it looks at the content, and only files whose chunks or boxes were counted before.
+ *
+ * What it says of channels in MP4, of sub-formats and of RF64 is known to be wrong, so that is not compared.
+ */
+export async function readOpinion(
+  reader: Reader,
+  { audio, tables }: { audio: AudioFacts; tables?: number },
+): Promise<{ tags: string[]; evidence: Evidence[] }> {
+  const riff = audio.container !== 'wav' || (await reader.text(0, 4)) === 'RIFF';
+  if (!riff) return { tags: [], evidence: [] };
+  const parsed = await parseBlob(new ReaderBlob(reader, tables), { duration: false, skipCovers: true }).catch(
+    () => undefined,
+  );
+  reader.settle();
+  if (!parsed) return { tags: [], evidence: [] };
+
+  const native = Object.values(parsed.native).flat();
+  const tags = native.flatMap(({ id, value }) => (typeof value === 'string' ? [`${id}=${value}`] : []));
+  const { format } = parsed;
+  const evidence: Evidence[] = [];
+  if (audio.container !== 'mp4' && differs(format.numberOfChannels, audio.channels)) {
+    evidence.push(header('channel_count_mismatch', format.numberOfChannels!, audio.channels));
+  }
+  if (audio.container !== 'mp4' && differs(format.sampleRate, audio.sampleRate)) {
+    evidence.push(header('bad_header', `${format.sampleRate} Hz`, audio.sampleRate));
+  }
+  return { tags, evidence };
+}
+
+function differs(theirs: number | undefined, ours: number | undefined): boolean {
+  return theirs !== undefined && theirs !== ours;
+}
+
+/** What a reader reads, as the kind of object that music-metadata reads at random. */
+class ReaderBlob extends Blob {
+  #reader: Reader;
+  #hidden: number;
+
+  /** @param hidden where the name of a box lies that is passed off as free space: an hour's tables take 600 KB */
+  constructor(reader: Reader, hidden = Number.POSITIVE_INFINITY) {
+    super();
+    this.#reader = reader;
+    this.#hidden = hidden;
+  }
+
+  override get size(): number {
+    return this.#reader.size;
+  }
+
+  override slice(start = 0, end = this.size): Blob {
+    const arrayBuffer = async () => {
+      const bytes = new Uint8Array(await this.#reader.read(start, end - start));
+      if (start <= this.#hidden && this.#hidden + 4 <= end) bytes.set(free, this.#hidden - start);
+      return bytes.buffer;
+    };
+    return Object.assign(new Blob(), { arrayBuffer });
+  }
+}

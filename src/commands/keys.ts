@@ -1,0 +1,23 @@
+import { type Command, exit, print, UsageError, withParts } from './command.ts';
+
+export const keys: Command = {
+  usage: 'keys list | rotate | retire KID',
+  says: 'List the keys that sign URLs, take a new one, or retire one and break every URL it signed.',
+
+  run: ({ words: [action = 'list', kid], config }) =>
+    withParts(config, async ({ tokens }) => {
+      if (action === 'list') {
+        for (const key of await tokens.keys()) {
+          const state = key.active
+            ? 'signs'
+            : key.retiredAt
+              ? `retired ${key.retiredAt.toISOString()}`
+              : 'verifies';
+          print(`${key.kid}  ${key.createdAt.toISOString()}  ${state}`);
+        }
+      } else if (action === 'rotate') print(await tokens.rotate());
+      else if (action === 'retire' && kid) await tokens.retire(kid);
+      else throw new UsageError('keys takes list, rotate or retire KID.');
+      return exit.done;
+    }),
+};

@@ -1,0 +1,34 @@
+import type { Job } from '../outbox.ts';
+import { type Command, exit, flag, print, text, UsageError, withParts } from './command.ts';
+
+const states = ['waiting', 'done', 'dead'] as const;
+
+export const outbox: Command = {
+  usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
+  says: 'Show the recordings on their way to HubSpot, and why one failed; send a dead letter off again. Also: --json.',
+  options: { state: text, json: flag, all: flag },
+
+  run: ({ words: [action = 'list', id], options, config }) =>
+    withParts(config, async ({ outbox }) => {
+      const state = states.find((candidate) => candidate === options.state);
+      if (options.state && !state) throw new UsageError(`--state must be ${states.join(', ')}.`);
+      if (action === 'list') {
+        const jobs = await outbox.list({ state });
+        print(options.json ? JSON.stringify(jobs, null, 2) : table(jobs));
+      } else if (action === 'retry' && (id || options.all)) {
+        const dead = options.all ? await outbox.list({ state: 'dead', limit: 10_000 }) : [{ id: id! }];
+        for (const job of dead) await outbox.retry(job.id);
+        print(`${dead.length} on their way again.`);
+      } else throw new UsageError('outbox takes list, or retry with an ID or --all.');
+      return exit.done;
+    }),
+};
+
+function table(jobs: Job[]): string {
+  if (jobs.length === 0) return 'The outbox is empty.';
+  return jobs
+    .map(({ id, state, attempts, accountId, externalId, reason }) =>
+      [id, state.padEnd(7), `${attempts}×`, `${accountId}/${externalId}`, reason ?? ''].join('  '),
+    )
+    .join('\n');
+}

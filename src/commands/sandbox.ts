@@ -1,0 +1,19 @@
+import { Checker } from '../audio/worker.ts';
+import { checkBytes } from '../sandbox/bytes.ts';
+import { createSandbox } from '../sandbox/hubspot.ts';
+import { type Command, exit, print } from './command.ts';
+
+export const sandbox: Command = {
+  usage: 'sandbox --port N',
+  says: 'Run a local HubSpot to develop against: app 101, access token sandbox-token.',
+
+  async run({ config }) {
+    const checker = new Checker({ workers: 1 });
+    const hubspot = await createSandbox({ port: config.port, check: checkBytes(checker) });
+    print(`The sandbox listens on ${hubspot.url}: set PLAYHEAD_HUBSPOT_API_BASE to that. Ctrl-C ends it.`);
+    await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+    await hubspot.close();
+    await checker.close();
+    return exit.done;
+  },
+};

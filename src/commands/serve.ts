@@ -1,0 +1,63 @@
+import cluster from 'node:cluster';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { createApp } from '../app.ts';
+import type { Config } from '../config.ts';
+import { openParts } from '../parts.ts';
+import { type Command, exit } from './command.ts';
+import { alone, type Host, supervise, work } from './workers.ts';
+
+/** What a crash leaves behind is known as such after 30 s (ingest.ts), and so gone a minute after the next start. */
+const cleanEveryMs = 30_000;
+/** How long what is under way with other parts may take to end, once no listener is left. */
+const closeMs = 5_000;
+
+export const serve: Command = {
+  usage: 'serve',
+  says: 'Run the gateway; with --workers N in N processes that share the port.',
+  run({ config }) {
+    if (config.workers === 1) return run(config, alone);
+    return cluster.isPrimary ? supervise(config.workers) : work(config, run);
+  },
+};
+
+/** Runs the gateway until it is asked to end, and resolves when the last stream has ended or was cut off. */
+async function run(config: Config, host: Host): Promise<number> {
+  const parts = await openParts(config);
+  const metricsPage = host.metricsPage(parts.metrics);
+  const app = await createApp(config, { ...parts, metricsPage });
+  const url = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
+    await app.close(); // or the parts would keep the process
+    throw error;
+  });
+  const clean = () => parts.ingest.clean().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
+  const cleaning = setInterval(clean, cleanEveryMs);
+  void clean();
+  const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');
+  parts.publisher.start();
+  host.announce(`Playhead listens on ${url} and takes the API key in ${keys}.\n`);
+  await stopped(app, host, config.drainTimeout);
+  clearInterval(cleaning);
+  return exit.done;
+}
+
+/**
+ * Asked to end, no new connection is taken, and streams may end within `drainMs`; what goes on then
+ * is cut off. Asked a second time, the process ends at once.
+ */
+function stopped(app: FastifyInstance, host: Host, drainMs: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let stopping = false;
+  host.onStop(() => {
+    if (stopping) process.exit(exit.failed);
+    stopping = true;
+    const limit = setTimeout(() => app.server.closeAllConnections(), drainMs);
+    // A store or a database that answers nothing must not keep the process.
+    setTimeout(() => process.exit(exit.done), drainMs + closeMs).unref();
+    app
+      .close()
+      .finally(() => clearTimeout(limit))
+      .then(() => resolve(), reject);
+  });
+  return promise;
+}

@@ -1,0 +1,19 @@
+import { Problem } from '../errors.ts';
+import { type Command, exit, need, print, text, withParts } from './command.ts';
+
+export const url: Command = {
+  usage: 'url --account ID --id EXTERNAL_ID',
+  says: 'Print an authenticated URL of one recording.',
+  options: { account: text, id: text },
+
+  run: ({ options, config }) =>
+    withParts(config, async ({ catalog, tokens }) => {
+      const recording = await catalog.get(need(options, 'account'), need(options, 'id'));
+      if (!recording?.key)
+        throw new Problem('not_found', 'There is no playable recording with this account and id.');
+      const { token, expiresAt } = await tokens.sign(recording);
+      print(`${config.publicUrl}/stream/${token}`);
+      process.stderr.write(`Works until ${expiresAt.toISOString()}.\n`);
+      return exit.done;
+    }),
+};

@@ -1,0 +1,269 @@
+import { type CallProperties, checkProperties, checkValues } from './call.ts';
+import { HubSpotError, refuse } from './error.ts';
+import { type AccountLimits, accountLimits } from './limiter.ts';
+import { type ApiVersion, type Association, paths } from './paths.ts';
+import { createSend, type HubSpotRequest, type Send } from './request.ts';
+
+export interface ClientOptions {
+  /** Names the HubSpot account: what shares its limits has the same. */
+  portal: string;
+  apiBase: string;
+  apiVersion: ApiVersion;
+  appId: string;
+  /** A token that works now. Called again with the token that HubSpot has refused, where it refused one. */
+  accessToken: (refused?: string) => Promise<string>;
+  /** Legacy: registers the URL with `hapikey` in place of the bearer token. */
+  developerKey?: string | undefined;
+  /** Shared by everything that speaks for the same HubSpot account. */
+  limits?: AccountLimits;
+  /** Longest wait for one answer, in milliseconds. */
+  deadlineMs?: number;
+}
+
+/** One thing somebody said, in milliseconds from the start of the call. */
+export interface Utterance {
+  speaker: { id: string; name: string; email?: string };
+  text: string;
+  languageCode?: string;
+  startTimeMillis: number;
+  endTimeMillis: number;
+}
+
+export interface Call {
+  id: string;
+  properties: Record<string, string | null>;
+}
+
+/**
+ * HubSpot, as one account's calls need it. Every method is one attempt: retrying is the outbox's.
+ *
+ * @throws HubSpotError from every method; `INVALID_FIELD` before anything is sent
+ */
+export class HubSpotClient {
+  readonly portal: string;
+  readonly appId: string;
+  readonly #options: ClientOptions;
+  readonly #paths: (typeof paths)[ApiVersion];
+  readonly #limits: AccountLimits;
+  readonly #send: Send;
+
+  constructor(options: ClientOptions) {
+    this.portal = options.portal;
+    this.appId = options.appId;
+    this.#options = options;
+    this.#paths = paths[options.apiVersion];
+    this.#limits = options.limits ?? accountLimits();
+    this.#send = createSend(options);
+  }
+
+  /**
+   * Writes the URL that HubSpot asks for recordings, whether or not there was one before.
+   *
+   * @returns the URL as HubSpot now has it
+   */
+  async registerRecordingUrl(url: string): Promise<string> {
+    if (!url.includes('%s')) refuse('urlToRetrieveAuthedRecording', 'must contain %s for the external id');
+    // A HubSpot on this machine, such as the sandbox, may be given a gateway beside it.
+    const local = isLoopback(url) && isLoopback(this.#options.apiBase);
+    if (!url.startsWith('https://') && !local) {
+      refuse('urlToRetrieveAuthedRecording', 'must start with https://');
+    }
+    const body = { urlToRetrieveAuthedRecording: url };
+    try {
+      return await this.#recordingSettings('PATCH', body);
+    } catch (error) {
+      if (!(error instanceof HubSpotError) || error.status !== 404) throw error;
+      return this.#recordingSettings('POST', body);
+    }
+  }
+
+  /** The URL that HubSpot asks for recordings, `undefined` where none is registered. */
+  async readRecordingUrl(): Promise<string | undefined> {
+    try {
+      return await this.#recordingSettings('GET');
+    } catch (error) {
+      if (error instanceof HubSpotError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Logs a call. Where the error's `outcomeUnknown` is true, the call may exist all the same. */
+  async createCall(properties: CallProperties): Promise<string> {
+    checkProperties(properties);
+    const body = { properties, associations: [] };
+    return idOf(
+      await this.#request({ doing: 'log the call', method: 'POST', path: this.#paths.calls, body }),
+    );
+  }
+
+  async updateCall(callId: string, properties: CallProperties): Promise<void> {
+    checkValues(properties);
+    await this.#request({
+      doing: 'update the call',
+      method: 'PATCH',
+      path: this.#callPath(callId),
+      body: { properties },
+    });
+  }
+
+  /** The call with those of `properties` that HubSpot has. A deleted or unknown call is an error of status 404. */
+  async getCall(callId: string, properties: readonly string[]): Promise<Call> {
+    const query = { properties: properties.join(',') };
+    return callOf(
+      await this.#request({ doing: 'read the call', method: 'GET', path: this.#callPath(callId), query }),
+    );
+  }
+
+  /**
+   * The oldest call of that external id, or `undefined`. HubSpot's search may ignore case, so what it finds
+   * is compared again. It finds a new call only after some seconds, up to about 30: not finding it sooner
+   * proves nothing.
+   */
+  async findCallByExternalId(externalId: string, externalAccountId: string): Promise<Call | undefined> {
+    const equals = (propertyName: string, value: string) => ({ propertyName, operator: 'EQ', value });
+    const filters = [
+      equals('hs_call_external_id', externalId),
+      equals('hs_call_external_account_id', externalAccountId),
+      equals('hs_call_app_id', this.appId),
+    ];
+    const reply = await this.#limits.searches.run(() =>
+      this.#request(
+        {
+          doing: 'search for the call',
+          method: 'POST',
+          path: `${this.#paths.calls}/search`,
+          // HubSpot's specification requires each of these members.
+          body: {
+            filterGroups: [{ filters }],
+            properties: filters.map(({ propertyName }) => propertyName),
+            sorts: ['hs_createdate'],
+            limit: 100,
+            after: '0',
+          },
+        },
+        this.#limits.searches,
+      ),
+    );
+    const { results = [] } = reply as { results?: unknown[] };
+    return results
+      .map(callOf)
+      .find(({ properties }) =>
+        filters.every(({ propertyName, value }) => properties[propertyName] === value),
+      );
+  }
+
+  /** Safe to repeat. */
+  async associate(callId: string, to: Association): Promise<void> {
+    const { path, body } = this.#paths.association(callId, to);
+    await this.#request({
+      doing: `associate the call with ${to.objectType} ${to.objectId}`,
+      method: 'PUT',
+      path,
+      body,
+    });
+  }
+
+  /** Tells HubSpot that the recording may be fetched and transcribed. */
+  async markReady(callId: string): Promise<void> {
+    const body = { engagementId: engagementId(callId) };
+    await this.#request({ doing: 'mark the recording ready', method: 'POST', path: this.#paths.ready, body });
+  }
+
+  /** Uploads a transcript of our own. Returns its id, which HubSpot cannot be asked for later. */
+  async createTranscript(callId: string, utterances: readonly Utterance[]): Promise<string> {
+    for (const [index, { startTimeMillis: start, endTimeMillis: end }] of utterances.entries()) {
+      if (!(start > 0 && end > start)) {
+        refuse(`transcriptCreateUtterances[${index}]`, 'must start after 0 ms and end after it starts');
+      }
+    }
+    const body = { engagementId: engagementId(callId), transcriptCreateUtterances: utterances };
+    return idOf(
+      await this.#request({
+        doing: 'take the transcript',
+        method: 'POST',
+        path: this.#paths.transcripts,
+        body,
+      }),
+    );
+  }
+
+  async getTranscript(transcriptId: string): Promise<unknown> {
+    return this.#request({
+      doing: 'show the transcript',
+      method: 'GET',
+      path: this.#transcriptPath(transcriptId),
+    });
+  }
+
+  async deleteTranscript(transcriptId: string): Promise<void> {
+    await this.#request({
+      doing: 'delete the transcript',
+      method: 'DELETE',
+      path: this.#transcriptPath(transcriptId),
+    });
+  }
+
+  async #recordingSettings(method: 'GET' | 'POST' | 'PATCH', body?: unknown): Promise<string> {
+    const { appId } = this;
+    const { developerKey } = this.#options;
+    if (!/^\d+$/.test(appId)) refuse('The app id', `must be a number, not "${appId}"`);
+    const request: HubSpotRequest = {
+      doing: method === 'GET' ? 'show the recording settings' : 'register the recording URL',
+      method,
+      path: this.#paths.recordingSettings(appId),
+      ...(body !== undefined && { body }),
+    };
+    const reply = developerKey
+      ? await this.#limits.requests.run(() => this.#send({ ...request, query: { hapikey: developerKey } }))
+      : await this.#request(request);
+    return String(
+      (reply as { urlToRetrieveAuthedRecording?: unknown } | undefined)?.urlToRetrieveAuthedRecording,
+    );
+  }
+
+  #callPath(callId: string): string {
+    return `${this.#paths.calls}/${encodeURIComponent(callId)}`;
+  }
+
+  #transcriptPath(transcriptId: string): string {
+    return `${this.#paths.transcripts}/${encodeURIComponent(transcriptId)}`;
+  }
+
+  /** One request within the account's limit. A token refused as stale is replaced once, where there is another. */
+  async #request(request: HubSpotRequest, limiter = this.#limits.requests): Promise<unknown> {
+    const accessToken = await this.#options.accessToken();
+    try {
+      return await this.#limits.requests.run(() => this.#send({ ...request, accessToken }));
+    } catch (error) {
+      if (!(error instanceof HubSpotError)) throw error;
+      if (error.status === 429) limiter.pause(error.retryAfterMs ?? 0);
+      if (error.status !== 401) throw error;
+      const renewed = await this.#options.accessToken(accessToken);
+      if (renewed === accessToken) throw error;
+      return this.#limits.requests.run(() => this.#send({ ...request, accessToken: renewed }));
+    }
+  }
+}
+
+function isLoopback(url: string): boolean {
+  return /^https?:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/]/.test(`${url}/`);
+}
+
+/** HubSpot's integers of 64 bits travel as JSON numbers. */
+function engagementId(callId: string): number {
+  const id = Number(callId);
+  if (!/^\d+$/.test(callId) || !Number.isSafeInteger(id))
+    refuse('The call id', `must be a whole number, not "${callId}"`);
+  return id;
+}
+
+function idOf(reply: unknown): string {
+  const id = (reply as { id?: unknown } | undefined)?.id;
+  if (typeof id === 'string' || typeof id === 'number') return String(id);
+  throw new HubSpotError('HubSpot answered without an id.', { status: 502, category: 'INVALID_REPLY' });
+}
+
+function callOf(reply: unknown): Call {
+  const { properties } = (reply ?? {}) as { properties?: Call['properties'] };
+  return { id: idOf(reply), properties: properties ?? {} };
+}

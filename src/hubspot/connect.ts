@@ -1,0 +1,54 @@
+import type { Config } from '../config.ts';
+import type { Database } from '../db/open.ts';
+import type { Vault } from '../vault.ts';
+import { Accounts } from './accounts.ts';
+import { Installations } from './installations.ts';
+import { authorizeUrlOf, OAuth } from './oauth.ts';
+import { createSend } from './request.ts';
+import { TokenEndpoint } from './token-endpoint.ts';
+
+/** HubSpot as the settings reach it. */
+export interface HubSpot {
+  accounts: Accounts;
+  /** Both undefined where PLAYHEAD_HUBSPOT_CLIENT_ID or _SECRET is left out. */
+  oauth: OAuth | undefined;
+  installations: Installations | undefined;
+}
+
+export function connectHubSpot({
+  config,
+  db,
+  vault,
+}: {
+  config: Config;
+  db: Database;
+  vault: Vault;
+}): HubSpot {
+  const apiBase = config.hubspotApiBase;
+  const { hubspotClientId: clientId, hubspotClientSecret: clientSecret } = config;
+  const isApp = clientId !== '' && clientSecret !== '';
+  const endpoint = isApp
+    ? new TokenEndpoint({ send: createSend({ apiBase }), clientId, clientSecret })
+    : undefined;
+  const installations = endpoint && new Installations({ db, vault, endpoint });
+  const oauth =
+    endpoint &&
+    installations &&
+    new OAuth({
+      vault,
+      endpoint,
+      installations,
+      clientId,
+      authorizeUrl: authorizeUrlOf(apiBase),
+      redirectUri: `${config.publicUrl}/oauth/callback`,
+    });
+  const accounts = new Accounts({
+    apiBase,
+    apiVersion: config.hubspotApiVersion,
+    appId: config.hubspotAppId,
+    developerKey: config.hubspotDeveloperKey || undefined,
+    accessToken: config.hubspotAccessToken || undefined,
+    installations,
+  });
+  return { accounts, oauth, installations };
+}

@@ -1,0 +1,121 @@
+/** What HubSpot's error replies may hold; every member may be missing, and a 429 has no `category`. */
+interface ErrorBody {
+  /** `error`, or of OAuth v1 the category. */
+  status?: string;
+  message?: string;
+  category?: string;
+  errorType?: string;
+  policyName?: string;
+  errors?: { message?: string; code?: string; context?: Record<string, string[]> }[];
+  context?: Record<string, string[]>;
+}
+
+/** No answer at all: `TIMEOUT` and `NETWORK`; refused by us before anything was sent: `INVALID_FIELD`. */
+const unanswered = ['TIMEOUT', 'NETWORK'];
+
+/**
+ * The one error of everything here that talks to HubSpot. `message` is one sentence that may be shown to an
+ * operator: it holds no token. `cause` is private.
+ */
+export class HubSpotError extends Error {
+  /** HTTP status; 0 where there was no answer or nothing was sent. */
+  readonly status: number;
+  /** HubSpot's `category`, its 429 `policyName`, or one of ours: TIMEOUT, NETWORK, INVALID_FIELD, NOT_CONNECTED. */
+  readonly category: string;
+  /** How long HubSpot wants to be left alone, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    message: string,
+    facts: { status?: number; category: string; retryAfterMs?: number | undefined; cause?: unknown },
+  ) {
+    super(message, { cause: facts.cause });
+    this.name = 'HubSpotError';
+    this.status = facts.status ?? 0;
+    this.category = facts.category;
+    this.retryAfterMs = facts.retryAfterMs;
+  }
+
+  /**
+   * Whether the same request may succeed later. Decided here for all of the project: locked (423), limited
+   * (429), portal being moved (477), HubSpot in trouble (5xx), and no answer.
+   */
+  get retriable(): boolean {
+    return [423, 429, 477].includes(this.status) || this.outcomeUnknown;
+  }
+
+  /** Whether the request may have had its effect although it failed. A 4xx says that it had none. */
+  get outcomeUnknown(): boolean {
+    return this.status >= 500 || unanswered.includes(this.category);
+  }
+}
+
+/** Refuses what HubSpot is known to refuse, before it is asked; the message names the field. */
+export function refuse(field: string, rule: string): never {
+  throw new HubSpotError(`${field} ${rule}.`, { category: 'INVALID_FIELD' });
+}
+
+/** The error that a reply with a status of 400 or above stands for. `doing` completes "HubSpot refused to …". */
+export function errorOf(doing: string, status: number, headers: Headers, text: string): HubSpotError {
+  const body = parse(text);
+  const coded = body.status === 'error' ? undefined : body.status;
+  const category = body.policyName ?? body.category ?? body.errorType ?? coded ?? `HTTP_${status}`;
+  return new HubSpotError(sentence(doing, status, category, body), {
+    status,
+    category,
+    retryAfterMs: retryAfter(status, headers, body),
+  });
+}
+
+function parse(text: string): ErrorBody {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === 'object' && body !== null ? body : {};
+  } catch {
+    // A gateway in front of HubSpot answers in HTML; the status says enough.
+    return {};
+  }
+}
+
+function sentence(doing: string, status: number, category: string, body: ErrorBody): string {
+  if (status === 401) {
+    return `HubSpot no longer accepts the access token (${category}): connect the account again to ${doing}.`;
+  }
+  if (status === 403) {
+    const scopes = scopesOf(body);
+    const lacking = scopes.length > 0 ? `the app lacks ${scopes.join(' or ')}` : 'the app lacks a scope';
+    return `HubSpot refused to ${doing} (403): ${lacking}; add it to the app and connect the account again.`;
+  }
+  const said =
+    (body.errors ?? []).map(detail).filter(Boolean).join('; ') || body.message || 'no reason given';
+  const line = String(said).replace(/\s+/g, ' ').slice(0, 500).replace(/\.$/, '');
+  return `HubSpot refused to ${doing} (${status} ${category}): ${line}.`;
+}
+
+function detail(error: NonNullable<ErrorBody['errors']>[number]): string {
+  const field = error?.context?.propertyName?.[0];
+  return [field, error?.code, error?.message].filter(Boolean).join(' ');
+}
+
+function scopesOf(body: ErrorBody): string[] {
+  const contexts = [body.context, ...(body.errors ?? []).map((error) => error?.context)];
+  return contexts.flatMap((context) => context?.requiredGranularScopes ?? context?.requiredScopes ?? []);
+}
+
+/**
+ * Retry-After where it is sent (RFC 9110 §10.2.3). HubSpot's API does not document it on a 429, so the
+ * policy named in the body, or else the nature of the status, says how long.
+ */
+function retryAfter(status: number, headers: Headers, body: ErrorBody): number | undefined {
+  const header = headers.get('retry-after');
+  if (header !== null) {
+    const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+    if (ms >= 0) return Math.min(ms, 24 * 3_600_000);
+  }
+  if (status === 423) return 2_000;
+  if (status === 477) return 3_600_000;
+  if (status !== 429) return undefined;
+  if (body.policyName === 'DAILY') return 3_600_000;
+  if (body.policyName === 'SECONDLY') return 1_000;
+  return Number(headers.get('x-hubspot-ratelimit-interval-milliseconds')) || 10_000;
+}

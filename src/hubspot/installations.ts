@@ -1,0 +1,202 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../db/open.ts';
+import type { InstallationRow } from '../db/schema.ts';
+import type { Vault } from '../vault.ts';
+import { HubSpotError } from './error.ts';
+import type { TokenEndpoint, TokenSet } from './token-endpoint.ts';
+
+/** A HubSpot account that installed the app. */
+export interface Installation {
+  portalId: number;
+  /** The accounts of the phone system that it serves. */
+  accountIds: string[];
+  installedAt: Date;
+  /** Why HubSpot no longer accepts it, in one sentence; null while it does. */
+  lost: string | null;
+}
+
+type Tokens = Pick<TokenSet, 'accessToken' | 'refreshToken' | 'aheadMs'>;
+
+/** Longer than a renewal takes with its deadline: after that its process has died. */
+const leaseMs = 20_000;
+const pollMs = 50;
+
+/**
+ * The installations, their tokens sealed, shared by every process on the database. Each token is renewed by
+ * one process while the others go on with the old one, or wait for the new one where it has expired.
+ *
+ * @throws Problem `database_unavailable` from every method
+ */
+export class Installations {
+  readonly #db: Database;
+  readonly #vault: Vault;
+  readonly #endpoint: TokenEndpoint;
+  /** By HubSpot account: spares the database and the vault a look at every request. */
+  readonly #held = new Map<number, { accessToken: string; renewAt: number }>();
+  readonly #renewals = new Map<number, Promise<string>>();
+
+  constructor(options: { db: Database; vault: Vault; endpoint: TokenEndpoint }) {
+    this.#db = options.db;
+    this.#vault = options.vault;
+    this.#endpoint = options.endpoint;
+  }
+
+  /** Keeps an installation; from now on it serves these accounts, whichever served them before. */
+  async keep(portalId: number, tokens: TokenSet, accountIds: readonly string[]): Promise<void> {
+    const now = Date.now();
+    const row = { ...(await this.#sealed(tokens)), lost: null, lease_until: 0 };
+    await this.#db.kysely.transaction().execute(async (trx) => {
+      await trx
+        .insertInto('installations')
+        .values({ ...row, portal_id: portalId, installed_at: now })
+        .onConflict((conflict) => conflict.column('portal_id').doUpdateSet(row))
+        .execute();
+      for (const account_id of accountIds) {
+        await trx
+          .insertInto('installed_accounts')
+          .values({ account_id, portal_id: portalId })
+          .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ portal_id: portalId }))
+          .execute();
+      }
+    });
+    this.#held.delete(portalId);
+  }
+
+  /** The HubSpot account that serves an account of the phone system. */
+  async portalOf(accountId: string): Promise<number | undefined> {
+    const row = await this.#db.kysely
+      .selectFrom('installed_accounts')
+      .select('portal_id')
+      .where('account_id', '=', accountId)
+      .executeTakeFirst();
+    return row?.portal_id;
+  }
+
+  /**
+   * An access token that works now.
+   *
+   * @param refused one that HubSpot has just refused
+   * @throws HubSpotError `NOT_CONNECTED` where the app must be installed again
+   */
+  async accessToken(portalId: number, refused?: string): Promise<string> {
+    const held = this.#held.get(portalId);
+    if (held && held.accessToken !== refused && held.renewAt > Date.now()) return held.accessToken;
+    const under = this.#renewals.get(portalId);
+    if (under) return under;
+    const renewal = this.#current(portalId, refused).finally(() => this.#renewals.delete(portalId));
+    this.#renewals.set(portalId, renewal);
+    return renewal;
+  }
+
+  async list(): Promise<Installation[]> {
+    const rows = await this.#db.kysely.selectFrom('installations').selectAll().orderBy('portal_id').execute();
+    const accounts = await this.#db.kysely
+      .selectFrom('installed_accounts')
+      .selectAll()
+      .orderBy('account_id')
+      .execute();
+    return rows.map(({ portal_id: portalId, installed_at, lost }) => ({
+      portalId,
+      accountIds: accounts
+        .filter((account) => account.portal_id === portalId)
+        .map((account) => account.account_id),
+      installedAt: new Date(installed_at),
+      lost,
+    }));
+  }
+
+  /** Gives the refresh token back to HubSpot and forgets the installation. */
+  async revoke(portalId: number): Promise<void> {
+    const row = await this.#row(portalId);
+    const { refreshToken } = await this.#opened(row);
+    await this.#endpoint.revoke(refreshToken).catch((error: unknown) => {
+      // HubSpot knows it no longer: all the better.
+      if (!(error instanceof HubSpotError) || error.retriable) throw error;
+    });
+    await this.#db.kysely.transaction().execute(async (trx) => {
+      await trx.deleteFrom('installed_accounts').where('portal_id', '=', portalId).execute();
+      await trx.deleteFrom('installations').where('portal_id', '=', portalId).execute();
+    });
+    this.#held.delete(portalId);
+  }
+
+  /** The token in the database, renewed where it is about to expire or was refused. */
+  async #current(portalId: number, refused: string | undefined): Promise<string> {
+    for (;;) {
+      const row = await this.#row(portalId);
+      if (row.lost !== null) throw notConnected(row.lost);
+      const tokens = await this.#opened(row);
+      const works = tokens.accessToken !== refused && row.expires_at > Date.now();
+      const renewAt = row.expires_at - tokens.aheadMs;
+      if (works && renewAt > Date.now()) return this.#hold(portalId, tokens.accessToken, renewAt);
+      if (await this.#lease(portalId)) return this.#renew(portalId, tokens, works);
+      // Another process renews it.
+      if (works) return tokens.accessToken;
+      await sleep(pollMs);
+    }
+  }
+
+  async #renew(portalId: number, tokens: Tokens, works: boolean): Promise<string> {
+    try {
+      const renewed = await this.#endpoint.refresh(tokens.refreshToken);
+      await this.#update(portalId, { ...(await this.#sealed(renewed)), lease_until: 0 });
+      return this.#hold(portalId, renewed.accessToken, renewed.expiresAt - renewed.aheadMs);
+    } catch (error) {
+      const lost = error instanceof HubSpotError && error.category === 'BAD_REFRESH_TOKEN';
+      const sentence = `HubSpot account ${portalId} no longer accepts this app (BAD_REFRESH_TOKEN): install it there again.`;
+      await this.#update(portalId, { lease_until: 0, ...(lost && { lost: sentence }) });
+      if (lost) throw notConnected(sentence);
+      if (works && error instanceof HubSpotError && error.retriable) return tokens.accessToken;
+      throw error;
+    }
+  }
+
+  /** Whether it is this process's turn to renew. */
+  async #lease(portalId: number): Promise<boolean> {
+    const now = Date.now();
+    const leased = await this.#db.kysely
+      .updateTable('installations')
+      .set({ lease_until: now + leaseMs })
+      .where('portal_id', '=', portalId)
+      .where('lease_until', '<=', now)
+      .returning('portal_id')
+      .executeTakeFirst();
+    return leased !== undefined;
+  }
+
+  async #row(portalId: number): Promise<InstallationRow> {
+    const row = await this.#db.kysely
+      .selectFrom('installations')
+      .selectAll()
+      .where('portal_id', '=', portalId)
+      .executeTakeFirst();
+    if (!row) throw notConnected(`The app is not installed in HubSpot account ${portalId}.`);
+    return row;
+  }
+
+  async #update(portalId: number, changes: Partial<InstallationRow>): Promise<void> {
+    await this.#db.kysely
+      .updateTable('installations')
+      .set(changes)
+      .where('portal_id', '=', portalId)
+      .execute();
+  }
+
+  #hold(portalId: number, accessToken: string, renewAt: number): string {
+    this.#held.set(portalId, { accessToken, renewAt });
+    return accessToken;
+  }
+
+  async #sealed({ accessToken, refreshToken, aheadMs, expiresAt }: TokenSet) {
+    const tokens: Tokens = { accessToken, refreshToken, aheadMs };
+    return { tokens: await this.#vault.seal(JSON.stringify(tokens)), expires_at: expiresAt };
+  }
+
+  async #opened({ tokens }: InstallationRow): Promise<Tokens> {
+    return JSON.parse(await this.#vault.open(tokens));
+  }
+}
+
+function notConnected(sentence: string): HubSpotError {
+  return new HubSpotError(sentence, { category: 'NOT_CONNECTED' });
+}

@@ -1,0 +1,97 @@
+import { HubSpotError } from './error.ts';
+import type { Send } from './request.ts';
+
+/** HubSpot's access tokens live for 30 minutes. */
+const longestAheadMs = 5 * 60_000;
+
+/** What HubSpot gives for a code or a refresh token. */
+export interface TokenSet {
+  accessToken: string;
+  refreshToken: string;
+  /** Unix milliseconds. */
+  expiresAt: number;
+  /** How long before it expires it is to be renewed, in milliseconds. */
+  aheadMs: number;
+  /** The HubSpot account; HubSpot may leave it out. */
+  portalId: number | undefined;
+}
+
+/**
+ * HubSpot's OAuth endpoints of 2026-03. Where they are not there, the token comes from `v1`, which HubSpot
+ * switches off on 2027-02-16; nothing else does, because `v1` wants tokens in the path.
+ *
+ * @throws HubSpotError from every method
+ */
+export class TokenEndpoint {
+  readonly #send: Send;
+  readonly #client: { client_id: string; client_secret: string };
+
+  constructor(options: { send: Send; clientId: string; clientSecret: string }) {
+    this.#send = options.send;
+    this.#client = { client_id: options.clientId, client_secret: options.clientSecret };
+  }
+
+  /** @param verifier of PKCE (RFC 7636 §4.1) */
+  exchange(code: string, redirectUri: string, verifier: string): Promise<TokenSet> {
+    const grant = {
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: redirectUri,
+      code_verifier: verifier,
+    };
+    return this.#token('exchange the authorization code', grant);
+  }
+
+  refresh(refreshToken: string): Promise<TokenSet> {
+    const grant = { grant_type: 'refresh_token', refresh_token: refreshToken };
+    return this.#token('renew the access token', grant);
+  }
+
+  /** The HubSpot account that an access token speaks for. */
+  async portalOf(accessToken: string): Promise<number> {
+    const reply = await this.#post('name the account', '/oauth/2026-03/token/introspect', {
+      token: accessToken,
+      token_type_hint: 'access_token',
+    });
+    const portalId = (reply as { hub_id?: unknown } | undefined)?.hub_id;
+    if (!Number.isSafeInteger(portalId)) throw incomplete('hub_id');
+    return portalId as number;
+  }
+
+  async revoke(refreshToken: string): Promise<void> {
+    const token = { token: refreshToken, token_type_hint: 'refresh_token' };
+    await this.#post('revoke the installation', '/oauth/2026-03/token/revoke', token);
+  }
+
+  async #token(doing: string, grant: Record<string, string>): Promise<TokenSet> {
+    const reply = await this.#post(doing, '/oauth/2026-03/token', grant).catch((error: unknown) => {
+      if (error instanceof HubSpotError && error.status === 404)
+        return this.#post(doing, '/oauth/v1/token', grant);
+      throw error;
+    });
+    return tokenSetOf(reply, grant.refresh_token);
+  }
+
+  #post(doing: string, path: string, form: Record<string, string>): Promise<unknown> {
+    return this.#send({ doing, method: 'POST', path, form: { ...form, ...this.#client } });
+  }
+}
+
+function tokenSetOf(reply: unknown, heldRefreshToken: string | undefined): TokenSet {
+  const { access_token, refresh_token, expires_in, hub_id } = (reply ?? {}) as Record<string, unknown>;
+  if (typeof access_token !== 'string') throw incomplete('access_token');
+  const refreshToken = refresh_token ?? heldRefreshToken;
+  if (typeof refreshToken !== 'string') throw incomplete('refresh_token');
+  if (typeof expires_in !== 'number') throw incomplete('expires_in');
+  return {
+    accessToken: access_token,
+    refreshToken,
+    expiresAt: Date.now() + expires_in * 1000,
+    aheadMs: Math.min(longestAheadMs, (expires_in * 1000) / 4),
+    portalId: Number.isSafeInteger(hub_id) ? (hub_id as number) : undefined,
+  };
+}
+
+function incomplete(member: string): HubSpotError {
+  return new HubSpotError(`HubSpot's answer has no ${member}.`, { status: 502, category: 'INVALID_REPLY' });
+}

@@ -1,0 +1,149 @@
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+
+/** How the text of a setting becomes its value. */
+export interface Kind<T> {
+  name: string;
+  /** Throws an Error whose message completes "PLAYHEAD_X …". */
+  parse(text: string): T;
+}
+
+export const text: Kind<string> = { name: 'text', parse: (value) => value };
+
+export const list: Kind<string[]> = {
+  name: 'comma list',
+  parse: (value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+};
+
+export const flag: Kind<boolean> = {
+  name: 'true or false',
+  parse: (value) => oneOf('true', 'false').parse(value) === 'true',
+};
+
+export function oneOf<const T extends string>(...words: T[]): Kind<T> {
+  return {
+    name: words.map((word) => `\`${word}\``).join(' or '),
+    parse(value) {
+      const word = words.find((candidate) => candidate === value);
+      if (word === undefined) throw new Error(`must be ${words.join(' or ')}, not "${value}"`);
+      return word;
+    },
+  };
+}
+
+export function someOf<const T extends string>(...words: T[]): Kind<T[]> {
+  return {
+    name: `comma list of ${words.map((word) => `\`${word}\``).join(', ')}`,
+    parse: (value) => {
+      const chosen = list.parse(value).map((item) => oneOf(...words).parse(item));
+      if (chosen.length === 0) throw new Error(`must name at least one of ${words.join(', ')}`);
+      return chosen;
+    },
+  };
+}
+
+export function integer(min: number, max: number): Kind<number> {
+  return {
+    name: `number from ${min} to ${max}`,
+    parse(value) {
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+      if (!(number >= min && number <= max)) {
+        throw new Error(`must be a whole number from ${min} to ${max}, not "${value}"`);
+      }
+      return number;
+    },
+  };
+}
+
+export const workers: Kind<number> = {
+  name: 'number, or `auto`',
+  parse: (value) => (value === 'auto' ? availableParallelism() : integer(1, 256).parse(value)),
+};
+
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds. */
+export const duration: Kind<number> = {
+  name: 'duration such as `90s`, `15m`, `8h`',
+  parse(value) {
+    const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value);
+    if (!match) throw new Error(`must be a duration such as 90s, 15m or 8h, not "${value}"`);
+    return Number(match[1]) * units[match[2] as keyof typeof units];
+  },
+};
+
+/** Bytes. */
+export const size: Kind<number> = {
+  name: 'size such as `64MB`, `2GB`, `0`',
+  parse(value) {
+    const match = /^(\d{1,9})\s*(KB|MB|GB|TB)?$/i.exec(value);
+    if (!match) throw new Error(`must be a size such as 64MB or 2GB, not "${value}"`);
+    const power = ['KB', 'MB', 'GB', 'TB'].indexOf((match[2] ?? '').toUpperCase()) + 1;
+    return Number(match[1]) * 1024 ** power;
+  },
+};
+
+/** A base URL without a slash at its end; empty where it is left out. */
+export const baseUrl: Kind<string> = {
+  name: 'http or https URL',
+  parse(value) {
+    if (value === '') return value;
+    const url = URL.parse(value);
+    if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username) {
+      throw new Error(`must be an http:// or https:// URL without query or credentials, not "${value}"`);
+    }
+    return url.href.replace(/\/+$/, '');
+  },
+};
+
+export const databaseUrl: Kind<string> = {
+  name: '`postgres://…` or `sqlite:/file`',
+  parse(value) {
+    if (value !== '' && !/^(postgres(ql)?:\/\/|sqlite:.)/.test(value)) {
+      throw new Error('must start with postgres:// or sqlite:');
+    }
+    return value;
+  },
+};
+
+export const storeUrl: Kind<string> = {
+  name: '`file:/folder` or `s3://bucket/prefix`',
+  parse(value) {
+    if (value !== '' && !/^(file:.|s3:\/\/[^/]+)/.test(value)) {
+      throw new Error('must be file:/folder or s3://bucket/prefix');
+    }
+    return value;
+  },
+};
+
+export const redisUrl: Kind<string> = {
+  name: '`redis://…` or `rediss://…`',
+  parse(value) {
+    if (value !== '' && !/^rediss?:\/\/./.test(value))
+      throw new Error('must start with redis:// or rediss://');
+    return value;
+  },
+};
+
+export const networks: Kind<string[]> = {
+  name: 'comma list of addresses and networks such as `10.0.0.0/8`',
+  parse(value) {
+    const entries = list.parse(value);
+    const wrong = entries.find((entry) => {
+      const [address = '', bits, more] = entry.split('/');
+      const most = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
+      return (
+        most < 0 ||
+        more !== undefined ||
+        (bits !== undefined && !(/^\d+$/.test(bits) && Number(bits) <= most))
+      );
+    });
+    if (wrong !== undefined)
+      throw new Error(`must list addresses or networks such as 10.0.0.0/8, not "${wrong}"`);
+    return entries;
+  },
+};

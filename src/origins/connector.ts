@@ -1,0 +1,43 @@
+import type { Socket } from 'node:net';
+import { buildConnector } from 'undici';
+
+/** Bytes that a connection takes in at one time. */
+const readSize = 256 * 1024;
+
+/**
+ * undici's way to open connections, with one difference: what a connection receives lies in one buffer,
+ * which is used again for what comes next. Fresh memory for each piece costs more than all else that is
+ * done with it.
+ *
+ * undici takes pieces by `read` and puts back with `unshift` what it is not ready for; nothing more is
+ * received until it has taken all. Whoever it hands a piece to has to be done with it, or pause the answer.
+ */
+export function reusingConnector(options: buildConnector.BuildOptions): buildConnector.connector {
+  return (target, callback) => {
+    let socket: Socket | undefined;
+    let piece: Uint8Array | null = null;
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(readSize),
+      callback(length: number, buffer: Uint8Array) {
+        piece = buffer.subarray(0, length);
+        socket?.emit('readable');
+        return piece === null; // false: receive nothing more before `read`
+      },
+    };
+    buildConnector({ ...options, onread })(target, (...[error, connected]) => {
+      if (error) return callback(error, null);
+      socket = connected;
+      const receive = connected.read.bind(connected, 0);
+      connected.read = (size) => {
+        if (size === 0) return receive();
+        const taken = piece;
+        piece = null;
+        return taken?.length ? taken : receive();
+      };
+      connected.unshift = (rest: Uint8Array) => {
+        piece = rest;
+      };
+      callback(null, connected);
+    });
+  };
+}

@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { type Block, blockSize } from './memory.ts';
+
+const headerSize = 20;
+const magic = 0x50484231;
+/** Blocks being written at one time; what comes in the meantime is not kept. */
+const writesAtOnce = 4;
+const partial = '.part';
+
+/**
+ * The blocks on disk: a folder of files, named by the hash of their block's id. Each file is a header of
+ * 20 bytes (magic, CRC-32 of the bytes, size of the recording, CRC-32 of the header) and the bytes. Nothing
+ * here is worth an fsync: what is cut short, altered or unreadable fails its checksum and counts as a miss.
+ */
+export class Disk {
+  readonly #folder: string;
+  readonly #slots: number;
+  /** Names of the files, the least recently used first; after a restart in no particular order. */
+  readonly #names = new Set<string>();
+  #writes = 0;
+
+  private constructor(folder: string, slots: number) {
+    this.#folder = folder;
+    this.#slots = slots;
+  }
+
+  /**
+   * Opens the folder, with what an earlier run left in it. Processes may share it: a block that another one
+   * removed is a miss, and each keeps to its own limit.
+   *
+   * @param bytes the most that this process keeps; each block counts as a whole one
+   */
+  static async open(folder: string, bytes: number): Promise<Disk> {
+    const disk = new Disk(folder, Math.floor(bytes / (blockSize + headerSize)));
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(folder)) {
+      if (/^[0-9a-f]{64}$/.test(name)) disk.#names.add(name);
+      else if (name.endsWith(partial)) await disk.#delete(name);
+    }
+    await disk.#shrink();
+    return disk;
+  }
+
+  has(id: string): boolean {
+    return this.#names.has(nameOf(id));
+  }
+
+  /** Size of the recording that the block belongs to, if the block is here. */
+  async sizeOf(id: string): Promise<number | undefined> {
+    const name = nameOf(id);
+    if (!this.#names.has(name)) return undefined;
+    const header = Buffer.alloc(headerSize);
+    const length = await this.#load(name, [header]);
+    return length === headerSize && header.equals(sealed(header)) ? header.readUIntBE(8, 6) : undefined;
+  }
+
+  /** Fills the block, if it is here and unharmed. */
+  async read(block: Block, size: number): Promise<boolean> {
+    const name = nameOf(block.id);
+    if (!this.#names.delete(name)) return false;
+    const header = Buffer.alloc(headerSize);
+    const bytes = block.slab.subarray(0, block.length);
+    const length = await this.#load(name, [header, bytes]);
+    if (length !== headerSize + block.length || !header.equals(headerOf(bytes, size))) {
+      await this.#delete(name);
+      return false;
+    }
+    block.filled = block.length;
+    this.#names.add(name);
+    return true;
+  }
+
+  /** Keeps a copy of the block, unless there is too much to write already. Never fails: it is only a cache. */
+  async write(block: Block, size: number): Promise<void> {
+    const name = nameOf(block.id);
+    if (this.#writes >= writesAtOnce || this.#slots === 0 || this.#names.has(name)) return;
+    this.#writes++;
+    try {
+      const bytes = block.slab.subarray(0, block.length);
+      await this.#save(name, [headerOf(bytes, size), bytes]);
+      this.#names.add(name);
+      await this.#shrink();
+    } catch {
+      await this.#delete(name + partial);
+    } finally {
+      this.#writes--;
+    }
+  }
+
+  /** Removes the block, also where another process wrote it. */
+  async remove(id: string): Promise<void> {
+    this.#names.delete(nameOf(id));
+    await this.#delete(nameOf(id));
+  }
+
+  async #shrink(): Promise<void> {
+    for (const name of this.#names) {
+      if (this.#names.size <= this.#slots) return;
+      this.#names.delete(name);
+      await this.#delete(name);
+    }
+  }
+
+  /** Bytes that were read into `parts`; 0 where there is no such file. */
+  async #load(name: string, parts: Buffer[]): Promise<number> {
+    try {
+      await using handle = await open(join(this.#folder, name), constants.O_RDONLY | constants.O_NOFOLLOW);
+      return (await handle.readv(parts, 0)).bytesRead;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Under another name first, so that a name stands for a whole file. */
+  async #save(name: string, parts: Buffer[]): Promise<void> {
+    const path = join(this.#folder, name);
+    await using handle = await open(path + partial, 'wx', 0o600);
+    const { bytesWritten } = await handle.writev(parts);
+    if (bytesWritten !== parts.reduce((sum, part) => sum + part.length, 0))
+      throw new Error('the disk took only a part');
+    await rename(path + partial, path);
+  }
+
+  async #delete(name: string): Promise<void> {
+    await rm(join(this.#folder, name), { force: true }).catch(() => {});
+  }
+}
+
+function nameOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex');
+}
+
+function headerOf(bytes: Buffer, size: number): Buffer {
+  const header = Buffer.alloc(headerSize);
+  header.writeUInt32BE(magic, 0);
+  header.writeUInt32BE(crc32(bytes), 4);
+  header.writeUIntBE(size, 8, 6);
+  return sealed(header);
+}
+
+/** The header with the checksum of its first 16 bytes after them. */
+function sealed(header: Buffer): Buffer {
+  const copy = Buffer.from(header);
+  copy.writeUInt32BE(crc32(copy.subarray(0, 16)), 16);
+  return copy;
+}

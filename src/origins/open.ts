@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Config, ConfigError } from '../config.ts';
+import type { Metrics } from '../metrics.ts';
+import { BlockCache } from './blocks.ts';
+import { Buffers } from './buffers.ts';
+import { Disk } from './disk.ts';
+import { FileStore } from './file.ts';
+import { HealingOrigin } from './healing.ts';
+import { type Credential, HttpOrigin } from './http.ts';
+import { Memory } from './memory.ts';
+import type { Origin, Store } from './origin.ts';
+import { S3Store } from './s3.ts';
+
+/** The longest that copying one recording from its vendor may take. */
+const fetchTimeoutMs = 1_800_000;
+
+/** Where bytes come from, as the settings say. */
+export interface Origins {
+  /** Where ingested recordings go. */
+  store: Store;
+  /** What recordings are read through, by where they are. */
+  read: { store: Origin; s3: Origin; http: Origin };
+  /** Unbuffered, for sources that are copied. */
+  sources: { files: ReadonlyMap<string, Origin>; s3: S3Store; http: HttpOrigin };
+  close(): Promise<void>;
+}
+
+/** @throws ConfigError where a setting names what is not there */
+export async function openOrigins(config: Config, metrics: Metrics): Promise<Origins> {
+  const { stallTimeout: stallTimeoutMs, maxAudioSize } = config;
+  const buffers = new Buffers();
+  const s3Options = {
+    endpoint: config.s3Endpoint || undefined,
+    region: config.s3Region || undefined,
+    forcePathStyle: config.s3ForcePathStyle,
+    stallTimeoutMs,
+    metrics,
+  };
+  const s3 = new S3Store(s3Options);
+  const http = new HttpOrigin({
+    allowedHosts: config.sourceHosts,
+    credentials: new Map(config.sourceCredentials.map(readCredential)),
+    maxBytes: maxAudioSize,
+    fetchTimeoutMs,
+    stallTimeoutMs,
+    metrics,
+  });
+  const folders = config.sourceRoots.filter((root) => !root.startsWith('s3:'));
+  const files = new Map(folders.map((root) => [root, new FileStore({ root, buffers })] as const));
+
+  const bucket = /^s3:\/\/([^/]+)\/?(.*)$/.exec(config.store);
+  const store = bucket
+    ? new S3Store({ ...s3Options, bucket: bucket[1]!, prefix: bucket[2]! })
+    : new FileStore({ root: fileURLToPath(new URL(config.store)), buffers });
+
+  // A local file is in the kernel's page cache already; what lies behind a network is kept here.
+  const memory = new Memory(config.cacheMemory);
+  const disk =
+    config.cacheDisk > 0 ? await Disk.open(join(config.dataDir, 'blocks'), config.cacheDisk) : undefined;
+  const cached = (name: string, origin: Origin) =>
+    new BlockCache(new HealingOrigin(origin, { metrics, stallTimeoutMs }), {
+      name,
+      memory,
+      disk,
+      buffers,
+      metrics,
+    });
+  return {
+    store,
+    read: {
+      store: bucket ? cached('store', store) : store,
+      s3: cached('s3', s3),
+      http: cached('http', http),
+    },
+    sources: { files, s3, http },
+    async close() {
+      await Promise.all([store, s3, http, ...files.values()].map((origin) => origin.close()));
+    },
+  };
+}
+
+/** `host=bearer:TOKEN` or `host=basic:USER:PASSWORD`. */
+function readCredential(entry: string): [host: string, Credential] {
+  const [, host, kind, secret] = /^([^=]+)=(bearer|basic):(.+)$/.exec(entry) ?? [];
+  if (!host || !secret) {
+    throw new ConfigError(
+      'PLAYHEAD_SOURCE_CREDENTIALS must list entries such as host=bearer:TOKEN or host=basic:USER:PASSWORD.',
+    );
+  }
+  return [host, kind === 'bearer' ? { bearer: secret } : { basic: secret }];
+}

@@ -1,0 +1,293 @@
+import {
+  AbortMultipartUploadCommand,
+  type CompletedPart,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  S3Client,
+  type S3ServiceException,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { LRUCache } from 'lru-cache';
+import { isProblem, Problem } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import { Cutter } from './cutter.ts';
+import { HttpClient, type Target } from './http-client.ts';
+import type { ByteRange, Representation, Store } from './origin.ts';
+import { isStrong, rangeBody, rangeHeaders, retry, statusProblem } from './ranged.ts';
+
+/** The least that S3 takes as a part; 10,000 of them are its most, which makes 48 GiB. */
+const partSize = 5 * 1024 * 1024;
+/** How long a signed URL is valid, and how long before its end it is no longer used. */
+const signedForMs = 3_600_000;
+const marginMs = 60_000;
+
+export interface S3Options {
+  /** Left out: recordings by reference in any bucket, under keys of the form `bucket/key`. */
+  bucket?: string;
+  /** The folder in the bucket that every key is in. */
+  prefix?: string;
+  endpoint?: string;
+  region?: string;
+  forcePathStyle: boolean;
+  stallTimeoutMs: number;
+  metrics: Metrics;
+}
+
+interface SignedUrl extends Target {
+  /** Whose signature it is. */
+  readonly identity: string;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+  /** Set once S3 has let it pass. */
+  proven: boolean;
+}
+
+/**
+ * Recordings as objects in S3, or in a server that speaks like it; all buckets in one region.
+ *
+ * The SDK finds the credentials, writes, looks up and removes. Bytes are read past it, by ranged GETs with
+ * a signed URL that serves every range of its object: a seventh of the SDK's CPU for each request.
+ */
+export class S3Store implements Store {
+  readonly #client: S3Client;
+  readonly #http: HttpClient;
+  readonly #options: S3Options;
+  readonly #signed = new LRUCache<string, SignedUrl>({ max: 10_000 });
+
+  constructor(options: S3Options) {
+    const { endpoint, region, forcePathStyle, stallTimeoutMs, metrics } = options;
+    const found = region || new S3Client({}).config.region().catch(() => 'us-east-1');
+    this.#options = options;
+    this.#client = new S3Client({
+      ...(endpoint ? { endpoint } : {}),
+      region: async () => found,
+      forcePathStyle,
+      requestHandler: { connectionTimeout: stallTimeoutMs, socketTimeout: stallTimeoutMs },
+      // Requests are signed over their content; further checksums are more than some S3 servers understand.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+    });
+    this.#http = new HttpClient({ name: 's3', metrics, connections: 50, stallTimeoutMs });
+  }
+
+  /** Reads that hold a connection, or wait for one. */
+  get underWay(): number {
+    return this.#http.underWay;
+  }
+
+  async stat(key: string, signal?: AbortSignal): Promise<Representation> {
+    const command = new HeadObjectCommand(this.#locate(key));
+    const head = await this.#result(this.#client.send(command, { abortSignal: signal }), signal);
+    const { ContentLength: size, ETag: etag, LastModified: lastModified } = head;
+    if (size === undefined || !isStrong(etag) || !lastModified) {
+      throw new Problem('origin_failed', undefined, { cause: 'HEAD tells no size, strong ETag or time' });
+    }
+    return { size, etag, lastModified };
+  }
+
+  async read(
+    key: string,
+    range: ByteRange,
+    etag: string,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    signal.throwIfAborted();
+    const headers = rangeHeaders(range, etag);
+    const attempt = async () => {
+      const signed = await this.#sign(key);
+      const answer = await this.#http.get(signed, headers, signal);
+      if (answer.status === 403) this.#signed.delete(key);
+      // What was let through before and no longer is was signed with credentials that are gone: sign anew.
+      if (answer.status === 403 && signed.proven) {
+        answer.discard();
+        throw new Problem('origin_unavailable', undefined, {
+          cause: 'the signed URL is no longer let through',
+        });
+      }
+      const body = rangeBody(answer, range, etag);
+      signed.proven = true;
+      return body;
+    };
+    return retry(attempt, this.#options.stallTimeoutMs, signal);
+  }
+
+  /** The object comes to be at once and whole, when the last request of the upload has been answered. */
+  async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
+    const cutter = new Cutter(bytes);
+    const first = await cutter.fill(Buffer.allocUnsafeSlow(partSize));
+    try {
+      if (first.length < partSize) await this.#put(key, first, signal);
+      else await this.#upload(key, first, cutter, signal);
+    } finally {
+      await cutter.leave();
+    }
+    const stored = await this.stat(key, signal);
+    if (stored.size === cutter.taken) return stored;
+    throw new Problem('origin_failed', undefined, {
+      cause: `${stored.size} of ${cutter.taken} bytes are stored`,
+    });
+  }
+
+  /**
+   * In a bucket that keeps versions, S3 only hides what is deleted; there every version is erased.
+   */
+  async remove(key: string): Promise<void> {
+    const { Bucket, Key } = this.#locate(key);
+    for await (const UploadId of this.#unfinished(Bucket, Key)) await this.#abort(Bucket, Key, UploadId);
+    const { DeleteMarker } = await this.#result(this.#client.send(new DeleteObjectCommand({ Bucket, Key })));
+    if (!DeleteMarker) return;
+    for await (const VersionId of this.#versions(Bucket, Key)) {
+      await this.#result(this.#client.send(new DeleteObjectCommand({ Bucket, Key, VersionId })));
+    }
+  }
+
+  /** Breaks the reads under way and closes every connection. */
+  async close(): Promise<void> {
+    this.#client.destroy();
+    await this.#http.close();
+  }
+
+  async #put(key: string, Body: Buffer, abortSignal?: AbortSignal): Promise<void> {
+    const command = new PutObjectCommand({ ...this.#locate(key), Body, IfNoneMatch: '*' });
+    await this.#result(this.#client.send(command, { abortSignal }), abortSignal).catch(taken);
+  }
+
+  async #upload(key: string, first: Buffer, cutter: Cutter, abortSignal?: AbortSignal): Promise<void> {
+    const object = this.#locate(key);
+    const send = { abortSignal };
+    const created = this.#client.send(new CreateMultipartUploadCommand(object), send);
+    const { UploadId } = await this.#result(created, abortSignal);
+    const upload = async (PartNumber: number, Body: Buffer): Promise<CompletedPart> => {
+      const command = new UploadPartCommand({ ...object, UploadId, PartNumber, Body });
+      const { ETag } = await this.#result(this.#client.send(command, send), abortSignal);
+      return { PartNumber, ETag };
+    };
+    const buffers = [first, Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)];
+    const uploads: Promise<CompletedPart>[] = [];
+    try {
+      for (let body = first; body.length > 0; ) {
+        const started = upload(uploads.length + 1, body);
+        started.catch(() => {}); // seen to when its buffer's turn comes again, or at the end
+        uploads.push(started);
+        await uploads.at(-buffers.length);
+        body = await cutter.fill(buffers[uploads.length % buffers.length]!);
+      }
+      const MultipartUpload = { Parts: await Promise.all(uploads) };
+      const complete = new CompleteMultipartUploadCommand({
+        ...object,
+        UploadId,
+        MultipartUpload,
+        IfNoneMatch: '*',
+      });
+      await this.#result(this.#client.send(complete, send), abortSignal).catch(taken);
+    } catch (error) {
+      await Promise.allSettled(uploads);
+      await this.#abort(object.Bucket, object.Key, UploadId).catch(() => {}); // left for `remove` then
+      throw error;
+    }
+  }
+
+  async #abort(Bucket: string, Key: string, UploadId: string | undefined): Promise<void> {
+    const command = new AbortMultipartUploadCommand({ Bucket, Key, UploadId });
+    await this.#result(this.#client.send(command)).catch((error) => {
+      if (!isProblem(error, 'not_found')) throw error;
+    });
+  }
+
+  /** Uploads under exactly this key that were neither completed nor aborted. */
+  async *#unfinished(Bucket: string, Key: string): AsyncGenerator<string | undefined> {
+    let page: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
+    while (page) {
+      const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({
+        Bucket,
+        Prefix: Key,
+        ...page,
+      });
+      const found = await this.#result(this.#client.send(command));
+      for (const upload of found.Uploads ?? []) if (upload.Key === Key) yield upload.UploadId;
+      page = found.IsTruncated
+        ? { KeyMarker: found.NextKeyMarker, UploadIdMarker: found.NextUploadIdMarker }
+        : undefined;
+    }
+  }
+
+  /** Versions and delete markers under exactly this key. */
+  async *#versions(Bucket: string, Key: string): AsyncGenerator<string | undefined> {
+    let page: { KeyMarker?: string; VersionIdMarker?: string } | undefined = {};
+    while (page) {
+      const command: ListObjectVersionsCommand = new ListObjectVersionsCommand({
+        Bucket,
+        Prefix: Key,
+        ...page,
+      });
+      const found = await this.#result(this.#client.send(command));
+      for (const version of [...(found.Versions ?? []), ...(found.DeleteMarkers ?? [])]) {
+        if (version.Key === Key) yield version.VersionId;
+      }
+      page = found.IsTruncated
+        ? { KeyMarker: found.NextKeyMarker, VersionIdMarker: found.NextVersionIdMarker }
+        : undefined;
+    }
+  }
+
+  /** A URL by which the object can be read, from the cache while it and the credentials behind it are good. */
+  async #sign(key: string): Promise<SignedUrl> {
+    const credentials = await this.#client.config.credentials().catch((cause) => {
+      throw new Problem('origin_unavailable', undefined, { cause });
+    });
+    const identity = `${credentials.accessKeyId} ${credentials.sessionToken}`;
+    const held = this.#signed.get(key);
+    if (held?.identity === identity && Date.now() < held.until) return held;
+
+    const command = new GetObjectCommand(this.#locate(key));
+    const url = await getSignedUrl(this.#client, command, { expiresIn: signedForMs / 1000 });
+    const { origin } = new URL(url);
+    const end = Math.min(
+      Date.now() + signedForMs,
+      credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY,
+    );
+    const signed = { origin, path: url.slice(origin.length), identity, until: end - marginMs, proven: false };
+    this.#signed.set(key, signed);
+    return signed;
+  }
+
+  #locate(key: string): { Bucket: string; Key: string } {
+    const { bucket, prefix = '' } = this.#options;
+    const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
+    const [, Bucket, Key] = bucket ? ['', bucket, folder + key] : (/^([^/]*)\/(.*)$/s.exec(key) ?? []);
+    // A bucket's name becomes part of the host: only what S3 allows in one may get there.
+    const sound = Bucket && /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/.test(Bucket) && Key?.isWellFormed();
+    if (!sound || !Key || Buffer.byteLength(Key) > 1024) throw new Problem('not_found');
+    return { Bucket, Key };
+  }
+
+  /** Counts what a request of the SDK came to, and turns its errors into ours. */
+  async #result<T>(sent: Promise<T>, signal?: AbortSignal): Promise<T> {
+    const count = (outcome: string) => this.#options.metrics.originRequests.inc({ origin: 's3', outcome });
+    try {
+      const output = await sent;
+      count('2xx');
+      return output;
+    } catch (error) {
+      signal?.throwIfAborted();
+      const { name, message, $metadata } = error as S3ServiceException;
+      const status = $metadata?.httpStatusCode;
+      count(status ? `${Math.floor(status / 100)}xx` : 'none');
+      const cause = `${name}: ${message}`; // the error itself holds the signed request
+      if (status === 507 || name === 'QuotaExceeded') throw new Problem('storage_full', undefined, { cause });
+      throw new Problem(status ? statusProblem(status).code : 'origin_unavailable', undefined, { cause });
+    }
+  }
+}
+
+/** `If-None-Match: *` is answered 412 where there is an object already. */
+function taken(error: unknown): never {
+  throw isProblem(error, 'version_changed') ? new Problem('conflict', undefined, { cause: error }) : error;
+}

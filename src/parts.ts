@@ -1,0 +1,83 @@
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { pino } from 'pino';
+import { Access } from './access.ts';
+import { Checker } from './audio/worker.ts';
+import { Catalog } from './catalog.ts';
+import type { Config } from './config.ts';
+import { Changes } from './db/changes.ts';
+import { openDatabase } from './db/open.ts';
+import { connectHubSpot } from './hubspot/connect.ts';
+import { Ingest } from './ingest.ts';
+import { createMetrics } from './metrics.ts';
+import { openOrigins } from './origins/open.ts';
+import { Outbox } from './outbox.ts';
+import { Publications } from './publications.ts';
+import { Publisher } from './publish.ts';
+import { Sources } from './sources.ts';
+import { Tokens } from './tokens.ts';
+import { openVault } from './vault.ts';
+
+export type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/**
+ * Builds each part of the gateway once and hands it what it uses. The server and the commands that do
+ * without one start here.
+ *
+ * @throws ConfigError where a setting names what is not there, Problem `database_unavailable`
+ */
+export async function openParts(config: Config) {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  // Headers hold keys, and some libraries log them at trace level.
+  const log = pino({ level: config.logLevel, redact: ['*.headers', '*.*.headers'] });
+  const metrics = createMetrics();
+  const db = await openDatabase(config.databaseUrl);
+  const changes = await Changes.open(db);
+  const vault = await openVault(config);
+  const catalog = new Catalog(db, changes);
+  const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
+  const access = await Access.open({ db, vault, changes, config });
+  const origins = await openOrigins(config, metrics);
+  // Workers share the cores, and so the judging.
+  const checker = new Checker({ workers: Math.ceil(availableParallelism() / config.workers) });
+  const { store, read } = origins;
+  const hubspot = connectHubSpot({ config, db, vault });
+  const outbox = new Outbox(db);
+  const publisher = new Publisher({
+    catalog,
+    outbox,
+    publications: new Publications(db, outbox),
+    clientFor: (accountId) => hubspot.accounts.clientFor(accountId),
+    appId: config.hubspotAppId,
+    metrics,
+    log,
+  });
+  const ingest = new Ingest({ catalog, store, origins: read, checker, tokens, publisher, metrics, config });
+  const sources = new Sources(origins.sources, config.sourceRoots);
+
+  return {
+    config,
+    log,
+    metrics,
+    /** The text of `/metrics`. */
+    metricsPage: () => metrics.registry.metrics(),
+    db,
+    catalog,
+    tokens,
+    access,
+    origins: read,
+    checker,
+    hubspot,
+    outbox,
+    publisher,
+    ingest,
+    sources,
+    async close() {
+      await publisher.stop();
+      await checker.close();
+      await origins.close();
+      await changes.close();
+      await db.close();
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+
+const files = [
+  ['/console', 'index.html', 'text/html; charset=utf-8'],
+  ['/console/app.js', 'app.js', 'text/javascript; charset=utf-8'],
+  ['/console/channels.js', 'channels.js', 'text/javascript; charset=utf-8'],
+  ['/console/style.css', 'style.css', 'text/css; charset=utf-8'],
+] as const;
+
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self' http: https:", // audio is fetched from PLAYHEAD_PUBLIC_URL, which may be another origin
+  'media-src http: https:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** `/console`: a page for people. It holds nothing itself and asks `/v1` with the key that is entered. */
+export function consoleRoutes(app: FastifyInstance): void {
+  for (const [url, name, type] of files) {
+    const content = readFileSync(new URL(`../console/${name}`, import.meta.url));
+    app.get(url, { schema: { hide: true } }, (_request, reply) =>
+      reply
+        .headers({ 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' })
+        .send(content),
+    );
+  }
+}

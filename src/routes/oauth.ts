@@ -1,0 +1,83 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Access } from '../access.ts';
+import type { Config } from '../config.ts';
+import { Problem } from '../errors.ts';
+import { HubSpotError } from '../hubspot/error.ts';
+import type { OAuth } from '../hubspot/oauth.ts';
+import { isId } from '../recording.ts';
+
+const cookie = 'playhead_install';
+const mostAccounts = 100;
+
+/**
+ * `GET /oauth/install?accountId=…` (repeatable) sends an operator to HubSpot, `GET /oauth/callback` is where
+ * HubSpot sends them back. Whoever installs decides where an account's calls are logged: that takes an API
+ * key, which a browser asks for as the password of HTTP Basic (RFC 7617).
+ */
+export function oauthRoutes(
+  app: FastifyInstance,
+  parts: { oauth: OAuth; access: Access; config: Config },
+): void {
+  const { oauth, access, config } = parts;
+  const secure = config.publicUrl.startsWith('https:') ? '; Secure' : '';
+
+  app.get<{ Querystring: { accountId?: string | string[] } }>('/oauth/install', async (request, reply) => {
+    reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
+    access.verifyApiKey(bearerOf(request));
+    reply.removeHeader('WWW-Authenticate');
+    const { url, browser } = await oauth.begin(accountIdsOf(request.query.accountId));
+    return reply
+      .header('Set-Cookie', `${cookie}=${browser}; Path=/oauth; Max-Age=900; HttpOnly; SameSite=Lax${secure}`)
+      .header('Cache-Control', 'no-store')
+      .header('Referrer-Policy', 'no-referrer')
+      .redirect(url);
+  });
+
+  app.get<{ Querystring: { code?: string; state?: string; error?: string } }>(
+    '/oauth/callback',
+    async (request, reply) => {
+      const { code, state, error } = request.query;
+      if (error !== undefined)
+        throw new Problem('invalid_request', 'HubSpot did not grant the installation.');
+      if (typeof code !== 'string' || typeof state !== 'string') {
+        throw new Problem('invalid_request', '"code" and "state" are needed, as HubSpot sends them.');
+      }
+      const browser = browserOf(request);
+      const { portalId, accountIds } = await oauth
+        .complete({ code, state, browser })
+        .catch((cause: unknown) => {
+          throw cause instanceof HubSpotError
+            ? new Problem('busy', cause.message, { cause, retryAfter: 5 })
+            : cause;
+        });
+      return reply
+        .header('Set-Cookie', `${cookie}=; Path=/oauth; Max-Age=0; HttpOnly; SameSite=Lax${secure}`)
+        .header('Cache-Control', 'no-store')
+        .header('Referrer-Policy', 'no-referrer')
+        .type('text/plain; charset=utf-8')
+        .send(
+          `HubSpot account ${portalId} is connected and serves ${accountIds.join(', ')}. You may close this window.\n`,
+        );
+    },
+  );
+}
+
+/** The API key, from `Bearer` or from the password of `Basic`, as `Access` takes it. */
+function bearerOf({ headers: { authorization } }: FastifyRequest): string | undefined {
+  const basic = /^basic +([A-Za-z0-9+/=]{1,4096}) *$/i.exec(authorization ?? '')?.[1];
+  if (basic === undefined) return authorization;
+  const credentials = Buffer.from(basic, 'base64').toString();
+  return `Bearer ${credentials.slice(credentials.indexOf(':') + 1)}`;
+}
+
+function accountIdsOf(given: string | string[] | undefined): string[] {
+  const accountIds = [given ?? []].flat();
+  if (accountIds.length === 0 || accountIds.length > mostAccounts || !accountIds.every(isId)) {
+    throw new Problem('invalid_request', `"accountId" must name 1 to ${mostAccounts} accounts.`);
+  }
+  return accountIds;
+}
+
+function browserOf({ headers }: FastifyRequest): string {
+  return new RegExp(`(?:^|;\\s*)${cookie}=([\\w-]{1,100})`).exec(headers.cookie ?? '')?.[1] ?? '';
+}

@@ -1,0 +1,135 @@
+import Type, { type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { Recording } from '../catalog.ts';
+import { Problem } from '../errors.ts';
+
+const Direction = Type.Union([Type.Literal('inbound'), Type.Literal('outbound')]);
+const Role = Type.Union([Type.Literal('caller'), Type.Literal('recipient')]);
+const Text = Type.String({ maxLength: 65_536 });
+
+const Call = Type.Object(
+  {
+    id: Type.Optional(
+      Type.String({ pattern: '^[0-9]{1,20}$', description: 'A call that HubSpot has already' }),
+    ),
+    title: Type.Optional(Text),
+    body: Type.Optional(Text),
+    from: Type.Optional(Text),
+    to: Type.Optional(Text),
+    startedAt: Type.Optional(Type.Union([Type.String({ maxLength: 40 }), Type.Integer({ minimum: 0 })])),
+    durationMs: Type.Optional(Type.Integer({ minimum: 0 })),
+    status: Type.Optional(Text),
+    disposition: Type.Optional(Text),
+    ownerId: Type.Optional(Text),
+    associations: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            objectType: Type.String({ maxLength: 100 }),
+            objectId: Type.String({ maxLength: 100 }),
+            associationTypeId: Type.Optional(Type.Integer({ minimum: 1 })),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 100 },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const claimed = {
+  channels: Type.Optional(
+    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who on channel 2, where you know' }),
+  ),
+  profile: Type.Optional(Type.String({ maxLength: 100, description: 'What recorded the call' })),
+  leg: Type.Optional(Role),
+  fileName: Type.Optional(Type.String({ maxLength: 1024 })),
+};
+
+const ClaimsInput = Type.Object(
+  { ...claimed, direction: Type.Optional(Direction) },
+  { additionalProperties: false },
+);
+
+export const RecordingInput = Type.Object(
+  {
+    accountId: Type.String({ description: 'Your id of the HubSpot account, up to 128 bytes' }),
+    externalId: Type.String({ description: 'Your id of the call, up to 512 bytes' }),
+    direction: Direction,
+    ...claimed,
+    source: Type.Optional(
+      Type.String({ maxLength: 4096, description: 'Where the audio is, if it is not sent along' }),
+    ),
+    mode: Type.Optional(
+      Type.Union([Type.Literal('copy'), Type.Literal('proxy')], {
+        description: 'Whether a source is copied into the store (left out: it is) or stays where it is',
+      }),
+    ),
+    replace: Type.Optional(Type.Boolean()),
+    call: Type.Optional(Call),
+  },
+  { additionalProperties: false },
+);
+
+export const Id = Type.Object({ accountId: Type.String(), externalId: Type.String() });
+export const ListQuery = Type.Object(
+  {
+    accountId: Type.Optional(Type.String()),
+    externalId: Type.Optional(Type.String()),
+    verdict: Type.Optional(Type.Union(['pass', 'fail', 'inconclusive'].map((word) => Type.Literal(word)))),
+    cursor: Type.Optional(Type.String({ maxLength: 1024 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  },
+  { additionalProperties: false },
+);
+
+export type Id = Static<typeof Id>;
+export type ListQuery = Static<typeof ListQuery>;
+
+const input = Compile(RecordingInput);
+const claims = Compile(ClaimsInput);
+
+/** @throws Problem `invalid_request` that names the field at fault */
+export function readRecordingInput(value: unknown): Static<typeof RecordingInput> {
+  return read(input, value);
+}
+
+function read<T>(
+  validator: { Check(value: unknown): value is T; Errors(value: unknown): Fault[] },
+  value: unknown,
+): T {
+  if (validator.Check(value)) return value;
+  const fault = validator.Errors(value)[0];
+  const field = fault?.instancePath.slice(1).replaceAll('/', '.') || 'recording';
+  throw new Problem('invalid_request', `The field ${field} ${fault?.message ?? 'is wrong'}.`);
+}
+
+type Fault = { instancePath: string; message: string };
+
+/** What a form for `POST /v1/check` may claim. @throws Problem `invalid_request` that names the field at fault */
+export function readClaims(value: unknown): Static<typeof ClaimsInput> {
+  return read(claims, value);
+}
+
+/** A recording as `/v1` shows it: nothing of where its audio lies. */
+export function recordingResource(recording: Recording) {
+  const { accountId, externalId, direction, size, sha256, verdict, report, refusal, call } = recording;
+  return {
+    accountId,
+    externalId,
+    direction,
+    playable: recording.key !== null,
+    size,
+    sha256,
+    verdict,
+    codes: report.codes,
+    audio: report.audio,
+    evidence: report.evidence,
+    repairs: report.repairs,
+    ...(refusal && { refusal }),
+    ...(call && { call }),
+    createdAt: recording.createdAt.toISOString(),
+    updatedAt: recording.updatedAt.toISOString(),
+  };
+}

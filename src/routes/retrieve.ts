@@ -1,0 +1,109 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Recording } from '../catalog.ts';
+import type { Config } from '../config.ts';
+import { Problem } from '../errors.ts';
+import { verifySignature } from '../hubspot/signature.ts';
+import type { Parts } from '../parts.ts';
+import type { Failures } from './limits.ts';
+import { publicUrl, streamUrl } from './stream.ts';
+
+interface Retrieve {
+  Params: { accessKey?: string; '*': string };
+  Querystring: { appId?: string; externalAccountId?: string };
+}
+
+/**
+ * `GET …/retrieve/authenticated/recordings/:externalId`: HubSpot asks where a recording may be heard.
+ * The externalId is the rest of the path, since HubSpot does not say whether it encodes a slash in it.
+ *
+ * @see HubSpot, "Create an endpoint to provide authenticated recording URLs"
+ */
+export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Failures): void {
+  const { access, catalog, tokens, config } = parts;
+  const path = '/retrieve/authenticated/recordings/*';
+
+  for (const url of [path, `/k/:accessKey${path}`]) {
+    app.get<Retrieve>(url, { schema: schemaOf(url) }, async (request) => {
+      await authorize(request);
+      const recording = await find(externalIdOf(request), request.query);
+      const { token } = await tokens.sign(recording);
+      return { authenticatedUrl: streamUrl(app, config, token) };
+    });
+  }
+
+  /** Any one of the ways in PLAYHEAD_RETRIEVE_AUTH suffices. A wrong access key looks like an unknown id. */
+  async function authorize(request: FastifyRequest<Retrieve>): Promise<void> {
+    const { accessKey } = request.params;
+    const ways = config.retrieveAuth;
+    if (ways.includes('open')) return;
+    if (ways.includes('key') && accessKey !== undefined && access.isAccessKey(accessKey)) return;
+    if (ways.includes('signature') && isSigned(request)) return;
+    if (!ways.includes('key')) throw new Problem('invalid_signature'); // a 401, which is counted as a failure
+    await failures.count(request);
+    throw new Problem('not_found');
+  }
+
+  function isSigned(request: FastifyRequest<Retrieve>): boolean {
+    return verifySignature({
+      method: request.method,
+      publicUrl: publicUrl(app, config),
+      target: request.raw.url ?? '',
+      body: '',
+      headers: request.headers,
+      clientSecret: config.hubspotClientSecret,
+      now: Date.now(),
+    });
+  }
+
+  /** Whatever does not match is the same 404, so that nobody learns which part was right. */
+  async function find(externalId: string, claimed: Retrieve['Querystring']): Promise<Recording> {
+    const { appId, externalAccountId } = claimed;
+    if (appId !== undefined && config.hubspotAppId !== '' && appId !== config.hubspotAppId) {
+      throw new Problem('not_found');
+    }
+    const found =
+      externalAccountId === undefined
+        ? await catalog.findByExternalId(externalId)
+        : [await catalog.get(externalAccountId, externalId)];
+    const [recording] = found;
+    if (found.length !== 1 || !recording?.key) throw new Problem('not_found');
+    return recording;
+  }
+}
+
+/** What is registered with HubSpot, which puts the externalId in the place of `%s`. */
+export function retrieveUrl({ publicUrl, retrieveAuth }: Config, accessKey: string): string {
+  const key = retrieveAuth.includes('key') ? `/k/${accessKey}` : '';
+  return `${publicUrl}${key}/retrieve/authenticated/recordings/%s`;
+}
+
+/** Decoded exactly once, from what was really sent; what cannot be decoded is taken as it is. */
+function externalIdOf(request: FastifyRequest): string {
+  const path = (request.raw.url ?? '').split('?', 1)[0]!;
+  const raw = path.slice(path.indexOf('/recordings/') + '/recordings/'.length);
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw;
+  }
+}
+
+function schemaOf(url: string) {
+  return {
+    tags: ['hubspot'],
+    summary: url.startsWith('/k/')
+      ? 'The authenticated URL of a recording, by access key'
+      : 'The same, signed or open',
+    querystring: {
+      type: 'object',
+      properties: { appId: { type: 'string' }, externalAccountId: { type: 'string' } },
+    },
+    response: {
+      200: {
+        type: 'object',
+        properties: { authenticatedUrl: { type: 'string' } },
+        required: ['authenticatedUrl'],
+      },
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { membersOf, refused } from './refusal.ts';
+import type { SandboxCall } from './world.ts';
+
+interface Filter {
+  propertyName: string;
+  operator: string;
+  value?: string;
+  values?: string[];
+}
+
+/** The operators of HubSpot's search that calls by their ids need. */
+const operators: Record<string, (found: string | undefined, filter: Filter) => boolean> = {
+  // As HubSpot's, it does not tell capitals from small letters.
+  EQ: (found, { value }) => found?.toLowerCase() === value?.toLowerCase(),
+  NEQ: (found, { value }) => found !== value,
+  IN: (found, { values }) => found !== undefined && (values ?? []).includes(found),
+  HAS_PROPERTY: (found) => found !== undefined,
+  NOT_HAS_PROPERTY: (found) => found === undefined,
+};
+
+/** Any group of filters whose every filter holds; oldest first, as `hs_createdate` sorts. */
+export function search(calls: SandboxCall[], body: unknown) {
+  const { filterGroups, limit, after } = membersOf(body, 'filterGroups', 'limit', 'after');
+  const groups = (filterGroups as { filters: Filter[] }[]).map(({ filters }) => filters);
+  const matching = calls.filter((call) =>
+    groups.some((filters) => filters.every((filter) => holds(call, filter))),
+  );
+  const first = Number(after) || 0;
+  const results = matching.slice(first, first + Math.min(Number(limit) || 10, 200));
+  const next = first + results.length;
+  return {
+    total: matching.length,
+    results,
+    ...(next < matching.length && { paging: { next: { after: `${next}` } } }),
+  };
+}
+
+function holds({ id, properties }: SandboxCall, filter: Filter): boolean {
+  const operator = operators[filter.operator];
+  if (!operator)
+    throw refused(400, 'VALIDATION_ERROR', `The sandbox does not know the operator ${filter.operator}.`);
+  return operator(filter.propertyName === 'hs_object_id' ? id : properties[filter.propertyName], filter);
+}

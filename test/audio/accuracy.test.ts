@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import {
+  describeAccuracy,
+  isWrongFault,
+  isWrongPass,
+  isWrongRoleFailure,
+  judgeCalls,
+} from '../../docs/accuracy.ts';
+
+t.test('300 made calls: none passes wrongly, none is refused wrongly', async (t) => {
+  const outcomes = judgeCalls();
+  t.equal(outcomes.length, 300);
+  t.strictSame(outcomes.filter(isWrongPass), [], 'wrong passes');
+  t.strictSame(outcomes.filter(isWrongRoleFailure), [], 'refused for roles that are right');
+  t.strictSame(outcomes.filter(isWrongFault), [], 'channels misjudged');
+
+  const passed = outcomes.filter(({ verdict }) => verdict === 'pass').length;
+  t.ok(passed >= 40, `not for want of passing any: ${passed}`);
+  const page = readFileSync(new URL('../../docs/accuracy.md', import.meta.url), 'utf8');
+  t.equal(page, describeAccuracy(outcomes), 'docs/accuracy.md says so; node docs/accuracy.ts writes it');
+});

@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { check } from '../../src/audio/check.ts';
+import type { Claims } from '../../src/audio/report.ts';
+import { Problem } from '../../src/errors.ts';
+import { chunk, format, sourceOf, talk, wav } from '../hostile.ts';
+
+const fixture = (name: string) => readFileSync(new URL(`../../fixtures/${name}`, import.meta.url));
+const declared = { channels: ['caller', 'recipient'] } as const;
+const swapped = { channels: ['recipient', 'caller'] } as const;
+const good = wav(format(), chunk('data', talk(4)));
+
+const stages: [outcome: string, bytes: Uint8Array, claims: Claims, verdict: string, codes: string[]][] = [
+  ['nothing known of the roles', good, {}, 'inconclusive', ['channel_assignment_unknown']],
+  ['a declared map', good, declared, 'pass', ['declared_map']],
+  [
+    'warnings come before what proved the roles',
+    good,
+    { ...declared, fileName: 'a.mp3' },
+    'pass',
+    ['extension_mismatch', 'declared_map'],
+  ],
+  ['a declared map with the caller on channel 2', good, swapped, 'fail', ['swapped_channels']],
+  ['a structure that fails ends the check', good.subarray(0, -4), swapped, 'fail', ['truncated']],
+  ['channels that fail end the check', fixture('dual-mono.flac'), swapped, 'fail', ['dual_mono']],
+  [
+    'parametric stereo is not decoded, and passes on what is said alone',
+    fixture('parametric-stereo.mp4'),
+    declared,
+    'pass',
+    ['parametric_stereo', 'undecodable', 'declared_map'],
+  ],
+  [
+    'parametric stereo without a word on the roles',
+    fixture('parametric-stereo.mp4'),
+    {},
+    'inconclusive',
+    ['parametric_stereo', 'undecodable', 'channel_assignment_unknown'],
+  ],
+];
+
+t.test('the verdict on', async (t) => {
+  for (const [outcome, bytes, claims, verdict, codes] of stages) {
+    const report = await check(sourceOf(bytes), claims);
+    t.strictSame([report.verdict, report.codes], [verdict, codes], `${outcome}: ${verdict}`);
+    t.equal(report.audio.size, bytes.length, `${outcome}: the size`);
+    const refusing = verdict === 'pass' ? [] : codes.slice(-1);
+    t.strictSame(Object.keys(report.repairs), refusing, `${outcome}: a repair for each refusing code`);
+    t.ok(
+      codes.every(
+        (code) =>
+          report.evidence.some((found) => found.code === code) || code === 'channel_assignment_unknown',
+      ),
+      `${outcome}: evidence for each code`,
+    );
+  }
+});
+
+t.test('a report survives JSON', async (t) => {
+  const report = await check(sourceOf(good), declared);
+  t.strictSame(JSON.parse(JSON.stringify(report)), report);
+});
+
+t.test('progress starts with 0 and ends with all of the audio', async (t) => {
+  const heard: number[] = [];
+  await check(sourceOf(good), {}, (seconds) => heard.push(seconds));
+  t.equal(heard[0], 0);
+  t.equal(heard.at(-1), 4);
+});
+
+t.test('a source that fails is no verdict, even where a parser swallows its error', async (t) => {
+  for (const name of ['plain.wav', 'plain.flac', 'plain.mp4', 'plain.m4a']) {
+    const bytes = fixture(name);
+    for (let reads = 0, ended = false; !ended; reads++) {
+      const source = sourceOf(bytes);
+      let left = reads;
+      const failing = {
+        ...source,
+        read: async (offset: number, length: number) => {
+          if (left-- === 0) throw new Problem('origin_failed');
+          return new Uint8Array(bytes.subarray(offset, offset + length));
+        },
+      };
+      await check(failing, declared).then(
+        () => (ended = left >= 0),
+        (error) => t.equal(error.code, 'origin_failed', `${name}: read ${reads}`),
+      );
+      if (reads > 500) t.fail(`${name}: an error was swallowed`);
+      if (reads > 500) break;
+    }
+  }
+});

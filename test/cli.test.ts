@@ -1,0 +1,137 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { fixtures, startGateway } from './helpers.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'playhead-cli-'));
+t.teardown(() => rm(folder, { recursive: true, force: true }));
+const dataDir = join(folder, 'data');
+
+interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function playhead(...args: string[]): Promise<Ended> {
+  const env = { PATH: process.env.PATH, PLAYHEAD_DATA_DIR: dataDir };
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['src/cli.ts', ...args], { env }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
+}
+
+const pass = join(fixtures, 'inbound-caller1.flac');
+const fail = join(fixtures, 'inbound-caller2.wav');
+const inconclusive = join(fixtures, 'outbound-no-ringback.wav');
+const ids = ['--account', 'a', '--id', 'call/1'];
+
+const cases: [name: string, args: string[], code: number, said: RegExp][] = [
+  ['no command', [], 64, /playhead serve/],
+  ['help', ['help'], 0, /playhead check/],
+  ['help on one command', ['check', '--help'], 0, /--junit/],
+  ['version', ['--version'], 0, /^\d+\.\d+\.\d+\n$/],
+  ['an unknown command', ['chek'], 64, /"chek" is not a command/],
+  ['an unknown option', ['url', '--acount', 'x'], 64, /--acount/],
+  ['a wrong setting', ['url', ...ids, '--token-ttl', 'soon'], 64, /--token-ttl must be a duration/],
+  ['check: pass', ['check', pass], 0, /1 pass, 0 fail/],
+  ['check: fail', ['check', pass, fail], 1, /swapped_channels[\s\S]*→ Swap/],
+  ['check: inconclusive', ['check', pass, inconclusive], 2, /channel_assignment_unknown[\s\S]*→/],
+  ['check: a declared map', ['check', inconclusive, '--channels', 'caller,recipient'], 0, /declared_map/],
+  ['check: a map that is none', ['check', pass, '--channels', 'left,right'], 64, /--channels must be/],
+  ['check: an unknown profile', ['check', pass, '--profile', 'x'], 64, /--profiles lists them/],
+  ['check: one that cannot be read', ['check', 'http://127.0.0.1:1/x.wav', pass], 1, /1 pass, 1 fail/],
+  ['check: nothing named', ['check'], 64, /Name at least one/],
+  ['check: a file that is not there', ['check', 'none.wav'], 64, /none\.wav/],
+  ['check: profiles', ['check', '--profiles'], 0, /twilio-dial/],
+  ['check: explain', ['check', '--explain', 'dual_mono'], 0, /^### `dual_mono`/],
+  ['check: explain what is no code', ['check', '--explain', 'x'], 64, /"x" is no code/],
+  ['ingest without direction', ['ingest', pass, ...ids], 64, /--direction is missing/],
+  [
+    'ingest of a file that is not there',
+    ['ingest', 'none.wav', ...ids, '--direction', 'inbound'],
+    1,
+    /^[^\n]*none\.wav[^\n]*\n$/,
+  ],
+  ['ingest', ['ingest', pass, ...ids, '--direction', 'inbound'], 0, /created a\/call\/1: pass/],
+  ['ingest again', ['ingest', pass, ...ids, '--direction', 'inbound'], 0, /same a\/call\/1/],
+  ['ingest of other audio', ['ingest', inconclusive, ...ids, '--direction', 'inbound'], 1, /"replace": true/],
+  [
+    'ingest of bad audio',
+    ['ingest', fail, '--account', 'a', '--id', '2', '--direction', 'inbound'],
+    1,
+    /swapped_channels/,
+  ],
+  ['url', ['url', ...ids], 0, /^http:\/\/127\.0\.0\.1:8080\/stream\/\S+\n/],
+  ['url of nothing', ['url', '--account', 'a', '--id', 'x'], 1, /no playable recording/],
+  ['keys', ['keys', 'list'], 0, /signs/],
+  ['keys: retire what is none', ['keys', 'retire', 'x'], 1, /./],
+  ['keys: what it does not take', ['keys', 'burn'], 64, /list, rotate or retire/],
+  [
+    'register: dry run',
+    ['register', '--dry-run'],
+    0,
+    /\/k\/[\w-]{43}\/retrieve\/authenticated\/recordings\/%s/,
+  ],
+  ['register without an app', ['register'], 64, /PLAYHEAD_HUBSPOT_APP_ID is missing/],
+  ['outbox', ['outbox', 'list'], 0, /empty/],
+];
+for (const [name, args, code, said] of cases) {
+  t.test(`${name}: ends with ${code}`, async (t) => {
+    const ended = await playhead(...args);
+    t.equal(ended.code, code, ended.stderr);
+    t.match(ended.stdout + ended.stderr, said);
+    t.notMatch(ended.stderr, /\n\s+at /, 'no stack');
+  });
+}
+
+t.test('a URL from the command line plays on the gateway of the same folder', async (t) => {
+  const gateway = await startGateway(t, { 'data-dir': dataDir });
+  const { stdout } = await playhead('url', ...ids);
+  const answer = await fetch(stdout.trim().replace(/^http:\/\/[^/]+/, gateway.url));
+  t.ok(Buffer.from(await answer.arrayBuffer()).equals(await readFile(pass)));
+});
+
+t.test('check --json and --junit say the same of a folder and of a glob', async (t) => {
+  const calls = join(folder, 'calls', 'june');
+  await mkdir(calls, { recursive: true });
+  await copyFile(pass, join(calls, 'good.flac'));
+  await copyFile(fail, join(calls, 'bad & "ugly".wav'));
+  const report = join(folder, 'report.xml');
+  const ofFolder = await playhead('check', join(folder, 'calls'), '--json', '--junit', report);
+  const { files, summary } = JSON.parse(ofFolder.stdout);
+  t.same(summary, { total: 2, pass: 1, fail: 1, inconclusive: 0 });
+  t.match(files[0], { path: join(calls, 'bad & "ugly".wav'), verdict: 'fail', codes: ['swapped_channels'] });
+  t.same(Object.keys(files[0]).sort(), ['audio', 'codes', 'evidence', 'path', 'repairs', 'verdict']);
+  const xml = await readFile(report, 'utf8');
+  t.match(xml, /tests="2" failures="1"/);
+  t.match(xml, 'bad &amp; &quot;ugly&quot;.wav');
+  t.equal((await playhead('check', join(folder, 'calls', '**', '*'), '--json')).stdout, ofFolder.stdout);
+});
+
+t.test('check reads a gateway’s stream by ranges', async (t) => {
+  const gateway = await startGateway(t);
+  const url = await gateway.streamOf('inbound-caller1.wav');
+  const { code, stdout } = await playhead('check', url, '--json');
+  t.equal(code, 0, stdout);
+  t.match(JSON.parse(stdout).files[0], { verdict: 'pass', codes: ['signal_evidence'] });
+});
+
+t.test('doctor finds nothing unmet in a gateway', async (t) => {
+  const gateway = await startGateway(t);
+  await gateway.ingest('inbound-caller1.wav', { accountId: 'a', externalId: 'call 1' });
+  const retrieve = `${gateway.url}/k/${gateway.parts.access.accessKey}/retrieve/authenticated/recordings/%s`;
+  const { code, stdout } = await playhead('doctor', retrieve, '--id', 'call 1', '--account', 'a', '--json');
+  const { requirements } = JSON.parse(stdout) as {
+    requirements: { id: string; met: unknown; seen: string }[];
+  };
+  t.same(
+    requirements.filter(({ met }) => met !== true),
+    [],
+  );
+  t.ok(requirements.length > 20, `${requirements.length} requirements`);
+  t.equal(code, 0);
+});

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { Test } from 'tap';
+import { type AcceptedRecording, Catalog, type Put } from '../../src/catalog.ts';
+import { Changes } from '../../src/db/changes.ts';
+import { type Database, openDatabase } from '../../src/db/open.ts';
+import { isProblem } from '../../src/errors.ts';
+import { Tokens } from '../../src/tokens.ts';
+import { openVault, type Vault } from '../../src/vault.ts';
+
+/** A fresh database that any number of handles may be opened on, as the workers of a gateway would. */
+export interface Place {
+  url: string;
+  /** Closed when the test ends. */
+  open(): Promise<Database>;
+  /** A handle with the parts that stand on it, as one process has them. */
+  worker(options?: { pollMs?: number; ttlMs?: number; now?: () => number }): Promise<Worker>;
+}
+
+export interface Worker {
+  db: Database;
+  changes: Changes;
+  vault: Vault;
+  catalog: Catalog;
+  tokens: Tokens;
+}
+
+const server = process.env.PLAYHEAD_TEST_POSTGRES_URL;
+
+/** Runs the same test on each engine: what holds on one must hold on the other. */
+export async function eachEngine(t: Test, name: string, body: (t: Test, place: Place) => Promise<void>) {
+  await t.test(`${name} (sqlite)`, async (t) => {
+    await body(t, placeAt(t, `sqlite:${join(await freshFolder(t), 'playhead.db')}`));
+  });
+  await onPostgres(t, name, body);
+}
+
+export async function onPostgres(t: Test, name: string, body: (t: Test, place: Place) => Promise<void>) {
+  const skip = server === undefined && 'PLAYHEAD_TEST_POSTGRES_URL is not set (test/servers/postgres.sh)';
+  await t.test(`${name} (postgres)`, { skip }, async (t) => {
+    await body(t, placeAt(t, await freshPostgres(t, server!)));
+  });
+}
+
+/** Of this run alone: runs of one test at the same time do not meet. */
+export async function freshFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'playhead-test-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A new database on the server at `url`, dropped with the test. */
+export async function freshPostgres(t: Test, url: string): Promise<string> {
+  const name = `playhead_${randomBytes(6).toString('hex')}`;
+  const run = async (statement: string) => {
+    const client = new pg.Client(url);
+    await client.connect();
+    await client.query(statement).finally(() => client.end());
+  };
+  await run(`create database ${name}`);
+  t.teardown(() => run(`drop database ${name} with (force)`));
+  const fresh = new URL(url);
+  fresh.pathname = name;
+  return fresh.href;
+}
+
+function placeAt(t: Test, url: string): Place {
+  const secretKey = randomBytes(32).toString('base64url');
+  const open = async () => {
+    const db = await openDatabase(url);
+    t.teardown(() => db.close());
+    return db;
+  };
+  return {
+    url,
+    open,
+    async worker({ pollMs = 20, ttlMs = 3_600_000, now = Date.now } = {}) {
+      const db = await openDatabase(url);
+      const changes = await Changes.open(db, pollMs);
+      t.teardown(async () => {
+        await changes.close();
+        await db.close();
+      });
+      const vault = await openVault({ secretKey, dataDir: '' });
+      const catalog = new Catalog(db, changes);
+      const tokens = await Tokens.open({ db, vault, changes, ttlMs, now });
+      return { db, changes, vault, catalog, tokens };
+    },
+  };
+}
+
+let keys = 0;
+
+/** A recording that passes, with a key of its own. */
+export function recording(more: Partial<AcceptedRecording> = {}): AcceptedRecording {
+  return {
+    accountId: 'acme',
+    externalId: 'call-1',
+    direction: 'inbound',
+    origin: 'store',
+    key: `key-${++keys}`,
+    size: 480_044,
+    etag: '"a"',
+    originEtag: '"origin-a"',
+    lastModified: new Date('2026-11-01T10:00:00.123Z'),
+    sha256: 'a',
+    container: 'wav',
+    report: { verdict: 'pass', codes: [], audio: { size: 480_044 }, evidence: [], repairs: {} },
+    call: { title: 'Über \u0000 uns', startedAt: 1_790_000_000_000 },
+    ...more,
+  };
+}
+
+export const failing: AcceptedRecording['report'] = { ...recording().report, verdict: 'fail' };
+
+/** As an ingest does it: the key is noted first. */
+export async function put(catalog: Catalog, input: AcceptedRecording, replace = false): Promise<Put> {
+  if (input.origin === 'store') await catalog.beginUpload(input.key, 60_000);
+  return catalog.put(input, { replace });
+}
+
+/** The outcome, or the code of the Problem. */
+export function outcomeOf(attempt: Promise<Put>): Promise<string> {
+  return attempt.then(
+    ({ outcome }) => outcome,
+    (error) => (isProblem(error) ? error.code : Promise.reject(error)),
+  );
+}
+
+/** Waits for what must come about by itself, no longer than the 5 s in which every worker must know. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + 5_000;
+  while (performance.now() < deadline) {
+    if (await condition()) return true;
+    await sleep(10);
+  }
+  return false;
+}

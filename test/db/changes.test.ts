@@ -1,0 +1,103 @@
+import t from 'tap';
+import { Changes } from '../../src/db/changes.ts';
+import { openDatabase } from '../../src/db/open.ts';
+import { eachEngine, onPostgres, until } from '../contracts/db.ts';
+import { faultProxy } from '../fault-proxy.ts';
+
+await eachEngine(t, 'a change reaches this process at once and the others soon', async (t, place) => {
+  const [one, other] = await Promise.all([place.worker(), place.worker()]);
+  const heard: string[] = [];
+  one.changes.on('api-key', (subject) => void heard.push(`one ${subject}`));
+  other.changes.on('api-key', () => Promise.reject(new Error('a listener that fails')));
+  other.changes.on('api-key', (subject) => void heard.push(`other ${subject}`));
+  other.changes.on('recording', () => void t.fail('of another kind'));
+
+  await one.changes.transaction(async (_trx, record) => record('api-key', 'a'));
+  t.same(heard, ['one a']);
+  t.ok(await until(() => heard.includes('other a')));
+
+  const failed = one.changes.transaction(async (_trx, record) => {
+    await record('api-key', 'b');
+    throw new Error('rolled back');
+  });
+  await t.rejects(failed);
+  await one.changes.transaction(async (_trx, record) => record('api-key', 'c'));
+  t.ok(await until(() => heard.includes('other c')));
+  t.notOk(
+    heard.some((line) => line.endsWith('b')),
+    'what was rolled back is never told',
+  );
+});
+
+await eachEngine(t, 'old changes are pruned', async (t, place) => {
+  const db = await place.open();
+  const week = 7 * 86_400_000;
+  const row = (subject: string, at: number) => ({ kind: 'keys', subject, at });
+  await db.kysely
+    .insertInto('changes')
+    .values([row('old', Date.now() - week - 1_000), row('young', Date.now() - week + 60_000)])
+    .execute();
+  const changes = await Changes.open(db, 10);
+  t.teardown(() => changes.close());
+  const left = async () =>
+    (await db.kysely.selectFrom('changes').select('subject').execute()).map((r) => r.subject);
+  t.ok(await until(async () => (await left()).length === 1));
+  t.same(await left(), ['young']);
+});
+
+await onPostgres(t, 'a change that is committed after a later one is heard, too', async (t, place) => {
+  const { changes } = await place.worker();
+  const slow = await place.open();
+  const heard: string[] = [];
+  changes.on('keys', (subject) => void heard.push(subject));
+  await slow.kysely.transaction().execute(async (trx) => {
+    await trx.insertInto('changes').values({ kind: 'keys', subject: 'early', at: Date.now() }).execute();
+    await (await place.open()).kysely
+      .insertInto('changes')
+      .values({ kind: 'keys', subject: 'late', at: Date.now() })
+      .execute();
+    t.ok(await until(() => heard.includes('late')));
+    t.notOk(heard.includes('early'));
+  });
+  t.ok(await until(() => heard.includes('early')));
+});
+
+await eachEngine(t, 'a listener that failed hears of the change again', async (t, place) => {
+  const [one, other] = await Promise.all([place.worker(), place.worker()]);
+  const heard: string[] = [];
+  other.changes.on('api-key', async (subject) => {
+    heard.push(subject);
+    if (heard.length < 3) throw new Error('not yet');
+  });
+  await one.changes.transaction(async (_trx, record) => record('api-key', 'a'));
+  t.ok(await until(() => heard.length === 3));
+  await one.changes.transaction(async (_trx, record) => record('api-key', 'b'));
+  t.ok(await until(() => heard.length === 4));
+  t.same(heard, ['a', 'a', 'a', 'b'], 'and not once more after it was through');
+});
+
+await onPostgres(t, 'changes wake the others before their poll is due', async (t, place) => {
+  const url = new URL(place.url);
+  const proxy = await faultProxy(t, { host: url.hostname, port: Number(url.port) });
+  url.host = `${proxy.host}:${proxy.port}`;
+  const near = await place.worker();
+  const db = await openDatabase(url.href);
+  const changes = await Changes.open(db, 60_000);
+  t.teardown(async () => {
+    await changes.close();
+    await db.close();
+  });
+  const heard: string[] = [];
+  changes.on('keys', (subject) => void heard.push(subject));
+  for (const [subject, name] of [
+    ['a', 'from the start'],
+    ['b', 'again'],
+    ['c', 'after the connection was lost'],
+    ['d', 'again'],
+  ] as const) {
+    if (subject === 'c') proxy.down(true);
+    await near.changes.transaction(async (_trx, record) => record('keys', subject));
+    proxy.down(false);
+    t.ok(await until(() => heard.includes(subject)), name);
+  }
+});

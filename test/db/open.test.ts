@@ -1,0 +1,229 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
+import { Kysely, sql } from 'kysely';
+import t from 'tap';
+import { Changes } from '../../src/db/changes.ts';
+import { openDatabase } from '../../src/db/open.ts';
+import type { Schema } from '../../src/db/schema.ts';
+import { sqliteDialect } from '../../src/db/sqlite.ts';
+import { eachEngine, freshFolder, onPostgres, type Place, until } from '../contracts/db.ts';
+import { faultProxy } from '../fault-proxy.ts';
+
+const opener = `
+  import { openDatabase } from '${new URL('../../src/db/open.ts', import.meta.url)}';
+  const db = await openDatabase(process.argv[1]);
+  await db.ping();
+  await db.close();
+`;
+
+await eachEngine(t, 'of processes that start together one migrates', async (t, place) => {
+  const children = Array.from({ length: 6 }, () =>
+    spawn(process.execPath, ['--input-type=module', '-e', opener, place.url], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
+  );
+  const codes = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0]));
+  t.same(codes, Array(6).fill(0));
+  const db = await place.open();
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(
+    db.kysely,
+  );
+  t.same(rows.map(({ name }) => name).slice(0, 2), ['0001_catalog', '0002_secrets']);
+});
+
+await eachEngine(t, 'a schema of a newer version is not touched', async (t, place) => {
+  const db = await place.open();
+  await sql`insert into kysely_migration (name, timestamp) values ('9999_later', '2030')`.execute(db.kysely);
+  await t.rejects(openDatabase(place.url), { message: /9999_later/ });
+});
+
+/** Kills a writer some time after its first acknowledgement. @returns how many it acknowledged */
+async function killedWriter(place: Place, name: string, afterMs: number): Promise<number> {
+  const writer = spawn(
+    process.execPath,
+    [new URL('./writer.ts', import.meta.url).pathname, place.url, name],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  let acknowledged = 0;
+  const lines = createInterface(writer.stdout).on('line', () => {
+    acknowledged += 1;
+    if (acknowledged === 1) setTimeout(() => writer.kill('SIGKILL'), afterMs);
+  });
+  await once(lines, 'close');
+  return acknowledged;
+}
+
+await eachEngine(t, 'a writer that is killed loses nothing it acknowledged', async (t, place) => {
+  const rounds = await Promise.all(
+    [3, 17, 40, 71, 110, 160, 250, 400].map(async (afterMs) => {
+      const name = `round-${afterMs}`;
+      return { name, acknowledged: await killedWriter(place, name, afterMs) };
+    }),
+  );
+  const { catalog, db } = await place.worker();
+  if (db.engine === 'sqlite') {
+    const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db.kysely);
+    t.same(rows, [{ integrity_check: 'ok' }]);
+  }
+  for (const { name, acknowledged } of rounds) {
+    const missing: number[] = [];
+    for (let count = 0; count < acknowledged; count += 1) {
+      const found = await catalog.get('acme', `${name}-${count}`);
+      const key = [`${name}-${count}.first`, `${name}-${count}.second`, undefined][count % 3];
+      if (found?.key !== key) missing.push(count);
+    }
+    t.ok(acknowledged > 0);
+    t.same(missing, [], `all ${acknowledged} of ${name} are as they were acknowledged`);
+  }
+  const owned = (await db.kysely.selectFrom('recordings').select('key').execute()).map(({ key }) => key);
+  const unowned = (await db.kysely.selectFrom('uploads').select('key').execute()).map(({ key }) => key);
+  t.same(
+    unowned.filter((key) => owned.includes(key)),
+    [],
+    'no key is owned and given up at once',
+  );
+});
+
+await t.test('an SQLite file is for its owner alone', async (t) => {
+  const path = join(await freshFolder(t), 'new', 'playhead.db');
+  const db = await openDatabase(`sqlite:${path}`);
+  t.teardown(() => db.close());
+  await db.ping();
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) t.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+await t.test('a full disk under SQLite is storage_full, and what was there stays', async (t) => {
+  const db = await openDatabase('sqlite::memory:');
+  t.teardown(() => db.close());
+  const add = (name: string, size: number) =>
+    db.kysely
+      .insertInto('secrets')
+      .values({ name, sealed: 'x'.repeat(size) })
+      .execute();
+  await add('small', 10);
+  await sql`pragma max_page_count = 50`.execute(db.kysely);
+  await t.rejects(add('large', 1_000_000), { code: 'storage_full' });
+  t.equal((await db.kysely.selectFrom('secrets').selectAll().execute()).length, 1);
+});
+
+await t.test('SQLite is waited for while another process writes, and the event loop runs on', async (t) => {
+  const path = join(await freshFolder(t), 'playhead.db');
+  const db = await openDatabase(`sqlite:${path}`);
+  t.teardown(() => db.close());
+  const other = new DatabaseSync(path);
+  t.teardown(() => other.close());
+
+  other.exec('begin immediate');
+  const write = db.kysely.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
+  // That this timer fires at all, before the write is through, is the proof.
+  setTimeout(() => other.exec('commit'), 50);
+  await write;
+  t.equal((await db.kysely.selectFrom('secrets').selectAll().execute()).length, 1);
+});
+
+await t.test('an SQLite file that stays locked is database_unavailable', async (t) => {
+  const path = join(await freshFolder(t), 'playhead.db');
+  await (await openDatabase(`sqlite:${path}`)).close();
+  const hasty = new Kysely<Schema>({ dialect: sqliteDialect(path, 50) });
+  t.teardown(() => hasty.destroy());
+  const locked = new DatabaseSync(path);
+  t.teardown(() => locked.close());
+
+  locked.exec('begin immediate');
+  const write = () => hasty.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
+  await t.rejects(write(), { code: 'database_unavailable', retryAfter: 2 });
+  t.same(await hasty.selectFrom('secrets').selectAll().execute(), [], 'reads go on');
+  locked.exec('commit');
+  await write();
+});
+
+await t.test('an SQLite file that cannot be is a wrong setting', async (t) => {
+  await t.rejects(openDatabase(`sqlite:${await freshFolder(t)}`), {
+    message: /^PLAYHEAD_DATABASE_URL names .* EISDIR/,
+  });
+  const path = join(await freshFolder(t), 'playhead.db');
+  await writeFile(path, 'not a database'.repeat(1_000));
+  await t.rejects(openDatabase(`sqlite:${path}`), {
+    message: /^PLAYHEAD_DATABASE_URL names .* not a database/,
+  });
+});
+
+await onPostgres(t, 'the database goes away and comes back', async (t, place) => {
+  const url = new URL(place.url);
+  const proxy = await faultProxy(t, { host: url.hostname, port: Number(url.port) });
+  url.host = `${proxy.host}:${proxy.port}`;
+  const near = await place.worker();
+  const far = await openDatabase(url.href);
+  const changes = await Changes.open(far, 20);
+  t.teardown(async () => {
+    await changes.close();
+    await far.close();
+  });
+  const heard: string[] = [];
+  changes.on('keys', (subject) => void heard.push(subject));
+  await far.ping();
+
+  proxy.down(true);
+  await t.rejects(far.ping(), { code: 'database_unavailable', status: 503, retryAfter: 2 });
+  const lost = far.kysely.transaction().execute((trx) => trx.selectFrom('changes').selectAll().execute());
+  await t.rejects(lost, { code: 'database_unavailable' });
+  await t.rejects(openDatabase(url.href), { code: 'database_unavailable' }, 'at the start, too');
+  await near.changes.transaction(async (_trx, record) => record('keys', 'while away'));
+
+  proxy.down(false);
+  t.ok(
+    await until(() =>
+      far.ping().then(
+        () => true,
+        () => false,
+      ),
+    ),
+    'it recovers without a restart',
+  );
+  t.ok(await until(() => heard.includes('while away')), 'and hears what it missed');
+
+  const breaking = far.kysely.transaction().execute(async (trx) => {
+    await trx.insertInto('secrets').values({ name: 'half', sealed: '' }).execute();
+    proxy.down(true);
+    await trx.insertInto('secrets').values({ name: 'whole', sealed: '' }).execute();
+  });
+  await t.rejects(breaking, { code: 'database_unavailable' }, 'a connection that breaks in a transaction');
+  proxy.down(false);
+  t.ok(
+    await until(() =>
+      far.ping().then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'leaves nothing of it');
+  await t.rejects(
+    sql`select nothing from nowhere`.execute(far.kysely),
+    { code: '42P01' },
+    'a wrong query is not the database',
+  );
+});
+
+await onPostgres(t, 'a query without end is given up', async (t, place) => {
+  const { kysely } = await place.open();
+  const slow = kysely.transaction().execute(async (trx) => {
+    await sql`set local statement_timeout = 50`.execute(trx);
+    await sql`select pg_sleep(30)`.execute(trx);
+  });
+  await t.rejects(slow, { code: 'database_unavailable' });
+  const { rows } = await sql`select 1 as one`.execute(kysely);
+  t.same(rows, [{ one: 1 }]);
+});
+
+await onPostgres(t, 'a full disk under Postgres is storage_full', async (t, place) => {
+  const { kysely } = await place.open();
+  const full = sql`do $$ begin raise exception 'no space left on device' using errcode = '53100'; end $$`;
+  await t.rejects(full.execute(kysely), { code: 'storage_full' });
+});

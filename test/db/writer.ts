@@ -1,0 +1,33 @@
+import type { Report } from '../../src/audio/report.ts';
+import { Catalog } from '../../src/catalog.ts';
+import { Changes } from '../../src/db/changes.ts';
+import { openDatabase } from '../../src/db/open.ts';
+
+/**
+ * A process that takes recordings without end, replaces and removes some of them, and says of each once it
+ * is acknowledged. The crash test kills it.  usage: writer.ts DATABASE_URL NAME
+ */
+const [url, name] = process.argv.slice(2) as [string, string];
+const db = await openDatabase(url);
+const catalog = new Catalog(db, await Changes.open(db));
+const report: Report = { verdict: 'pass', codes: [], audio: { size: 1 }, evidence: [], repairs: {} };
+
+for (let count = 0; ; count += 1) {
+  const externalId = `${name}-${count}`;
+  const put = async (key: string) => {
+    await catalog.beginUpload(key, 60_000);
+    const bytes = {
+      size: 1,
+      etag: `"${key}"`,
+      originEtag: `"${key}"`,
+      lastModified: new Date(),
+      sha256: key,
+    };
+    const audio = { origin: 'store', key, ...bytes, container: 'wav', direction: null, call: null } as const;
+    await catalog.put({ accountId: 'acme', externalId, ...audio, report }, { replace: true });
+  };
+  await put(`${externalId}.first`);
+  if (count % 3 === 1) await put(`${externalId}.second`);
+  if (count % 3 === 2) await catalog.remove('acme', externalId);
+  process.stdout.write(`${count}\n`);
+}

@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import t, { type Test } from 'tap';
+import { onPostgres } from './contracts/db.ts';
+import { faultProxy } from './fault-proxy.ts';
+import { longRecording, spawnGateway, startGateway } from './helpers.ts';
+
+/** What docs/operations.md says of each part that may be away. */
+
+const recording = await longRecording(2);
+
+async function problemOf(answer: Response) {
+  const { code } = (await answer.json()) as { code: string };
+  return { status: answer.status, code, retryAfter: Number(answer.headers.get('retry-after')) };
+}
+
+const away = (code: string) => ({ status: 503, code, retryAfter: 2 });
+
+/** Asks until the answer has this status, ten seconds at the most. */
+async function becomes(status: number, ask: () => Promise<Response>): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const answer = await ask();
+    await answer.arrayBuffer();
+    if (answer.status === status) break;
+    await sleep(100);
+  }
+  return (await ask()).status;
+}
+
+async function bytesOf(url: string, headers: Record<string, string> = {}): Promise<Buffer> {
+  return Buffer.from(await (await fetch(url, { headers })).arrayBuffer());
+}
+
+await t.test('the database is down', (t) =>
+  onPostgres(t, 'Postgres', async (t, place) => {
+    const server = new URL(place.url);
+    const proxy = await faultProxy(t, { host: server.hostname, port: Number(server.port || 5432) });
+    server.host = `127.0.0.1:${proxy.port}`;
+    const gateway = await startGateway(t, { 'database-url': server.href });
+    const heard = await gateway.streamOf(recording);
+    await bytesOf(heard);
+    await gateway.streamOf('inbound-caller1.wav', { externalId: 'unheard' });
+    const retrieve = () =>
+      fetch(`${gateway.url}/k/${gateway.parts.access.accessKey}/retrieve/authenticated/recordings/unheard`);
+    t.equal((await retrieve()).status, 200);
+
+    proxy.down(true);
+    t.ok((await bytesOf(heard)).equals(recording), 'a stream that was authorised goes on');
+    t.ok((await bytesOf(heard, { range: 'bytes=1000-1999' })).equals(recording.subarray(1000, 2000)));
+    t.same(await problemOf(await retrieve()), away('database_unavailable'), 'a new retrieval is put off');
+    t.same(
+      await problemOf(await gateway.ingest('inbound-caller1.flac')),
+      away('database_unavailable'),
+      'and so is an ingest',
+    );
+    const revoke = () => gateway.v1('/recordings/acct/bytes/revoke', { method: 'POST' });
+    t.same(
+      await problemOf(await revoke()),
+      away('database_unavailable'),
+      'and a revocation: nobody is told it holds',
+    );
+    t.equal((await fetch(`${gateway.url}/healthz`)).status, 200, 'the process is alive');
+    const ready = await fetch(`${gateway.url}/readyz`);
+    t.match({ status: ready.status, ...(await ready.json()) }, { status: 503, database: 'out of reach' });
+
+    proxy.down(false);
+    t.equal(await becomes(200, retrieve), 200, 'it recovers without a restart');
+    t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201);
+    t.equal((await revoke()).status, 204);
+    t.equal(await becomes(401, () => fetch(heard)), 401);
+  }),
+);
+
+const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
+t.test('S3 is down', { skip: endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set' }, async (t) => {
+  const bucket = `playhead-failures-${randomBytes(6).toString('hex')}`;
+  const client = new S3Client({ endpoint: endpoint!, region: 'us-east-1', forcePathStyle: true });
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  t.teardown(() => client.destroy());
+  const { hostname, port } = new URL(endpoint!);
+  const proxy = await faultProxy(t, { host: hostname, port: Number(port) });
+  const gateway = await startGateway(t, {
+    store: `s3://${bucket}/calls`,
+    's3-endpoint': proxy.url,
+    's3-force-path-style': 'true',
+  });
+  const heard = await gateway.streamOf(recording, { externalId: 'heard' });
+  await bytesOf(heard);
+  const restarted = await startGateway(t, {
+    'data-dir': gateway.dataDir,
+    store: `s3://${bucket}/calls`,
+    's3-endpoint': proxy.url,
+    's3-force-path-style': 'true',
+  });
+  const cold = heard.replace(gateway.url, restarted.url);
+
+  proxy.down(true);
+  t.ok((await bytesOf(heard)).equals(recording), 'what lies in the block cache goes on');
+  t.match(
+    await problemOf(await fetch(cold)),
+    { status: 503, code: 'origin_unavailable' },
+    'the rest is put off',
+  );
+  t.match(await problemOf(await gateway.ingest('inbound-caller1.flac')), {
+    status: 503,
+    code: 'origin_unavailable',
+  });
+  t.equal((await fetch(`${gateway.url}/readyz`)).status, 200, 'what can still be served is served');
+
+  proxy.down(false);
+  t.equal(await becomes(200, () => fetch(cold)), 200, 'it recovers without a restart');
+  t.ok((await bytesOf(cold)).equals(recording));
+  t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201);
+});
+
+/** A file system of a few megabytes, or undefined where mounting is not allowed. */
+async function smallDisk(t: Test, megabytes: number) {
+  const folder = await mkdtemp(join(tmpdir(), 'playhead-small-'));
+  const mount = (options: string) =>
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder], { stdio: 'ignore' });
+  try {
+    mount(`size=${megabytes}m`);
+  } catch {
+    return undefined;
+  }
+  t.teardown(async () => {
+    execFileSync('umount', ['--lazy', folder]);
+    await rm(folder, { recursive: true });
+  });
+  return { folder, grow: (size: number) => mount(`remount,size=${size}m`) };
+}
+
+const unmountable = 'mounting a small file system is not allowed here';
+
+t.test(
+  'the disk is full: an ingest is refused, nothing of it stays, and listeners notice nothing',
+  async (t) => {
+    const disk = await smallDisk(t, 4);
+    if (!disk) return t.test('full store', { skip: unmountable }, () => {});
+    const gateway = await startGateway(t, { store: `file:${disk.folder}/store` });
+    const url = await gateway.streamOf(recording);
+    const files = async () => {
+      const entries = await readdir(disk.folder, { recursive: true, withFileTypes: true });
+      return entries.filter((entry) => entry.isFile()).length;
+    };
+    const refused = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
+    t.match(await problemOf(refused), { status: 507, code: 'storage_full' });
+    t.equal(await files(), 1);
+    t.equal((await gateway.v1('/recordings/acct/too%20much')).status, 404);
+    t.ok((await bytesOf(url)).equals(recording));
+    t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'what fits is still taken');
+
+    disk.grow(16);
+    const taken = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
+    t.equal(taken.status, 201, 'with room again it is taken, without a restart');
+  },
+);
+
+t.test('the disk is full at the first start: it says so, and the next start is whole', async (t) => {
+  const disk = await smallDisk(t, 1);
+  if (!disk) return t.test('full data folder', { skip: unmountable }, () => {});
+  const dataDir = join(disk.folder, 'data');
+  execFileSync('dd', ['if=/dev/zero', `of=${disk.folder}/ballast`, 'bs=1k', 'count=980'], {
+    stdio: 'ignore',
+  });
+  const settings = { 'data-dir': dataDir, 'log-level': 'silent' };
+  const failed = await spawnGateway(t, settings).catch((error: Error) => error.message);
+  t.match(failed, /ended with 1: .*(no room|full)/i);
+
+  disk.grow(16);
+  const gateway = await spawnGateway(t, settings);
+  t.ok((await bytesOf(await gateway.streamOf(recording))).equals(recording));
+});

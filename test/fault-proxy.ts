@@ -1,0 +1,118 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type tap from 'tap';
+
+/** What befalls one connection, once `after` bytes of the server's answers went through it. */
+export interface Fault {
+  readonly kind:
+    | 'reset' // RST: what a crashed server or a firewall does
+    | 'end' // a clean FIN: a body cut short
+    | 'stall' // nothing more comes, and the connection stays
+    | 'drip'; // the rest comes in pieces of `bytes`, one every `everyMs`
+  readonly after: number;
+  readonly bytes?: number;
+  readonly everyMs?: number;
+}
+
+export interface FaultProxy {
+  readonly host: string;
+  readonly port: number;
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  /** Connections so far, those open now, the most there were at once, faults that struck, bytes handed on. */
+  readonly counts: { connections: number; open: number; peak: number; faults: number; bytes: number };
+  /** Refuses connections and breaks those that are there, until it is called with false. */
+  down(isDown: boolean): void;
+}
+
+/**
+ * A TCP proxy on loopback that breaks what goes through it.
+ *
+ * @param plan the fault of the nth connection, counted from 0; undefined leaves it whole
+ * @param alter rewrites what the server sends, chunk by chunk: another ETag, another Content-Length
+ */
+export async function faultProxy(
+  t: Pick<typeof tap, 'teardown'>,
+  target: { host?: string; port: number },
+  plan: (connection: number) => Fault | undefined = () => undefined,
+  alter: (chunk: Buffer) => Buffer = (chunk) => chunk,
+): Promise<FaultProxy> {
+  const counts = { connections: 0, open: 0, peak: 0, faults: 0, bytes: 0 };
+  const sockets = new Set<Socket>();
+  let isDown = false;
+
+  const server = createServer((client) => {
+    if (isDown) return client.resetAndDestroy();
+    const fault = plan(counts.connections++);
+    const upstream = connect({ host: target.host ?? '127.0.0.1', port: target.port });
+    counts.open++;
+    counts.peak = Math.max(counts.peak, counts.open);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on('error', () => {}); // breaking things is the point
+    }
+    client.once('close', () => {
+      counts.open--;
+      sockets.delete(client);
+      upstream.destroy();
+    });
+    upstream.once('close', () => sockets.delete(upstream));
+    client.pipe(upstream);
+    relay(upstream, client, fault).then(
+      () => client.end(),
+      () => client.resetAndDestroy(),
+    );
+  });
+
+  async function relay(upstream: Socket, client: Socket, fault: Fault | undefined): Promise<void> {
+    let left = fault ? fault.after : Number.POSITIVE_INFINITY;
+    let struck = false;
+    for await (const received of upstream) {
+      const chunk = alter(received);
+      await send(client, chunk.subarray(0, left));
+      const rest = chunk.subarray(left);
+      left -= Math.min(left, chunk.length);
+      if (rest.length === 0 || !fault) continue;
+      if (!struck) counts.faults++;
+      struck = true;
+      if (fault.kind === 'reset') throw new Error('reset');
+      if (fault.kind === 'end') return;
+      if (fault.kind === 'stall') return void (await once(client, 'close'));
+      for (let at = 0; at < rest.length && !client.destroyed; at += fault.bytes ?? 1024) {
+        await sleep(fault.everyMs ?? 1);
+        await send(client, rest.subarray(at, at + (fault.bytes ?? 1024)));
+      }
+    }
+  }
+
+  async function send(client: Socket, bytes: Buffer): Promise<void> {
+    if (bytes.length === 0) return;
+    if (client.destroyed) throw new Error('the client left');
+    counts.bytes += bytes.length;
+    if (!client.write(bytes)) await Promise.race([once(client, 'drain'), once(client, 'close')]);
+  }
+
+  function breakAll(): void {
+    for (const socket of sockets) socket.resetAndDestroy();
+  }
+
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    breakAll();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: '127.0.0.1',
+    port,
+    url: `http://127.0.0.1:${port}`,
+    counts,
+    down(state) {
+      isDown = state;
+      if (isDown) breakAll();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Checker } from '../src/audio/worker.ts';
+import type { Origin } from '../src/origins/origin.ts';
+import { type Mutant, mutantsOf } from './mutants.ts';
+
+const folder = new URL('../fixtures/', import.meta.url);
+const declared = { channels: ['caller', 'recipient'] } as const;
+/** Nothing in these says how long they are meant to be, so that a cut between two fragments or samples is no fault. */
+const openEnded = /streamed|fragmented/;
+
+export interface Outcome {
+  judged: number;
+  verdicts: Record<string, number>;
+  /** What must not happen: an error, or a pass for audio that is not whole. */
+  wrong: string[];
+  slowestMs: number;
+  /** Bytes, after the first tenth of the run and at its end. */
+  memory: [early: number, late: number];
+}
+
+/** Puts mutants of every fixture before the check, two at a time. */
+export async function fuzz(
+  count: number,
+  seed: number,
+  progress: (judged: number) => void = () => {},
+): Promise<Outcome> {
+  const names = readdirSync(folder).filter((name) => /\.(wav|flac|mp4|m4a)$/.test(name));
+  const files = Object.fromEntries(names.map((name) => [name, readFileSync(new URL(name, folder))]));
+  const mutants = mutantsOf(files, count, seed);
+  const checker = new Checker({ workers: 2 });
+  const outcome: Outcome = { judged: 0, verdicts: {}, wrong: [], slowestMs: 0, memory: [0, 0] };
+
+  const judge = async () => {
+    for await (const mutant of { [Symbol.asyncIterator]: () => ({ next: () => mutants.next() }) }) {
+      const started = performance.now();
+      const problem = await judgeOne(checker, mutant, outcome.verdicts);
+      outcome.slowestMs = Math.max(outcome.slowestMs, performance.now() - started);
+      if (problem) outcome.wrong.push(`${mutant.outcome}: ${problem}`);
+      outcome.judged++;
+      outcome.memory[outcome.judged <= count / 10 ? 0 : 1] = process.memoryUsage.rss();
+      progress(outcome.judged);
+    }
+  };
+  await Promise.all([judge(), judge()]);
+  await checker.close();
+  return outcome;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function judgeOne(
+  checker: Checker,
+  mutant: Mutant,
+  verdicts: Record<string, number>,
+): Promise<string | undefined> {
+  const { outcome, bytes, frames, cut } = mutant;
+  const representation = { size: bytes.length, etag: '"1"', lastModified: new Date(0) };
+  const origin: Origin = {
+    stat: async () => representation,
+    read: async (_key, { first, last }) => once(bytes.subarray(first, last + 1)),
+  };
+  try {
+    const report = await checker.check({ origin, key: 'call', representation }, declared);
+    verdicts[report.verdict] = (verdicts[report.verdict] ?? 0) + 1;
+    if (report.verdict !== 'pass' || openEnded.test(outcome)) return undefined;
+    if (cut) return 'passed although audio was cut off';
+    const { durationSeconds = 0, sampleRate = 0 } = report.audio;
+    const heard = Math.round(durationSeconds * sampleRate);
+    return heard < frames ? `passed with ${heard} of ${frames} samples` : undefined;
+  } catch (error) {
+    return String((error as Error).cause ?? error);
+  }
+}
+
+const maxMinutes = 30;
+/** The heaps of two threads and what waits for collection; to leak a file in ten would take more. */
+const maxGrowth = 256 * 2 ** 20;
+
+/** `npm run fuzz -- --count N --seed N`. The same seed gives the same files. */
+async function main(): Promise<void> {
+  const options = {
+    count: { type: 'string', default: '20000' },
+    seed: { type: 'string', default: '1' },
+  } as const;
+  const { values } = parseArgs({ options });
+  const count = Number(values.count);
+  const late = () => {
+    console.error(`Not done after ${maxMinutes} minutes.`);
+    process.exit(1);
+  };
+  setTimeout(late, maxMinutes * 60_000).unref();
+
+  const { memory, wrong, ...told } = await fuzz(count, Number(values.seed), (judged) => {
+    if (judged % 1000 === 0) console.error(`${judged} of ${count}`);
+  });
+  const growth = memory[1] - memory[0];
+  for (const line of wrong) console.error(line);
+  console.log(JSON.stringify({ ...told, wrong: wrong.length, growthMB: Math.round(growth / 2 ** 20) }));
+  process.exitCode = wrong.length > 0 || growth > maxGrowth ? 1 : 0;
+}
+
+if (import.meta.main) await main();

@@ -1,0 +1,283 @@
+import { mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import t, { type Test } from 'tap';
+import { createMetrics } from '../../src/metrics.ts';
+import { BlockCache } from '../../src/origins/blocks.ts';
+import { HealingOrigin } from '../../src/origins/healing.ts';
+import { HttpOrigin } from '../../src/origins/http.ts';
+import type { ByteRange, Origin } from '../../src/origins/origin.ts';
+import { S3Store } from '../../src/origins/s3.ts';
+import { pattern, settled } from '../contracts/origin.ts';
+import { type Fault, faultProxy } from '../fault-proxy.ts';
+import { startNginx, withoutNginx } from '../servers/nginx.ts';
+
+const megabyte = 1024 * 1024;
+const stallTimeoutMs = 250;
+const s3Endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
+
+/** One recording behind a server that is sound, and the way to it through a proxy that is not. */
+interface Server {
+  readonly port: number;
+  put(bytes: Uint8Array): Promise<void>;
+  through(url: string): { origin: Origin & { readonly underWay: number }; key: string };
+}
+
+const servers: [name: string, skip: string | false, start: (t: Test) => Promise<Server>][] = [
+  ['S3', s3Endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set', startS3],
+  ['a vendor', withoutNginx, startVendor],
+];
+
+async function startS3(t: Test): Promise<Server> {
+  const admin = new S3Client({ endpoint: s3Endpoint!, region: 'us-east-1', forcePathStyle: true });
+  const object = { Bucket: `playhead-faults-${process.pid}-${Date.now()}`, Key: 'a.wav' };
+  await admin.send(new CreateBucketCommand({ Bucket: object.Bucket }));
+  t.teardown(async () => {
+    await admin.send(new DeleteObjectCommand(object));
+    await admin.send(new DeleteBucketCommand({ Bucket: object.Bucket }));
+  });
+  return {
+    port: Number(new URL(s3Endpoint!).port),
+    async put(Body) {
+      await admin.send(new PutObjectCommand({ ...object, Body }));
+    },
+    through(endpoint) {
+      const metrics = createMetrics();
+      const origin = new S3Store({
+        bucket: object.Bucket,
+        endpoint,
+        forcePathStyle: true,
+        stallTimeoutMs,
+        metrics,
+      });
+      t.teardown(() => origin.close());
+      return { origin, key: object.Key };
+    },
+  };
+}
+
+async function startVendor(t: Test): Promise<Server> {
+  const root = await mkdtemp(join(tmpdir(), 'playhead-faults-'));
+  const nginx = await startNginx(root);
+  t.teardown(async () => {
+    await nginx.stop();
+    await rm(root, { recursive: true });
+  });
+  let seconds = 1_700_000_000;
+  return {
+    port: Number(new URL(nginx.url).port),
+    async put(bytes) {
+      await writeFile(join(root, 'new'), bytes);
+      await utimes(join(root, 'new'), ++seconds, seconds);
+      await rename(join(root, 'new'), join(root, 'a.wav'));
+    },
+    through(url) {
+      const limits = { maxBytes: 1e9, fetchTimeoutMs: 10_000, stallTimeoutMs };
+      const allowedHosts = [new URL(url).host];
+      const origin = new HttpOrigin({
+        allowedHosts,
+        credentials: new Map(),
+        ...limits,
+        metrics: createMetrics(),
+      });
+      t.teardown(() => origin.close());
+      return { origin, key: `${url}/a.wav` };
+    },
+  };
+}
+
+/** Numbers from 0 to below `n`, the same ones in each run. */
+function dice(seed: number): (n: number) => number {
+  let state = seed;
+  return (n) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+}
+
+type Outcome = 'exact' | 'broken' | 'wrong bytes' | 'short, with a clean end';
+
+async function outcomeOf(
+  origin: Origin,
+  key: string,
+  range: ByteRange,
+  etag: string,
+  bytes: Buffer,
+): Promise<Outcome> {
+  let at = range.first;
+  try {
+    for await (const chunk of await origin.read(key, range, etag, new AbortController().signal)) {
+      if (!bytes.subarray(at, at + chunk.length).equals(chunk)) return 'wrong bytes';
+      at += chunk.length;
+    }
+  } catch {
+    return 'broken';
+  }
+  return at === range.last + 1 ? 'exact' : 'short, with a clean end';
+}
+
+/** Runs `count` reads, `atOnce` at a time, and counts what became of them. */
+async function tally(
+  count: number,
+  atOnce: number,
+  read: () => Promise<Outcome>,
+): Promise<Record<Outcome, number>> {
+  const counts = { exact: 0, broken: 0, 'wrong bytes': 0, 'short, with a clean end': 0 };
+  let left = count;
+  const reader = async () => {
+    while (left-- > 0) {
+      const outcome = await read();
+      counts[outcome]++;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, reader));
+  return counts;
+}
+
+/** Of twenty connections one is whole; the others reset, end, stall or drip after at most `within` bytes. */
+function troubles(within: number): (connection: number) => Fault | undefined {
+  const roll = dice(7);
+  return () => {
+    const after = roll(within);
+    const kind = roll(20);
+    if (kind === 0) return undefined;
+    if (kind < 10) return { kind: 'reset', after };
+    if (kind < 16) return { kind: 'end', after };
+    if (kind < 18) return { kind: 'stall', after };
+    return { kind: 'drip', after, bytes: 16_384, everyMs: 1 };
+  };
+}
+
+/** Now and then a head tells another ETag, a Content-Length one too long or one too short. */
+function lies(): { alter(chunk: Buffer): Buffer; told: () => number } {
+  const roll = dice(11);
+  let told = 0;
+  const rewrite: ((head: string) => string)[] = [
+    (head) => head.replace(/(etag: ")(.)/i, (_, before, digit) => before + (digit === '0' ? '1' : '0')),
+    (head) =>
+      head.replace(
+        /(content-length: \d*)(\d)/i,
+        (_, before, digit) => before + (digit === '9' ? '8' : Number(digit) + 1),
+      ),
+    (head) =>
+      head.replace(
+        /(content-length: \d*)(\d)/i,
+        (_, before, digit) => before + (digit === '0' ? '1' : Number(digit) - 1),
+      ),
+  ];
+  return {
+    told: () => told,
+    alter(chunk) {
+      if (!chunk.subarray(0, 12).equals(Buffer.from('HTTP/1.1 206')) || roll(10) > 0) return chunk;
+      told++;
+      return Buffer.from(rewrite[roll(rewrite.length)]!(chunk.toString('latin1')), 'latin1');
+    },
+  };
+}
+
+for (const [name, skip, start] of servers) {
+  t.test(`${name}: 1,000 ranges through every kind of fault`, { skip }, async (t) => {
+    const server = await start(t);
+    const bytes = pattern(3 * megabyte);
+    await server.put(bytes);
+    const lying = lies();
+    const proxy = await faultProxy(t, server, troubles(400_000), lying.alter);
+    const { origin, key } = server.through(proxy.url);
+    const etag = await etagOf(server);
+    const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
+
+    const roll = dice(1);
+    const counts = await tally(1000, 25, () => {
+      const first = roll(bytes.length);
+      const last = Math.min(bytes.length - 1, first + roll(200_000));
+      return outcomeOf(healing, key, { first, last }, etag, bytes);
+    });
+    t.equal(counts['wrong bytes'], 0, 'no wrong byte');
+    t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
+    t.ok(counts.exact > 500, `${counts.exact} byte-exact, ${counts.broken} broken`);
+    t.ok(proxy.counts.faults > 200, `${proxy.counts.faults} connections were broken`);
+    t.ok(lying.told() > 50, `${lying.told()} heads lied`);
+    t.equal(await settled(() => origin.underWay), 0, 'no connection is held');
+  });
+
+  t.test(`${name}: 50 whole reads through every kind of fault`, { skip }, async (t) => {
+    const server = await start(t);
+    const bytes = pattern(4 * megabyte + 99);
+    await server.put(bytes);
+    const lying = lies();
+    const proxy = await faultProxy(t, server, troubles(2 * megabyte), lying.alter);
+    const { origin, key } = server.through(proxy.url);
+    const etag = await etagOf(server);
+    const whole = { first: 0, last: bytes.length - 1 };
+
+    const counts = await tally(50, 10, () => {
+      const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
+      // A cache of its own for each, since all but the first would otherwise be spared the faults.
+      const blocks = new BlockCache(healing, {
+        name: 'test',
+        memory: 8 * megabyte,
+        metrics: createMetrics(),
+      });
+      return outcomeOf(blocks, key, whole, etag, bytes);
+    });
+    t.equal(counts['wrong bytes'], 0, 'no wrong byte');
+    t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
+    t.ok(counts.exact > 25, `${counts.exact} byte-exact, ${counts.broken} broken`);
+    t.ok(proxy.counts.faults > 50, `${proxy.counts.faults} connections were broken`);
+    t.equal(await settled(() => origin.underWay), 0, 'no connection is held');
+  });
+
+  t.test(`${name}: 200 reads of a recording that is replaced all the while`, { skip }, async (t) => {
+    const server = await start(t);
+    const versions = [pattern(2 * megabyte, 0), pattern(2 * megabyte, 1)];
+    const etags: string[] = [];
+    const direct = server.through(`http://127.0.0.1:${server.port}`);
+    const proxy = await faultProxy(t, server, troubles(megabyte));
+    const { origin, key } = server.through(proxy.url);
+    const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
+
+    let replaced = 0;
+    let reading = true;
+    const replace = async () => {
+      await server.put(versions[replaced % 2]!);
+      etags[replaced % 2] = (await direct.origin.stat(direct.key)).etag;
+      replaced++;
+    };
+    await replace();
+    const replacing = (async () => {
+      while (reading) await Promise.all([replace(), sleep(15)]);
+    })();
+
+    const roll = dice(3);
+    const counts = await tally(200, 10, () => {
+      const version = (replaced + 1) % 2;
+      const first = roll(megabyte);
+      return outcomeOf(
+        healing,
+        key,
+        { first, last: first + roll(megabyte) },
+        etags[version]!,
+        versions[version]!,
+      );
+    });
+    reading = false;
+    await replacing;
+    t.equal(counts['wrong bytes'], 0, 'none of two versions');
+    t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
+    t.ok(counts.exact > 0 && counts.broken > 0, `${counts.exact} byte-exact, ${counts.broken} broken`);
+    t.ok(replaced > 5, `replaced ${replaced} times`);
+  });
+}
+
+async function etagOf(server: Server): Promise<string> {
+  const { origin, key } = server.through(`http://127.0.0.1:${server.port}`);
+  return (await origin.stat(key)).etag;
+}

@@ -1,0 +1,174 @@
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import t from 'tap';
+import { Problem } from '../../src/errors.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { Buffers } from '../../src/origins/buffers.ts';
+import { FileStore } from '../../src/origins/file.ts';
+import { HealingOrigin } from '../../src/origins/healing.ts';
+import type { ByteRange, Origin } from '../../src/origins/origin.ts';
+import { codeOf, originContract, pattern, readAll, settled, type Tap } from '../contracts/origin.ts';
+
+type Fault = { readonly kind: 'refuse' | 'reset' | 'end' | 'stall'; readonly after: number };
+
+/** An origin of files whose nth read breaks as `plan` says; `asked` are the ranges it was asked for. */
+function make(t: Tap, plan: (read: number) => Fault | undefined, stallTimeoutMs = 1000) {
+  const root = t.testdir();
+  const buffers = new Buffers();
+  const files = new FileStore({ root, buffers });
+  t.teardown(() => files.close());
+  const asked: ByteRange[] = [];
+
+  const breaking: Origin = {
+    stat: (key) => files.stat(key),
+    async read(key, range, etag, signal) {
+      const fault = plan(asked.length);
+      asked.push(range);
+      if (fault?.kind === 'refuse') throw new Problem('origin_unavailable');
+      const body = await files.read(key, range, etag, signal);
+      return fault ? broken(body, fault, signal) : body;
+    },
+  };
+
+  async function* broken(body: AsyncIterable<Uint8Array>, { kind, after }: Fault, signal: AbortSignal) {
+    let left = after;
+    for await (const chunk of body) {
+      yield chunk.subarray(0, left);
+      left -= chunk.length;
+      if (left > 0) continue;
+      if (kind === 'reset') throw new Error('ECONNRESET');
+      if (kind === 'end') return;
+      if (!signal.aborted) await once(signal, 'abort');
+      throw signal.reason;
+    }
+  }
+
+  const metrics = createMetrics();
+  const origin = new HealingOrigin(breaking, { metrics, stallTimeoutMs, backoffMs: 1 });
+  return {
+    origin,
+    asked,
+    missing: 'no/such.wav',
+    held: () => buffers.lent,
+    async heals(outcome: string) {
+      const { values } = await metrics.heals.get();
+      return values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
+    },
+    async put(name: string, bytes: Uint8Array) {
+      await mkdir(dirname(join(root, name)), { recursive: true });
+      await sleep(10);
+      await writeFile(join(root, name), bytes);
+      return name;
+    },
+  };
+}
+
+const refusal: Fault = { kind: 'refuse', after: 0 };
+const kinds = ['reset', 'end', 'refuse'] as const;
+
+originContract(t, async (t) => make(t, () => undefined));
+
+t.test('two of three reads break, and the contract still holds', async (t) => {
+  originContract(t, async (t) =>
+    make(t, (n) => (n % 3 === 0 ? undefined : { kind: kinds[n % 2]!, after: (n * 7919) % 400_000 })),
+  );
+});
+
+t.test('any faults that leave some progress yield exactly the range', async (t) => {
+  const fault = fc.record({
+    kind: fc.constantFrom('reset', 'end'),
+    after: fc.integer({ min: 1, max: 90_000 }),
+    refusals: fc.nat(3),
+  });
+  let plan: Fault[] = [];
+  const { origin, put, held } = make(t, () => plan.shift());
+  const bytes = pattern(500_000);
+  const key = await put('a.wav', bytes);
+  const { etag } = await origin.stat(key);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fault, { maxLength: 12 }),
+      fc.nat(499_999),
+      fc.nat(499_999),
+      async (faults, a, b) => {
+        plan = faults.flatMap(({ refusals, ...broken }) => [
+          ...new Array<Fault>(refusals).fill(refusal),
+          broken,
+        ]);
+        const range = { first: Math.min(a, b), last: Math.max(a, b) };
+        return (await readAll(origin, key, range, etag)).equals(bytes.subarray(range.first, range.last + 1));
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.equal(await settled(held), 0);
+});
+
+t.test('the read goes on at the next byte, and the metric counts it', async (t) => {
+  const faults: Fault[] = [
+    { kind: 'reset', after: 1000 },
+    { kind: 'end', after: 500 },
+  ];
+  const { origin, put, asked, heals } = make(t, (n) => faults[n]);
+  const key = await put('a.wav', pattern(10_000));
+  const { etag } = await origin.stat(key);
+  await readAll(origin, key, { first: 100, last: 9999 }, etag);
+  t.same(
+    asked,
+    [100, 1100, 1600].map((first) => ({ first, last: 9999 })),
+  );
+  t.equal(await heals('healed'), 2);
+  t.equal(await heals('failed'), 0);
+});
+
+t.test('a stalled read is taken up by another, though never while it waits for its listener', async (t) => {
+  const { origin, put, asked } = make(
+    t,
+    (n) => (n === 0 ? { kind: 'stall', after: 700_000 } : undefined),
+    100,
+  );
+  const bytes = pattern(2_000_000);
+  const key = await put('a.wav', bytes);
+  const { etag } = await origin.stat(key);
+  const chunks: Buffer[] = [];
+  for await (const chunk of await origin.read(
+    key,
+    { first: 0, last: 1_999_999 },
+    etag,
+    new AbortController().signal,
+  )) {
+    if (chunks.length === 0) await sleep(300); // three times the limit
+    chunks.push(Buffer.from(chunk));
+  }
+  t.ok(Buffer.concat(chunks).equals(bytes));
+  t.same(
+    asked.map(({ first }) => first),
+    [0, 700_000],
+  );
+});
+
+t.test('five failures without a byte between them end it, before or after the first byte', async (t) => {
+  const { origin, put, asked, heals, held } = make(t, (n) =>
+    n === 0 ? { kind: 'reset', after: 5 } : { kind: 'refuse', after: 0 },
+  );
+  const key = await put('a.wav', pattern(1000));
+  const { etag } = await origin.stat(key);
+  const all = { first: 0, last: 999 };
+  t.equal(await codeOf(readAll(origin, key, all, etag)), 'origin_unavailable');
+  t.equal(asked.length, 5, 'after the first byte');
+  t.equal(await codeOf(origin.read(key, all, etag, new AbortController().signal)), 'origin_unavailable');
+  t.equal(asked.length, 10, 'before it: read itself throws');
+  t.equal(await heals('failed'), 2);
+  t.equal(held(), 0);
+});
+
+t.test('what another attempt cannot change is not tried again', async (t) => {
+  const { origin, put, asked } = make(t, () => undefined);
+  const key = await put('a.wav', pattern(1000));
+  t.equal(await codeOf(readAll(origin, key, { first: 0, last: 9 }, '"other"')), 'version_changed');
+  t.equal(await codeOf(readAll(origin, 'none', { first: 0, last: 9 }, '"other"')), 'not_found');
+  t.equal(asked.length, 2);
+});

@@ -1,0 +1,192 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
+import t from 'tap';
+import { longRecording, startGateway } from './helpers.ts';
+import { rawRequest } from './raw.ts';
+
+const file = 'inbound-caller1.mp4';
+const gateway = await startGateway(t);
+const url = await gateway.streamOf(file, { externalId: 'one' });
+const otherUrl = await gateway.streamOf(file, { externalId: 'two' });
+const token = tokenOf(url);
+const [head = '', claims = '', signature = ''] = token.split('.');
+
+function tokenOf(streamUrl: string): string {
+  return streamUrl.slice(streamUrl.lastIndexOf('/') + 1);
+}
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+function decode(part: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(part, 'base64url').toString());
+}
+
+function signed(header: object, payload: object, key: string | Buffer): string {
+  const body = `${encode(header)}.${encode(payload)}`;
+  return `${body}.${createHmac('sha256', key).update(body).digest('base64url')}`;
+}
+
+const header = decode(head);
+const payload = decode(claims);
+const flipped = (text: string) => (text[5] === 'A' ? 'B' : 'A');
+
+const forged: [name: string, token: string][] = [
+  ['empty signature', `${head}.${claims}.`],
+  ['altered claims', `${head}.${encode({ ...payload, sub: 'acct/two' })}.${signature}`],
+  ['altered header', `${encode({ ...header, kid: 'other' })}.${claims}.${signature}`],
+  [
+    'altered signature',
+    `${head}.${claims}.${signature.slice(0, 5)}${flipped(signature)}${signature.slice(6)}`,
+  ],
+  ['another recording’s signature', `${head}.${claims}.${tokenOf(otherUrl).split('.')[2]}`],
+  ['alg none', `${encode({ ...header, alg: 'none' })}.${claims}.`],
+  ['alg none, signature kept', `${encode({ ...header, alg: 'none' })}.${claims}.${signature}`],
+  ['another key', signed(header, payload, randomBytes(32))],
+  ['an empty key', signed(header, payload, '')],
+  ['the kid as the key', signed(header, payload, String(header.kid))],
+  ['a longer life', `${head}.${encode({ ...payload, exp: 9_999_999_999 })}.${signature}`],
+  ['not a token', 'nonsense'],
+  ['dots', '...'],
+  ['4,000 characters', 'x'.repeat(4000)],
+];
+for (const [name, forgery] of forged) {
+  t.test(`a token with ${name} is 401 and gets no byte`, async (t) => {
+    const answer = await rawRequest(`${gateway.url}/stream/${forgery}`);
+    t.equal(answer.status, 401);
+    t.match(JSON.parse(answer.body.toString()), { code: 'invalid_token', status: 401 });
+  });
+}
+
+t.test('a token of another recording opens that one and no other', async (t) => {
+  t.equal(decode(tokenOf(otherUrl).split('.')[1]!).sub, 'acct/two');
+  t.equal((await fetch(otherUrl)).status, 200);
+});
+
+t.test('an expired token is 401, also when it was verified before', async (t) => {
+  const shortLived = await startGateway(t, { 'token-ttl': '1s' });
+  const soon = await shortLived.streamOf(file);
+  t.equal((await fetch(soon)).status, 200);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  t.equal((await fetch(soon)).status, 401);
+});
+
+t.test('rotation leaves URLs alive, retirement ends them', async (t) => {
+  const ring = await startGateway(t);
+  const before = await ring.streamOf(file);
+  const { kid } = decode(tokenOf(before).split('.')[0]!);
+  await ring.parts.tokens.rotate();
+  const after = await ring.streamOf(file, { externalId: 'after' });
+  t.not(decode(tokenOf(after).split('.')[0]!).kid, kid, 'the new key signs');
+  t.equal((await fetch(before)).status, 200);
+  await ring.parts.tokens.retire(String(kid));
+  t.equal((await fetch(before)).status, 401);
+  t.equal((await fetch(after)).status, 200);
+});
+
+t.test('revocation of one token, one recording, one account', async (t) => {
+  const { tokens } = gateway.parts;
+  const play = async (accountId: string, externalId: string) =>
+    gateway.streamOf(file, { accountId, externalId });
+  const first = await play('r', '1');
+  const again = await play('r', '1');
+  const second = await play('r', '2');
+  const elsewhere = await play('s', '1');
+  const statuses = async () =>
+    Promise.all([first, again, second, elsewhere].map(async (url) => (await fetch(url)).status));
+  t.same(await statuses(), [200, 200, 200, 200]);
+  await tokens.revoke({ token: tokenOf(first) });
+  t.same(await statuses(), [401, 200, 200, 200]);
+  await tokens.revoke({ accountId: 'r', externalId: '1' });
+  t.same(await statuses(), [401, 401, 200, 200]);
+  await tokens.revoke({ accountId: 'r' });
+  t.same(await statuses(), [401, 401, 401, 200]);
+});
+
+const keys: [name: string, authorization: string | undefined][] = [
+  ['no key', undefined],
+  ['a wrong key', 'Bearer wrong'],
+  ['another scheme', `Basic ${gateway.apiKey}`],
+  ['a shorter key', `Bearer ${gateway.apiKey.slice(1)}`],
+  ['a stream’s token', `Bearer ${token}`],
+];
+for (const [name, authorization] of keys) {
+  for (const path of ['/v1/recordings', '/v1/recordings/acct/one', '/v1/check']) {
+    t.test(`${path} with ${name} is 401`, async (t) => {
+      const method = path.endsWith('check') ? 'POST' : 'GET';
+      const answer = await fetch(gateway.url + path, {
+        method,
+        headers: authorization ? { authorization } : {},
+      });
+      t.equal(answer.status, 401);
+      t.equal(answer.headers.get('www-authenticate'), 'Bearer');
+    });
+  }
+}
+
+const hostile: [name: string, target: string][] = [
+  ['dots in the path', '/stream/../../etc/passwd'],
+  ['encoded dots', '/stream/%2e%2e%2f%2e%2e%2fetc%2fpasswd'],
+  ['NUL', '/stream/a%00b'],
+  ['a broken escape', '/stream/%zz'],
+  ['encoded slashes', '/stream/a%2fb'],
+  ['8 KB of path', `/stream/${'a'.repeat(8192)}`],
+  ['a request line of 40 KB', `/stream/${'a'.repeat(40_000)}`],
+  ['an absolute target', 'http://elsewhere.example/stream/x'],
+];
+for (const [name, target] of hostile) {
+  t.test(`${name} is a 4xx`, async (t) => {
+    const { status } = await rawRequest(gateway.url, { target });
+    t.ok(status >= 400 && status < 500, `${status}`);
+  });
+}
+
+t.test('a bomb of headers is a 4xx', async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`x-${index}`, 'y']));
+  const { status } = await rawRequest(url, { headers: many });
+  t.ok(status >= 400 && status < 500, `${status}`);
+});
+
+t.test('what is no HTTP is refused as a problem like any other', async (t) => {
+  const refused = [
+    ['headers of 20 KB', { headers: { x: 'a'.repeat(20_000) } }, 431, 'headers_too_large'],
+    [
+      'two lengths',
+      { headers: { 'content-length': '5', 'transfer-encoding': 'chunked' } },
+      400,
+      'invalid_request',
+    ],
+  ] as const;
+  for (const [name, request, status, code] of refused) {
+    const answer = await rawRequest(gateway.url, { method: 'POST', ...request });
+    t.equal(answer.status, status, name);
+    t.equal(answer.headers['content-type'], 'application/problem+json', name);
+    t.match(JSON.parse(answer.body.toString()), { status, code }, name);
+  }
+});
+
+t.test('what is no HTTP puts nothing between the bytes of a recording that is being sent', async (t) => {
+  const whole = await longRecording(24);
+  const { hostname, port, pathname } = new URL(await gateway.streamOf(whole));
+  const received: Buffer[] = [];
+  const socket = connect(Number(port), hostname).on('error', () => {});
+  socket.write(`GET ${pathname} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  socket
+    .once('data', () => socket.write('no HTTP\r\n\r\n'))
+    .on('data', (chunk: Buffer) => received.push(chunk));
+  await new Promise((resolve) => socket.once('close', resolve));
+  const all = Buffer.concat(received);
+  const body = all.subarray(all.indexOf('\r\n\r\n') + 4);
+  t.ok(body.length > 0 && body.length < whole.length, 'broken off');
+  t.ok(body.equals(whole.subarray(0, body.length)), 'of the recording alone');
+});
+
+t.test('a 5xx tells nothing of its cause', async (t) => {
+  const broken = await startGateway(t);
+  const streamUrl = await broken.streamOf(file);
+  broken.parts.origins.store.read = () => Promise.reject(new Error('secret path /var/lib/x'));
+  const answer = await fetch(streamUrl);
+  t.equal(answer.status, 500);
+  t.notMatch(await answer.text(), /secret path/);
+});

@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import t, { type Test } from 'tap';
+import { send } from '../src/send.ts';
+import { until } from './helpers.ts';
+
+const megabyte = 1024 * 1024;
+const stallMs = 10_000;
+
+/** A server whose every answer is `chunks` chunks of `size` bytes; it counts what was asked for. */
+async function serve(
+  t: Test,
+  { chunks, size, ready }: { chunks: number; size: number; ready?: Promise<unknown> },
+) {
+  const counts = { bodies: 0, asked: 0, begun: 0, sent: 0, broken: 0 };
+  async function* body() {
+    counts.bodies++;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      counts.asked++;
+      yield Buffer.alloc(size, 'x');
+    }
+  }
+  const server = createServer(async (_request, response) => {
+    counts.begun++;
+    await ready;
+    send(response, 200, { 'content-length': chunks * size }, body(), stallMs, () => {}).then(
+      () => counts.sent++,
+      () => counts.broken++,
+    );
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.closeAllConnections());
+  t.teardown(() => server.close());
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  return { counts, socket };
+}
+
+const request = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+const lastRequest = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
+
+t.test('of requests sent at once only the one whose turn it is asks for bytes', async (t) => {
+  const { counts, socket } = await serve(t, { chunks: 64, size: megabyte });
+  socket.pause().write(request.repeat(20));
+  await until(() => counts.begun === 20 && counts.asked > 0);
+  t.equal(counts.begun, 20);
+  const { asked } = counts;
+  t.ok(asked < 64, 'the first one stands still');
+  t.equal(counts.bodies, 1);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.equal(counts.asked, asked, 'and nobody overtakes it');
+  t.equal(counts.sent, 0);
+  socket.destroy();
+  await until(() => counts.broken === 20);
+  t.equal(counts.broken, 20, 'all of them end with the connection');
+  t.equal(counts.asked, asked);
+});
+
+t.test('requests sent at once are all answered, in their order', async (t) => {
+  const { counts, socket } = await serve(t, { chunks: 2, size: 5 });
+  socket.write(request.repeat(4) + lastRequest);
+  const received = await text(socket);
+  t.equal(received.match(/\r\n\r\nx{10}(?=HTTP|$)/g)?.length, 5);
+  await until(() => counts.sent === 5);
+  t.equal(counts.sent, 5);
+});
+
+t.test('answers that are ready only when the listener has left break off', async (t) => {
+  const ready = Promise.withResolvers<void>();
+  const { counts, socket } = await serve(t, { chunks: 2, size: 5, ready: ready.promise });
+  socket.write(request.repeat(3));
+  await until(() => counts.begun === 3);
+  socket.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  ready.resolve();
+  await until(() => counts.broken === 3);
+  t.equal(counts.broken, 3);
+});

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Starts a Postgres of its own for tests, on loopback, and prints its URL; it stays up.
+#   usage: postgres.sh DIR PORT     stop it with: kill $(cat DIR/pid)
+# Needs Debian's package `postgresql` (any version). Run by root it becomes the user `postgres`,
+# since the server refuses root. Started again on the same DIR it goes on with the data there.
+set -eu
+dir=$1 port=$2
+bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1)
+[ -n "$bin" ] || { echo 'postgres.sh: install the package postgresql first' >&2; exit 1; }
+
+mkdir -p "$dir"
+as() { "$@"; }
+if [ "$(id -u)" = 0 ]; then
+  chown postgres "$dir"
+  as() { runuser -u postgres -- "$@"; }
+fi
+cd "$dir"
+
+[ -d data ] || as "$bin/initdb" -D data -U playhead --auth=trust --encoding=UTF8 --locale=C >init.log
+# Nothing here outlives the tests, so a write need not reach the disk.
+as "$bin/pg_ctl" -D data -l server.log -w -t 30 -o "-c listen_addresses=127.0.0.1 -c port=$port \
+  -c unix_socket_directories='' -c fsync=off -c max_connections=200" start >start.log
+head -1 data/postmaster.pid >pid
+echo "postgres://playhead@127.0.0.1:$port/postgres"

@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** False where there is a Redis, else the reason for a test to be skipped. */
+export const withoutRedis: string | false =
+  spawnSync('redis-server', ['--version']).status === 0 ? false : 'redis-server is not installed';
+
+export interface RedisServer {
+  /** `redis://127.0.0.1:PORT`, the same after `stop` and `start`. */
+  readonly url: string;
+  /** Begins empty. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** While it is frozen it takes connections and answers nothing. */
+  freeze(isFrozen: boolean): void;
+}
+
+/** A Redis on a free port of the loopback that keeps nothing on disk, started. */
+export async function startRedis(): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'playhead-redis-'));
+  const port = await freePort();
+  const options = { bind: '127.0.0.1', port, dir: folder, save: '', appendonly: 'no', logfile: 'log' };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  let server: ChildProcess | undefined;
+
+  const start = async () => {
+    server = spawn('redis-server', args, { stdio: 'ignore' });
+    for (let tries = 0; !(await isListening(port)); tries++) {
+      if (server.exitCode !== null || tries === 400) throw new Error('redis-server does not start');
+      await sleep(25);
+    }
+  };
+  await start();
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    start,
+    async stop() {
+      if (server?.exitCode === null && server.signalCode === null) {
+        server.kill('SIGKILL');
+        await once(server, 'exit');
+      }
+      await rm(join(folder, 'log'), { force: true });
+    },
+    freeze: (isFrozen) => void server?.kill(isFrozen ? 'SIGSTOP' : 'SIGCONT'),
+  };
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  const result = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return result;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}

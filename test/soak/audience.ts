@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { longRecording } from '../helpers.ts';
+import { apiKey, type Site } from './site.ts';
+
+const accountId = 'acct';
+/** Of the ingests, how many bring a call along that HubSpot is to have. */
+const publishedOf = 5;
+const template = await longRecording(1);
+
+/** What came of each request. Only a reply that was read to its end counts as completed. */
+export interface Counts {
+  seeks: number;
+  wholes: number;
+  bytes: number;
+  ingests: number;
+  published: number;
+  /** Replies whose bytes were not those of the recording. None is allowed. */
+  wrong: number;
+  /** Told to come again: 503, and what nginx says while a gateway is away. */
+  putOff: number;
+  /** Connections that broke, before the head of the reply or after it. */
+  broken: number;
+}
+
+export function audioOf(id: string): Buffer {
+  const size =
+    700_000 + (Buffer.from(id).reduce((sum, byte) => (sum * 31 + byte) % 9973, 7) / 9973) * 300_000;
+  const audio = Buffer.from(template.subarray(0, Math.round(size / 4) * 4));
+  audio.writeUInt32LE(audio.length - 8, 4);
+  audio.writeUInt32LE(audio.length - 44, 40);
+  audio.write(id.padEnd(16), audio.length - 16);
+  return audio;
+}
+
+/** Everyone who uses the site, until `leave` aborts. */
+export class Audience {
+  readonly counts: Counts = {
+    seeks: 0,
+    wholes: 0,
+    bytes: 0,
+    ingests: 0,
+    published: 0,
+    wrong: 0,
+    putOff: 0,
+    broken: 0,
+  };
+  /** What was acknowledged, and whether HubSpot is to have it. */
+  readonly acknowledged = new Map<string, { isPublished: boolean }>();
+  readonly #site: Site;
+  readonly #sent = new Set<Promise<void>>();
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  /** @param rates players at a time, whole reads and ingests a second */
+  async come(rates: { players: number; wholes: number; ingests: number }, leave: AbortSignal): Promise<void> {
+    const each = [
+      this.#everySecond(rates.ingests, leave, (count) =>
+        this.ingest(`call-${count}`, count % publishedOf === 0),
+      ),
+      this.#everySecond(rates.wholes, leave, () => this.#whole()),
+      ...Array.from({ length: rates.players }, (_, player) => this.#play(player, leave)),
+    ];
+    await Promise.all(each);
+    await Promise.all(this.#sent);
+  }
+
+  async ingest(externalId: string, isPublished: boolean): Promise<void> {
+    const recording = {
+      accountId,
+      externalId,
+      direction: 'inbound',
+      channels: ['caller', 'recipient'],
+      ...(isPublished && {
+        call: { title: externalId, from: '+15550100', to: '+15550101', startedAt: Date.now() },
+      }),
+    };
+    const form = new FormData();
+    form.append('recording', JSON.stringify(recording));
+    form.append('audio', new Blob([new Uint8Array(audioOf(externalId))]), 'call.wav');
+    const headers = { authorization: `Bearer ${apiKey}` };
+    const answer = await this.#ask('/v1/recordings', { method: 'POST', headers, body: form });
+    if (answer?.status !== 201) return;
+    this.acknowledged.set(externalId, { isPublished });
+    this.counts.ingests++;
+    if (isPublished) this.counts.published++;
+  }
+
+  /** Every byte of a recording; undefined where it could not be had. */
+  async hear(externalId: string): Promise<Buffer | undefined> {
+    const url = await this.#url(externalId);
+    return url === undefined ? undefined : (await this.#ask(url, {}))?.body;
+  }
+
+  /** A player opens a recording, seeks 3 to 10 times, and leaves for another one. */
+  async #play(player: number, leave: AbortSignal): Promise<void> {
+    await sleep(player * 5);
+    while (!leave.aborted) {
+      const id = this.#anyone();
+      const url = id && (await this.#url(id));
+      if (!url) {
+        await sleep(500);
+        continue;
+      }
+      const audio = audioOf(id);
+      for (let seeks = 3 + Math.floor(Math.random() * 8); seeks > 0 && !leave.aborted; seeks--) {
+        const first = Math.floor(Math.random() * audio.length);
+        const last = Math.min(audio.length - 1, first + 65_535);
+        const answer = await this.#ask(url, { headers: { range: `bytes=${first}-${last}` } });
+        if (answer?.status === 206) {
+          this.counts.seeks++;
+          this.#compare(answer.body, audio.subarray(first, last + 1));
+        }
+        await sleep(500 + Math.random() * 1_500);
+      }
+    }
+  }
+
+  async #whole(): Promise<void> {
+    const id = this.#anyone();
+    const heard = id && (await this.hear(id));
+    if (!heard) return;
+    this.counts.wholes++;
+    this.#compare(heard, audioOf(id));
+  }
+
+  #compare(heard: Buffer, audio: Buffer): void {
+    this.counts.bytes += heard.length;
+    if (!heard.equals(audio)) this.counts.wrong++;
+  }
+
+  #anyone(): string | undefined {
+    const ids = [...this.acknowledged.keys()];
+    return ids[Math.floor(Math.random() * ids.length)];
+  }
+
+  /** As HubSpot asks for it. */
+  async #url(externalId: string): Promise<string | undefined> {
+    const path = `/retrieve/authenticated/recordings/${externalId}?externalAccountId=${accountId}`;
+    const answer = await this.#ask(path, {});
+    if (answer?.status !== 200) return undefined;
+    return new URL(JSON.parse(answer.body.toString()).authenticatedUrl).pathname;
+  }
+
+  /** Undefined where the connection broke; what is put off is counted. */
+  async #ask(path: string, init: RequestInit): Promise<{ status: number; body: Buffer } | undefined> {
+    try {
+      const answer = await fetch(this.#site.url + path, init);
+      const body = Buffer.from(await answer.arrayBuffer());
+      if (answer.status >= 500) this.counts.putOff++;
+      else if (answer.status >= 400) throw new Error(`${answer.status} ${body.toString()}`);
+      return answer.status < 400 ? { status: answer.status, body } : undefined;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // what fetch throws where the network is at fault
+      this.counts.broken++;
+      return undefined;
+    }
+  }
+
+  /** Starts `rate` of them a second, whether or not the earlier ones have ended. */
+  async #everySecond(rate: number, leave: AbortSignal, go: (count: number) => Promise<void>): Promise<void> {
+    for (let count = 0; !leave.aborted; count++) {
+      const sent = go(count).finally(() => this.#sent.delete(sent));
+      this.#sent.add(sent);
+      await sleep(1_000 / rate, undefined, { signal: leave }).catch(() => {});
+    }
+  }
+}
