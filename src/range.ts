@@ -145,7 +145,8 @@ const dateFormats = [
 
 /** An HTTP-date in any of its three formats, in milliseconds; undefined for anything else, which is ignored. */
 function parseHttpDate(field: string | undefined, now: number): number | undefined {
-  const parts = dateFormats.map((format) => format.exec(field ?? '')?.groups).find(Boolean);
+  if (field === undefined) return undefined;
+  const parts = dateFormats.map((format) => format.exec(field)?.groups).find(Boolean);
   if (!parts) return undefined;
   const monthIndex = months.indexOf(parts.month!);
   const day = Number(parts.day);

@@ -70,7 +70,7 @@ function fromFolder({ recordings }: Library): Sources {
   return { settings: { 'source-roots': recordings }, mode: 'copy', urlOf };
 }
 
-/** The gateway as it is shipped, with its rate limit out of the way of a load generator. */
+/** The gateway as the image has it, with its rate limit out of the way of a load generator. */
 export async function startPlayhead(
   library: Library,
   sources: Sources,
@@ -78,7 +78,7 @@ export async function startPlayhead(
 ): Promise<Serving> {
   const port = await freePort();
   const dataDir = join(library.folder, 'playhead');
-  const cli = new URL('../../src/cli.ts', import.meta.url).pathname;
+  const cli = new URL('../../dist/cli.js', import.meta.url).pathname;
   const settings = {
     port,
     'data-dir': dataDir,
@@ -89,7 +89,7 @@ export async function startPlayhead(
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const env = { ...process.env, ...sources.env };
-  const running = startPinned([process.execPath, cli, 'serve', ...flags], { env });
+  const running = startPinned([process.execPath, '--max-semi-space-size=4', cli, 'serve', ...flags], { env });
   const url = `http://127.0.0.1:${port}`;
   await answering(`${url}/healthz`);
 

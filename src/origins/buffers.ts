@@ -1,6 +1,6 @@
 /** Milliseconds a chunk may take to drain before its listener counts as slow, and gets small chunks. */
 export const slowAfter = 50;
-export const smallSize = 64 * 1024;
+export const smallSize = 32 * 1024;
 const largeSize = 512 * 1024;
 /** Large buffers that are out at one time: 16 MB at most, however many listen. */
 const largeLimit = 32;
@@ -10,7 +10,7 @@ const smallKept = 128;
 /**
  * Buffers that reads borrow and give back. Fresh memory costs more than the copy into it (every page is
  * faulted in first), so large ones are made once and go round. When all of those are out, or the
- * borrower is slow, it gets a small one: five hundred slow listeners then hold 32 MB between them.
+ * borrower is slow, it gets a small one: a thousand slow listeners then hold 32 MB between them.
  */
 export class Buffers {
   readonly #small: Buffer[] = [];
@@ -23,7 +23,7 @@ export class Buffers {
     return this.#largeOut + this.#smallOut;
   }
 
-  /** A buffer for a read of `bytes`: 64 KiB, or 512 KiB where more is wanted and there is one. */
+  /** A buffer for a read of `bytes`: 32 KiB, or 512 KiB where more is wanted and there is one. */
   take(bytes: number): Buffer {
     if (bytes > smallSize && this.#largeOut < largeLimit) {
       this.#largeOut++;

@@ -127,6 +127,8 @@ function contentHeaders(recording: Recording): Record<string, string> {
 
 /** RFC 6266, with RFC 8187 for names beyond ASCII. */
 function disposition(name: string): string {
+  // Most names need no change, and this is done for each range.
+  if (/^[\w.-]+$/.test(name)) return `attachment; filename="${name}"; filename*=UTF-8''${name}`;
   const safe = name.replace(/[/\\:*?"<>|\p{Cc}]/gu, '_');
   const plain = safe.replace(/[^\x20-\x7e]/g, '_').replaceAll('%', '_');
   const encoded = encodeURIComponent(safe).replace(

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Buffers } from '../../src/origins/buffers.ts';
 
-const [small, large] = [64 * 1024, 512 * 1024];
+const [small, large] = [32 * 1024, 512 * 1024];
 
 t.test('small and large by what is wanted, large ones for 32 at a time', async (t) => {
   const buffers = new Buffers();
