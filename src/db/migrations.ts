@@ -18,7 +18,9 @@ const LOCK = 7_152_046;
 
 /**
  * Brings the schema up to date, once, whichever of several starting processes comes first; the others
- * wait for it. All of it is one transaction: a crash or a full disk leaves the schema as it was.
+ * wait for it. All of it is one transaction: a crash or a full disk leaves the schema as it was. A schema
+ * that a later version has brought further stays as it is, and serves: during an upgrade a process of the
+ * version before may die and start again.
  */
 export async function migrate<T>(db: Kysely<T>, engine: Engine): Promise<void> {
   await db.transaction().execute(async (trx) => {
@@ -33,7 +35,18 @@ export async function migrate<T>(db: Kysely<T>, engine: Engine): Promise<void> {
       db: trx,
       provider: { getMigrations: async () => Object.fromEntries(steps) },
     });
+    if (await isLater(trx)) return;
     const { error } = await migrator.migrateToLatest();
     if (error) throw error;
   });
+}
+
+/** Whether the schema has all that this version knows of, and more. */
+async function isLater<T>(trx: Kysely<T>): Promise<boolean> {
+  const tables = await trx.introspection.getTables({ withInternalKyselyTables: true });
+  if (!tables.some(({ name }) => name === 'kysely_migration')) return false;
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(trx);
+  const done = new Set(rows.map(({ name }) => name));
+  const known = Object.keys(migrations);
+  return known.every((name) => done.has(name)) && done.size > known.length;
 }
