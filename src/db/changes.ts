@@ -19,8 +19,12 @@ export type RecordChange = (kind: ChangeKind, subject: string) => Promise<void>;
 const POLL_MS = 2_000;
 /** How long a poll that was asked for by the database waits for more to come. */
 const WAKE_MS = 50;
-/** Longer than any transaction may last, so that a row which becomes visible late is still seen. */
-const LATE_MS = 15_000;
+/**
+ * Longer than it may take from the number of a row to its commit, so that a row which becomes visible late is
+ * still seen: the notification and the commit take 12 s each at the most, and a process may stand still for
+ * 10 s before either of them (postgres.ts).
+ */
+const LATE_MS = 45_000;
 /** How far behind the newest row a starting process begins, for the same reason. */
 const LATE_ROWS = 1_000;
 const KEEP_MS = 7 * 86_400_000;
@@ -36,7 +40,7 @@ export class Changes {
   readonly #db: Database;
   readonly #listeners = new Map<ChangeKind, Listener[]>();
   readonly #pollMs: number;
-  readonly #stopListening: (() => Promise<void>) | undefined;
+  readonly #stopListening: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
   #woken = false;
@@ -90,7 +94,7 @@ export class Changes {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#stopListening?.();
+    this.#stopListening?.();
     await this.#polling;
   }
 

@@ -12,7 +12,7 @@ export interface Database {
   readonly kysely: Kysely<Schema>;
   readonly engine: Engine;
   /** Where there is Postgres: calls `wake` after each transaction, of any process, that called `notify`. */
-  listen?(wake: () => void): () => Promise<void>;
+  listen?(wake: () => void): () => void;
   notify?(trx: Kysely<Schema>): Promise<void>;
   /** @throws Problem `database_unavailable` */
   ping(): Promise<void>;

@@ -21,6 +21,8 @@ export function postgresDialect(url: string, limitMs: number): Dialect {
     application_name: 'playhead',
     max: POOL,
     keepAlive: true,
+    // A server that has gone silent never says goodbye, and must not keep a process that is done.
+    allowExitOnIdle: true,
     connectionTimeoutMillis: CONNECT_MS,
     statement_timeout: limitMs,
     idle_in_transaction_session_timeout: limitMs,
@@ -56,30 +58,38 @@ export async function notify(trx: Kysely<Schema>): Promise<void> {
  *
  * @returns ends it
  */
-export function listen(url: string, wake: () => void): () => Promise<void> {
+export function listen(url: string, wake: () => void): () => void {
   let client: pg.Client;
   let timer: NodeJS.Timeout | undefined;
   let ended = false;
   const connect = async () => {
-    client = new pg.Client({ connectionString: url, application_name: 'playhead', keepAlive: true });
+    client = new pg.Client({
+      connectionString: url,
+      application_name: 'playhead',
+      keepAlive: true,
+      connectionTimeoutMillis: CONNECT_MS,
+    });
     client.on('error', () => {});
     client.on('notification', wake);
     const lost = new Promise((resolve) => client.once('end', resolve));
     try {
       await client.connect();
       await client.query(`listen ${CHANNEL}`);
+      (client as pg.Client & { unref(): void }).unref(); // it has no say in when the process ends
       wake(); // for what was missed until now
       await lost;
     } catch {
-      // As with a connection that was lost: tried again below.
+      // Tried again below, as after a connection that was lost. A server that refuses to listen, such as one
+      // that only follows another, still holds this one.
+      void client.end();
     }
     if (!ended) timer = setTimeout(connect, RECONNECT_MS).unref();
   };
   connect();
-  return async () => {
+  return () => {
     ended = true;
     clearTimeout(timer);
-    await client.end();
+    void client.end();
   };
 }
 
@@ -106,12 +116,14 @@ function guarded(client: pg.PoolClient): PostgresPoolClient {
 const DISK_FULL = '53100';
 /** Classes of SQLSTATE (appendix A of the manual): connection, resources, operator intervention, system. */
 const awayClasses = new Set(['08', '53', '57', '58']);
+/** The server now follows the one that took its place; a new connection finds that one. */
+const READ_ONLY = '25006';
 
 function isAway(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   // An error without SQLSTATE never came from the server: refused, reset, timed out.
   if (typeof code !== 'string' || !(error instanceof pg.DatabaseError)) return true;
-  return awayClasses.has(code.slice(0, 2));
+  return code === READ_ONLY || awayClasses.has(code.slice(0, 2));
 }
 
 function unavailable(cause: unknown): Problem {

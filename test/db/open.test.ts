@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, sql } from 'kysely';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Schema } from '../../src/db/schema.ts';
@@ -38,7 +39,13 @@ await eachEngine(t, 'of processes that start together one migrates', async (t, p
 await eachEngine(t, 'a schema of a newer version is not touched', async (t, place) => {
   const db = await place.open();
   await sql`insert into kysely_migration (name, timestamp) values ('9999_later', '2030')`.execute(db.kysely);
-  await t.rejects(openDatabase(place.url), { message: /9999_later/ });
+  const before = await db.kysely.introspection.getTables();
+  const older = await place.open();
+  await older.ping();
+  t.same(await db.kysely.introspection.getTables(), before, 'and serves: an upgrade is under way');
+
+  await sql`delete from kysely_migration where name = '0002_secrets'`.execute(db.kysely);
+  await t.rejects(openDatabase(place.url), { message: /9999_later/ }, 'one that lacks something does not');
 });
 
 /** Kills a writer some time after its first acknowledgement. @returns how many it acknowledged */
@@ -210,6 +217,70 @@ await onPostgres(t, 'the database goes away and comes back', async (t, place) =>
     'a wrong query is not the database',
   );
 });
+
+/** A way to the server that can be made to swallow everything, without a word to either side. */
+async function silentWay(t: Test, url: URL) {
+  let isSilent = false;
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ host: url.hostname, port: Number(url.port), allowHalfOpen: true });
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('error', () => {}).on('close', () => to.destroy());
+      from.on('data', (bytes) => isSilent || to.write(bytes)).on('end', () => isSilent || to.end());
+    }
+    t.teardown(() => near.destroy());
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const way = new URL(url);
+  way.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const silence = () => {
+    isSilent = true;
+  };
+  return { url: way.href, silence };
+}
+
+const closer = `
+  import { once } from 'node:events';
+  import { Changes } from '${new URL('../../src/db/changes.ts', import.meta.url)}';
+  import { openDatabase } from '${new URL('../../src/db/open.ts', import.meta.url)}';
+  const db = await openDatabase(process.argv[1]);
+  const changes = await Changes.open(db, 60_000);
+  setTimeout(() => console.log('open'), 200); // until it listens
+  await once(process.stdin.resume(), 'end');
+  await changes.close();
+  await db.close();
+`;
+
+await onPostgres(
+  t,
+  'a server that has gone silent does not keep a process that is done',
+  async (t, place) => {
+    const way = await silentWay(t, new URL(place.url));
+    const args = ['--input-type=module', '-e', closer, way.url];
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    way.silence();
+    child.stdin.end();
+    t.ok(await until(() => child.exitCode !== null));
+    t.equal(child.exitCode, 0);
+  },
+);
+
+await onPostgres(
+  t,
+  'a server that only follows another one is away, and its connection given up',
+  async (t, place) => {
+    const { kysely } = await place.open();
+    await sql`set session characteristics as transaction read only`.execute(kysely);
+    const write = () => kysely.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
+    await t.rejects(write(), { code: 'database_unavailable' });
+    await write();
+  },
+);
 
 await onPostgres(t, 'a query without end is given up', async (t, place) => {
   const { kysely } = await place.open();
