@@ -142,6 +142,16 @@ t.test('SIGTERM sent to every process, as by systemd, still drains', async (t) =
   t.equal(await ended(gateway.child), 0);
 });
 
+t.test('a worker that hangs does not keep the others from ending', async (t) => {
+  const gateway = await spawnCrew(t, { 'drain-timeout': '1s' });
+  const [hanging] = await workersOf(gateway.child.pid!);
+  process.kill(hanging!, 'SIGSTOP');
+  t.teardown(() => isRunning(hanging!) && process.kill(hanging!, 'SIGKILL'));
+  gateway.child.kill('SIGTERM');
+  t.equal(await Promise.race([ended(gateway.child), sleep(30_000, 'hangs', { ref: false })]), 0);
+  t.notOk(isRunning(hanging!));
+});
+
 t.test('no worker outlives a primary that was killed', async (t) => {
   const gateway = await spawnCrew(t);
   const workers = await workersOf(gateway.child.pid!);

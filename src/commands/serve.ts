@@ -17,7 +17,7 @@ export const serve: Command = {
   says: 'Run the gateway; with --workers N in N processes that share the port.',
   run({ config }) {
     if (config.workers === 1) return run(config, alone);
-    return cluster.isPrimary ? supervise(config.workers) : work(config, run);
+    return cluster.isPrimary ? supervise(config.workers, config.drainTimeout + closeMs) : work(config, run);
   },
 };
 

@@ -37,9 +37,10 @@ export const alone: Host = {
  * Runs `count` processes of this same command, which share its port, and replaces those that die. The first
  * one starts alone: it brings the schema up to date, and where it cannot start, its exit code is ours.
  *
+ * @param limitMs how long after SIGTERM or SIGINT a worker may still be there, whatever it hangs in
  * @returns the exit code, once every worker has drained after SIGTERM or SIGINT; a second signal ends all at once
  */
-export function supervise(count: number): Promise<number> {
+export function supervise(count: number, limitMs: number): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const crew = new Set<Worker>();
   const starting = new Set<Worker>();
@@ -73,12 +74,17 @@ export function supervise(count: number): Promise<number> {
     });
   }
 
+  function killAll(): void {
+    for (const worker of crew) worker.process.kill('SIGKILL');
+  }
+
   function stop(): void {
     if (stopping.signal.aborted) {
-      for (const worker of crew) worker.process.kill('SIGKILL');
+      killAll();
       process.exit(exit.failed);
     }
     stopping.abort();
+    setTimeout(killAll, limitMs).unref();
     if (crew.size === 0) resolve(exit.done);
     for (const worker of crew) {
       if (starting.has(worker)) worker.process.kill('SIGKILL');
