@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 /** False where there is a Postgres, else the reason for a test to be skipped. */
 export const withoutPostgres: string | false = existsSync('/usr/lib/postgresql')
@@ -14,7 +15,7 @@ export interface PostgresServer {
   readonly url: string;
   /** Breaks every connection; what was committed is there after `start`. */
   stop(): Promise<void>;
-  start(): void;
+  start(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -22,16 +23,19 @@ export interface PostgresServer {
 export async function startPostgres(port: number): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-postgres-'));
   const script = new URL('./postgres.sh', import.meta.url).pathname;
-  const start = () => execFileSync('sh', [script, folder, String(port)], { encoding: 'utf8' }).trim();
+  const start = async () => {
+    const { stdout } = await promisify(execFile)('sh', [script, folder, String(port)]);
+    return stdout.trim();
+  };
   const stop = async () => {
     const pid = Number(await readFile(join(folder, 'pid'), 'utf8'));
     process.kill(pid, 'SIGINT'); // "fast": whoever is connected is thrown out
     while (existsSync(join(folder, 'data/postmaster.pid'))) await sleep(20);
   };
   return {
-    url: start(),
+    url: await start(),
     stop,
-    start: () => void start(),
+    start: async () => void (await start()),
     async remove() {
       await stop();
       await rm(folder, { recursive: true });

@@ -6,7 +6,15 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  AbortMultipartUploadCommand,
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectsCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { createSandbox, type Sandbox } from '../../src/sandbox/hubspot.ts';
 import { faultProxy } from '../fault-proxy.ts';
 import { ended } from '../helpers.ts';
@@ -21,8 +29,9 @@ export interface Gateway {
   name: string;
   start(): Promise<void>;
   kill(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null>;
-  /** Resident bytes of all its processes. */
-  memory(): Promise<number>;
+  /** Resident bytes of the primary and its workers, each time that `sample` was called since its last start. */
+  readonly samples: number[];
+  sample(): Promise<void>;
 }
 
 /** Everything that is deployed, on loopback. */
@@ -42,6 +51,24 @@ export interface Site {
 export async function startSite(s3: string | undefined): Promise<Site> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-soak-'));
   const closing: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
+  const stop = async () => {
+    for (const close of closing.splice(0).reverse()) {
+      // One that cannot be ended must not keep the others.
+      await Promise.resolve(close()).catch((error) => console.error(error));
+    }
+  };
+  return start(s3, folder, closing, stop).catch(async (error) => {
+    await stop();
+    throw error;
+  });
+}
+
+async function start(
+  s3: string | undefined,
+  folder: string,
+  closing: (() => unknown)[],
+  stop: () => Promise<void>,
+): Promise<Site> {
   const later = { teardown: (close: () => unknown) => void closing.push(close) };
   const [postgresPort, nginxPort, ...ports] = await freePorts(4);
   const postgres = await startPostgres(postgresPort!);
@@ -63,7 +90,7 @@ export async function startSite(s3: string | undefined): Promise<Site> {
     const bucket = `playhead-soak-${randomBytes(6).toString('hex')}`;
     const client = new S3Client({ endpoint: s3, region: 'us-east-1', forcePathStyle: true });
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
-    client.destroy();
+    closing.push(() => removeBucket(client, bucket));
     store.PLAYHEAD_STORE = `s3://${bucket}/calls`;
     store.PLAYHEAD_S3_ENDPOINT = proxy.url;
     store.PLAYHEAD_S3_FORCE_PATH_STYLE = 'true';
@@ -102,8 +129,8 @@ export async function startSite(s3: string | undefined): Promise<Site> {
     });
   }) as [Gateway, Gateway];
   for (const each of gateways) {
-    await each.start();
     closing.push(() => each.kill('SIGTERM'));
+    await each.start();
   }
   const nginx = await startBalancer(folder, nginxPort!, ports);
   closing.push(async () => {
@@ -117,17 +144,18 @@ export async function startSite(s3: string | undefined): Promise<Site> {
     redis,
     hubspot,
     resetStore,
-    async stop() {
-      for (const close of closing.reverse()) await close();
-    },
+    stop,
   };
 }
 
 function gateway(name: string, folder: string, env: NodeJS.ProcessEnv): Gateway {
   let child: ChildProcess | undefined;
+  const samples: number[] = [];
   return {
     name,
+    samples,
     async start() {
+      samples.length = 0;
       await mkdir(env.PLAYHEAD_DATA_DIR!, { recursive: true });
       const log = openSync(join(folder, `${name}.log`), 'a');
       child = spawn(process.execPath, ['src/cli.ts', 'serve'], { env, stdio: ['ignore', log, log] });
@@ -144,12 +172,13 @@ function gateway(name: string, folder: string, env: NodeJS.ProcessEnv): Gateway 
       }
     },
     async kill(signal) {
-      child!.kill(signal);
-      return ended(child!);
+      if (!child) return null;
+      child.kill(signal);
+      return ended(child);
     },
-    async memory() {
-      const sizes = (await familyOf(child!.pid!)).map(residentBytes);
-      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    async sample() {
+      const sizes = await Promise.all((await familyOf(child!.pid!)).map(residentBytes));
+      samples.push(sizes.reduce((sum, size) => sum + size, 0));
     },
   };
 }
@@ -178,6 +207,22 @@ async function startBalancer(folder: string, port: number, gateways: number[]): 
   const nginx = spawn('nginx', ['-p', folder, '-c', 'nginx.conf', '-g', directives], { stdio: 'ignore' });
   for (let tries = 0; tries < 100 && !(await readdir(folder)).includes('nginx.pid'); tries++) await sleep(20);
   return nginx;
+}
+
+/** An S3 server in memory would be full after a run or two. */
+async function removeBucket(client: S3Client, Bucket: string): Promise<void> {
+  for (;;) {
+    const { Contents } = await client.send(new ListObjectsV2Command({ Bucket }));
+    if (!Contents?.length) break;
+    const Objects = Contents.map(({ Key }) => ({ Key }));
+    await client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }));
+  }
+  const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket }));
+  for (const { Key, UploadId } of Uploads) {
+    await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+  }
+  await client.send(new DeleteBucketCommand({ Bucket }));
+  client.destroy();
 }
 
 async function freePorts(count: number): Promise<number[]> {
