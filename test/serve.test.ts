@@ -1,13 +1,14 @@
-import { get, type IncomingMessage } from 'node:http';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { ended, longRecording, spawnGateway, until } from './helpers.ts';
 
 const recording = await longRecording(24);
 
 /** A listener that has read the head of its answer and nothing more. */
-function listen(url: string): Promise<IncomingMessage> {
+function listen(url: string, agent?: Agent): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  get(url, (answer) => resolve(answer.pause())).on('error', reject);
+  get(url, { agent }, (answer) => resolve(answer.pause())).on('error', reject);
   return promise;
 }
 
@@ -33,13 +34,27 @@ t.test('SIGTERM: no new connection, and a stream under way ends whole', async (t
   t.equal(await ended(gateway.child), 0);
 });
 
-t.test('SIGTERM: a stream that outlasts the drain limit is broken off', async (t) => {
-  const gateway = await spawnGateway(t, { 'drain-timeout': '200ms' });
-  const answer = await listen(await gateway.streamOf(recording));
-  gateway.child.kill('SIGTERM');
-  t.equal(await ended(gateway.child), 0);
-  await t.rejects(readOn(answer), 'the listener sees a broken connection');
-});
+for (const workers of ['1', '2']) {
+  const of = `${workers} worker${workers === '1' ? '' : 's'}`;
+
+  t.test(`SIGTERM, ${of}: a connection that a proxy keeps open is no stream`, async (t) => {
+    const gateway = await spawnGateway(t, { workers, 'drain-timeout': '60s' });
+    const proxy = new Agent({ keepAlive: true });
+    t.teardown(() => proxy.destroy());
+    const answer = await listen(await gateway.streamOf(recording), proxy);
+    gateway.child.kill('SIGTERM');
+    t.ok((await readOn(answer)).equals(recording));
+    t.equal(await Promise.race([ended(gateway.child), sleep(30_000, 'still drains', { ref: false })]), 0);
+  });
+
+  t.test(`SIGTERM, ${of}: a stream that outlasts the drain limit is broken off`, async (t) => {
+    const gateway = await spawnGateway(t, { workers, 'drain-timeout': '200ms' });
+    const answer = await listen(await gateway.streamOf(recording));
+    gateway.child.kill('SIGTERM');
+    t.equal(await Promise.race([ended(gateway.child), sleep(30_000, 'still drains', { ref: false })]), 0);
+    await t.rejects(readOn(answer), 'the listener sees a broken connection');
+  });
+}
 
 t.test('a second signal ends it at once', async (t) => {
   const gateway = await spawnGateway(t);

@@ -9,6 +9,8 @@ import { alone, type Host, supervise, work } from './workers.ts';
 
 /** What a crash leaves behind is known as such after 30 s (ingest.ts), and so gone a minute after the next start. */
 const cleanEveryMs = 30_000;
+/** How often, once it is to end, connections are looked for on which nothing goes on any more. */
+const idleEveryMs = 100;
 /** How long what is under way with other parts may take to end, once no listener is left. */
 const closeMs = 5_000;
 
@@ -52,11 +54,16 @@ function stopped(app: FastifyInstance, host: Host, drainMs: number): Promise<voi
     if (stopping) process.exit(exit.failed);
     stopping = true;
     const limit = setTimeout(() => app.server.closeAllConnections(), drainMs);
+    // Those whose stream has ended, too: a proxy would keep them for as long as the drain lasts.
+    const closing = setInterval(() => app.server.closeIdleConnections(), idleEveryMs);
     // A store or a database that answers nothing must not keep the process.
     setTimeout(() => process.exit(exit.done), drainMs + closeMs).unref();
     app
       .close()
-      .finally(() => clearTimeout(limit))
+      .finally(() => {
+        clearTimeout(limit);
+        clearInterval(closing);
+      })
       .then(() => resolve(), reject);
   });
   return promise;

@@ -88,9 +88,13 @@ export function supervise(count: number, limitMs: number): Promise<number> {
     if (crew.size === 0) resolve(exit.done);
     for (const worker of crew) {
       if (starting.has(worker)) worker.process.kill('SIGKILL');
-      // This end first: a worker told to close by itself may refuse a connection that is on its way to it,
-      // and the primary then holds that for as long as it lives.
-      else worker.disconnect();
+      else {
+        // This end first: a worker told to close by itself may refuse a connection that is on its way to it,
+        // and the primary then holds that for as long as it lives. A worker hears of this when its last
+        // connection has ended; one that has some has to be told.
+        worker.disconnect();
+        tell(worker, { id: randomUUID(), question: 'stop' }, () => {});
+      }
     }
   }
 
@@ -117,7 +121,12 @@ export async function work(
       return () => ask<string>(process, 'page', pageMs);
     },
     announce: (sentence) => void (worker.id === 1 && process.stderr.write(sentence)),
-    onStop: (stop) => void worker.once('disconnect', stop),
+    onStop(stop) {
+      const asked = Promise.withResolvers<void>();
+      answer(process, 'stop', async () => asked.resolve());
+      worker.once('disconnect', () => asked.resolve());
+      asked.promise.then(stop);
+    },
   };
   try {
     const share = (bytes: number) => Math.floor(bytes / config.workers);
