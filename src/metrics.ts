@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { problems } from './errors.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 /** As they pass from one process to another. */
@@ -9,6 +10,14 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const refusals = new Counter({
+    name: 'playhead_refusals_total',
+    help: 'Requests and recordings refused, by code.',
+    labelNames: ['code'],
+    registers,
+  });
+  // A counter that comes into being at 1 has never risen: the first refusal of a kind would alert nobody.
+  for (const code of Object.keys(problems)) refusals.inc({ code }, 0);
   return {
     registry,
     requests: new Counter({
@@ -35,12 +44,7 @@ export function createMetrics() {
       help: 'Listeners being served at this moment.',
       registers,
     }),
-    refusals: new Counter({
-      name: 'playhead_refusals_total',
-      help: 'Requests and recordings refused, by code.',
-      labelNames: ['code'],
-      registers,
-    }),
+    refusals,
     blocks: new Counter({
       name: 'playhead_blocks_total',
       help: 'Blocks asked of the cache, by outcome (memory, disk, shared, miss).',

@@ -30,6 +30,14 @@ for (const path of ['deploy/grafana.json', 'deploy/alerts.yaml', 'deploy/kuberne
   });
 }
 
+t.test('a refusal that an alert looks for is counted from nought', async (t) => {
+  const codes = [...read('deploy/alerts.yaml').matchAll(/playhead_refusals_total\{code=~?"([a-z_|]+)"/g)];
+  t.ok(codes.length > 3);
+  const page = await registry.metrics();
+  for (const code of codes.flatMap(([, names]) => names!.split('|')))
+    t.ok(page.includes(`playhead_refusals_total{code="${code}"} 0`), code);
+});
+
 t.test('the dashboard shows every metric of the gateway', async (t) => {
   const dashboard = read('deploy/grafana.json');
   const own = [...offered.keys()].filter((name) => name.startsWith('playhead_'));
