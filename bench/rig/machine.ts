@@ -91,6 +91,21 @@ export function cpuSeconds({ pid }: Running): number {
   return ticks.reduce((sum, each) => sum + each, 0) / ticksPerSecond;
 }
 
+/** Seconds of CPU that the whole machine has been at work, on all cores. */
+export function busySeconds(): number {
+  const times = readFileSync('/proc/stat', 'utf8').split('\n')[0]!.split(/\s+/).slice(1).map(Number);
+  const [user, nice, system, _idle, _iowait, irq, softirq] = times as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return (user + nice + system + irq + softirq) / ticksPerSecond;
+}
+
 /** Bytes of memory that a server holds now. */
 export function residentBytes({ pid }: Running): number {
   return memoryBytes(pid, 'VmRSS');
