@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -126,8 +126,9 @@ async function verify(t: Test, gateway: Gateway, sent: Map<string, { size: numbe
   return counts;
 }
 
-async function fileStore(): Promise<Behind> {
+async function fileStore(t: Test): Promise<Behind> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-kill-store-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
   return {
     settings: { store: `file:${folder}` },
     async list() {
@@ -167,7 +168,7 @@ t.jobs = lanes;
 const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
 for (let lane = 0; lane < lanes; lane++) {
   t.test(`killed ${kills / lanes} times during ingest, file store, lane ${lane}`, async (t) => {
-    await killAgainAndAgain(t, await fileStore(), lane);
+    await killAgainAndAgain(t, await fileStore(t), lane);
   });
 }
 for (let lane = 0; lane < lanes; lane++) {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +29,7 @@ export async function startRedis(): Promise<RedisServer> {
   let server: ChildProcess | undefined;
 
   const start = async () => {
+    await mkdir(folder, { recursive: true });
     server = spawn('redis-server', args, { stdio: 'ignore' });
     for (let tries = 0; !(await isListening(port)); tries++) {
       if (server.exitCode !== null || tries === 400) throw new Error('redis-server does not start');
@@ -44,7 +45,7 @@ export async function startRedis(): Promise<RedisServer> {
         server.kill('SIGKILL');
         await once(server, 'exit');
       }
-      await rm(join(folder, 'log'), { force: true });
+      await rm(folder, { recursive: true, force: true });
     },
     freeze: (isFrozen) => void server?.kill(isFrozen ? 'SIGSTOP' : 'SIGCONT'),
   };
