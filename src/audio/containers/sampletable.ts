@@ -22,7 +22,9 @@ export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Pr
   const stbl = find(trak, 'mdia', 'minf', 'stbl');
   if (!stbl) throw new Finding('bad_header', 'no stbl box');
   const fragmented = top.some(({ type }) => type === 'moof');
-  const units = fragmented ? await readFragments(reader, top, trak) : await readChunks(reader, stbl);
+  // What plays first may lie in `stbl` even where fragments follow.
+  const first = await readChunks(reader, stbl);
+  const units = fragmented ? await readFragments(reader, top, trak, first) : first;
   if (units.sizes.length === 0) throw new Finding('empty_file', 'no access units');
 
   for (let i = 0; i < units.sizes.length; i++) {
@@ -92,7 +94,7 @@ const trunFirstFlags = 0x4;
 const trunFields = [0x100, 0x200, 0x400, 0x800];
 const trunSize = 0x200;
 
-async function readFragments(reader: Reader, top: Box[], trak: Box): Promise<Units> {
+async function readFragments(reader: Reader, top: Box[], trak: Box, first: Units): Promise<Units> {
   const tkhd = find(trak, 'tkhd');
   if (!tkhd) throw new Finding('bad_header', 'no tkhd box');
   const wide = (await reader.view(tkhd.start, 1)).getUint8(0) === 1;
@@ -104,8 +106,8 @@ async function readFragments(reader: Reader, top: Box[], trak: Box): Promise<Uni
     if (view.getUint32(4) === id) trackSize = view.getUint32(16);
   }
 
-  const offsets: number[] = [];
-  const sizes: number[] = [];
+  const offsets = [...first.offsets];
+  const sizes = [...first.sizes];
   for (const moof of top.filter(({ type }) => type === 'moof')) {
     for (const traf of all(moof, 'traf')) {
       const head = await readFragmentHead(reader, traf);
