@@ -5,8 +5,11 @@ import { Finding, header, type PcmTrack, type Structure } from '../track.ts';
 const maxChunks = 1000;
 const maxTagBytes = 256 * 1024;
 
-/** What recorders that cannot go back leave where a size belongs; sox writes the third. */
-const unknownSizes = [0, 0xffff_ffff, 0x7fff_f000, 0x7fff_ffff];
+/**
+ * Whether this is what recorders that cannot go back leave where a size belongs: nothing, or the most that 31 or
+ * 32 bits hold less some head or part of a sample, such as sox's 0x7ffff000, or 0x7fffeffc at 24 bits.
+ */
+const isUnknown = (size: number) => size === 0 || (size & 0x7fff_0000) === 0x7fff_0000;
 
 /** Format tags of WAVEFORMATEX. */
 const encodings: Record<number, PcmTrack['encoding']> = { 1: 'integer', 3: 'float', 6: 'A-law', 7: 'µ-law' };
@@ -30,7 +33,7 @@ interface Chunk {
  */
 export async function readWav(reader: Reader): Promise<Structure> {
   const riffSize = (await reader.view(4, 4)).getUint32(0, true);
-  const promised = unknownSizes.includes(riffSize) ? reader.size : riffSize + 8;
+  const promised = isUnknown(riffSize) ? reader.size : riffSize + 8;
   let format: Format | undefined;
   let data: Chunk | undefined;
   let streamed = false;
@@ -50,7 +53,7 @@ export async function readWav(reader: Reader): Promise<Structure> {
 
     if (id === 'data') {
       if (data || !format) throw new Finding('bad_header', data ? 'two data chunks' : 'data before fmt');
-      if (chunk.size === 0xffff_ffff && largeSize !== undefined) chunk.size = largeSize;
+      if (chunk.size === 0xffff_ffff && largeSize) chunk.size = largeSize;
       else streamed = isStreamed(chunk, riffSize, reader.size);
       if (streamed) chunk.size = reader.size - chunk.start;
       data = chunk;
@@ -79,9 +82,9 @@ export async function readWav(reader: Reader): Promise<Structure> {
 
 /** Whether the size of the data chunk was never filled in: the audio then goes on to the end of the file. */
 function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
-  if (!unknownSizes.includes(data.size)) return false;
+  if (!isUnknown(data.size)) return false;
   if (data.size > 0) return data.start + data.size > fileSize;
-  return unknownSizes.includes(riffSize) || riffSize + 8 === data.start;
+  return isUnknown(riffSize) || riffSize + 8 === data.start;
 }
 
 async function readFormat(reader: Reader, chunk: Chunk): Promise<Format> {
