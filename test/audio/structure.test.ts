@@ -5,7 +5,7 @@ import type { AudioFacts } from '../../src/audio/report.ts';
 import { Reader, type Source } from '../../src/audio/source.ts';
 import { readStructure } from '../../src/audio/structure.ts';
 import { Finding, type Tags } from '../../src/audio/track.ts';
-import { chunk, format, riff, sourceOf, talk, wav } from '../hostile.ts';
+import { box, chunk, format, riff, sourceOf, talk, wav } from '../hostile.ts';
 
 interface Found {
   audio?: AudioFacts;
@@ -43,6 +43,18 @@ const ds64 = (data: number) => {
   return chunk('ds64', content);
 };
 
+/** Fragments behind a segment index that tells their size. */
+const fragmented = fixture('mp4-fragmented.mp4');
+const firstFragment = fragmented.indexOf('moof') - 4;
+const references = Buffer.alloc(36);
+references.writeUInt16BE(1, 22);
+references.writeUInt32BE(fragmented.length - firstFragment, 24);
+const indexed = Buffer.concat([
+  fragmented.subarray(0, firstFragment),
+  box('sidx', references),
+  fragmented.subarray(firstFragment),
+]);
+
 const good: [outcome: string, bytes: Uint8Array, facts: Partial<AudioFacts>][] = [
   [
     'PCM',
@@ -77,11 +89,27 @@ const good: [outcome: string, bytes: Uint8Array, facts: Partial<AudioFacts>][] =
     { durationSeconds: 2 },
   ],
   ['streamed by sox', riff('RIFF', 0x7fff_f024, format(), unknownData(0x7fff_f000)), { durationSeconds: 2 }],
+  [
+    'streamed by sox, in whole frames of 24 bits',
+    riff('RIFF', 0x7fff_f020, format({ bits: 24 }), chunk('data', talk(3), 0x7fff_effc)),
+    { durationSeconds: 2 },
+  ],
+  [
+    'streamed by arecord',
+    riff('RIFF', 0x7fff_ff24, format(), unknownData(0x7fff_ff00)),
+    { durationSeconds: 2 },
+  ],
+  [
+    'streamed RF64, sizes 0',
+    riff('RF64', 0xffff_ffff, ds64(0), format(), unknownData(0xffff_ffff)),
+    { durationSeconds: 2 },
+  ],
   ['junk behind the end', Buffer.concat([whole, Buffer.alloc(500)]), { durationSeconds: 2 }],
   ['FLAC', fixture('plain.flac'), { container: 'flac', codec: 'FLAC', channels: 2 }],
   ['FLAC behind an ID3 tag', fixture('flac-id3.flac'), { container: 'flac', channels: 2 }],
   ['AAC in MP4', fixture('plain.mp4'), { container: 'mp4', codec: 'AAC-LC', channels: 2 }],
-  ['AAC in fragments', fixture('mp4-fragmented.mp4'), { container: 'mp4', codec: 'AAC-LC', channels: 2 }],
+  ['AAC in fragments', fragmented, { container: 'mp4', codec: 'AAC-LC', channels: 2 }],
+  ['AAC in fragments behind a segment index', indexed, { container: 'mp4', codec: 'AAC-LC', channels: 2 }],
 ];
 
 t.test('reads', async (t) => {
@@ -127,6 +155,11 @@ const bad: [outcome: string, bytes: Uint8Array, code: string][] = [
   ['two mono tracks', fixture('two-mono-tracks.mp4'), 'multiple_audio_tracks'],
   ['Opus in MP4', fixture('opus-in-mp4.mp4'), 'unsupported_codec'],
   ['MP3 in MP4', fixture('mp3-in-mp4.mp4'), 'unsupported_codec'],
+  [
+    'MP4 without the last fragment that its segment index promises',
+    indexed.subarray(0, indexed.lastIndexOf('moof') - 4),
+    'truncated',
+  ],
   ['MP4 without its last byte', fixture('plain.mp4').subarray(0, -1), 'truncated'],
 ];
 

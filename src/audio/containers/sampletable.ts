@@ -24,6 +24,7 @@ export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Pr
   const fragmented = top.some(({ type }) => type === 'moof');
   // What plays first may lie in `stbl` even where fragments follow.
   const first = await readChunks(reader, stbl);
+  for (const sidx of top.filter(({ type }) => type === 'sidx')) await expectSegments(reader, sidx);
   const units = fragmented ? await readFragments(reader, top, trak, first) : first;
   if (units.sizes.length === 0) throw new Finding('empty_file', 'no access units');
 
@@ -33,6 +34,17 @@ export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Pr
     if (units.sizes[i]! > maxUnitSize) throw new Finding('bad_header', units.sizes[i]!, maxUnitSize);
   }
   return units;
+}
+
+/** A segment index (§8.16.3) says how many bytes follow it, also those of fragments that were cut off. */
+async function expectSegments(reader: Reader, sidx: Box): Promise<void> {
+  const view = await reader.view(sidx.start, sidx.end - sidx.start);
+  const wide = view.getUint8(0) !== 0;
+  let end = sidx.end + (wide ? Number(view.getBigUint64(20)) : view.getUint32(16));
+  const head = wide ? 32 : 24;
+  const count = view.getUint16(head - 2);
+  for (let i = 0; i < count; i++) end += view.getUint32(head + 12 * i) & 0x7fff_ffff;
+  if (end > reader.size) throw new Finding('truncated', reader.size, end);
 }
 
 /** The entries of a table, `width` numbers of `bytes` bytes each, behind its version and their count. */
