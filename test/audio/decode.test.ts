@@ -6,7 +6,7 @@ import { decodeUnits } from '../../src/audio/decoders/units.ts';
 import { Reader } from '../../src/audio/source.ts';
 import { readStructure } from '../../src/audio/structure.ts';
 import { Finding, type UnitTrack } from '../../src/audio/track.ts';
-import { chunk, format, sourceOf, wav } from '../hostile.ts';
+import { block, chunk, format, sourceOf, streamInfo, wav } from '../hostile.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../fixtures/${name}`, import.meta.url));
 
@@ -122,6 +122,13 @@ t.test('audio that is damaged inside is found, wherever it is', async (t) => {
   const middle = Math.floor(flac.length / 2);
   const without = Buffer.concat([flac.subarray(0, middle), flac.subarray(middle + 1)]);
   await t.rejects(samplesOf(without), { message: 'corrupt_audio' }, 'FLAC with a byte missing');
+});
+
+t.test('FLAC that the decoder cannot bear is no error of ours', async (t) => {
+  // One whole frame of 16 samples, right by its checksums: the decoder steps out of its memory.
+  const frame = Buffer.from('fff86488000fc512000600d44923849c69bf529420d00000008ebc', 'hex');
+  const bytes = Buffer.concat([Buffer.from('fLaC'), block(0, streamInfo(16), true), frame]);
+  await t.rejects(samplesOf(bytes), { message: 'corrupt_audio' });
 });
 
 t.test('AAC that is damaged inside is found', { skip: noNative }, async (t) => {

@@ -26,7 +26,7 @@ export async function* decodeFlac(
       const length = Math.min(readSize, track.end - offset);
       const last = offset + length === track.end;
       for (const { frames, samples } of cutter.push(await reader.read(offset, length), last)) {
-        const { channelData, samplesDecoded, errors } = await decoder.decodeFrames(frames);
+        const { channelData, samplesDecoded, errors } = await decoder.decodeFrames(frames).catch(crashed);
         if (errors.length > 0 || samplesDecoded !== samples) {
           throw new Finding('corrupt_audio', errors[0]?.message ?? `${samplesDecoded} samples`, samples);
         }
@@ -36,6 +36,11 @@ export async function* decodeFlac(
   } finally {
     decoder.free();
   }
+}
+
+/** WebAssembly stops the decoder where it leaves its memory, as it does on some frames of a few samples. */
+function crashed(error: unknown): never {
+  throw error instanceof WebAssembly.RuntimeError ? new Finding('corrupt_audio', error.message) : error;
 }
 
 /** Frames to decode at once, and how many sample frames they hold. */
