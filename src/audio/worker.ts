@@ -59,7 +59,9 @@ export class Checker {
     if (this.#waiting.length >= this.#queue) throw new Problem('busy', undefined, { retryAfter });
     const place = Promise.withResolvers<Judge>();
     const leave = () => {
-      this.#waiting.splice(this.#waiting.indexOf(place), 1);
+      // It is not there any more where it has just been given a worker.
+      const at = this.#waiting.indexOf(place);
+      if (at >= 0) this.#waiting.splice(at, 1);
       place.reject(signal.reason);
     };
     this.#waiting.push(place);
