@@ -43,6 +43,12 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['check: a declared map', ['check', inconclusive, '--channels', 'caller,recipient'], 0, /declared_map/],
   ['check: a map that is none', ['check', pass, '--channels', 'left,right'], 64, /--channels must be/],
   ['check: an unknown profile', ['check', pass, '--profile', 'x'], 64, /--profiles lists them/],
+  [
+    'check: a profile by the name of a property',
+    ['check', pass, '--profile', 'toString'],
+    64,
+    /is not known/,
+  ],
   ['check: one that cannot be read', ['check', 'http://127.0.0.1:1/x.wav', pass], 1, /1 pass, 1 fail/],
   ['check: nothing named', ['check'], 64, /Name at least one/],
   ['check: a file that is not there', ['check', 'none.wav'], 64, /none\.wav/],
@@ -100,14 +106,16 @@ t.test('check --json and --junit say the same of a folder and of a glob', async 
   await mkdir(calls, { recursive: true });
   await copyFile(pass, join(calls, 'good.flac'));
   await copyFile(fail, join(calls, 'bad & "ugly".wav'));
+  for (const name of ['good.m4b', 'good.bwf', 'good.rf64', 'notes.txt'])
+    await copyFile(pass, join(calls, name));
   const report = join(folder, 'report.xml');
   const ofFolder = await playhead('check', join(folder, 'calls'), '--json', '--junit', report);
   const { files, summary } = JSON.parse(ofFolder.stdout);
-  t.same(summary, { total: 2, pass: 1, fail: 1, inconclusive: 0 });
+  t.same(summary, { total: 5, pass: 4, fail: 1, inconclusive: 0 });
   t.match(files[0], { path: join(calls, 'bad & "ugly".wav'), verdict: 'fail', codes: ['swapped_channels'] });
   t.same(Object.keys(files[0]).sort(), ['audio', 'codes', 'evidence', 'path', 'repairs', 'verdict']);
   const xml = await readFile(report, 'utf8');
-  t.match(xml, /tests="2" failures="1"/);
+  t.match(xml, /tests="5" failures="1"/);
   t.match(xml, 'bad &amp; &quot;ugly&quot;.wav');
   t.equal((await playhead('check', join(folder, 'calls', '**', '*'), '--json')).stdout, ofFolder.stdout);
 });

@@ -17,7 +17,8 @@ export interface Target {
   check(checker: Checker, claims: Claims, signal: AbortSignal): Promise<Report>;
 }
 
-const audioNames = /\.(wav|wave|flac|mp4|m4a|mp3|ogg|oga|opus|aac|amr|gsm|au|aif|aiff|wma|webm|mov)$/i;
+const audioNames =
+  /\.(wav|wave|bwf|rf64|flac|mp4|m4a|m4b|mp3|ogg|oga|opus|aac|amr|gsm|au|aif|aiff|wma|webm|mov)$/i;
 
 /**
  * What the words of the command line mean: a file; a folder, for every recording below it by its name; a

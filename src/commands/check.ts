@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { profiles } from '../audio/profiles.ts';
+import { isProfile, profiles } from '../audio/profiles.ts';
 import type { Claims, Report } from '../audio/report.ts';
 import { Checker } from '../audio/worker.ts';
 import { listTargets, type Target } from './check-targets.ts';
@@ -44,7 +44,7 @@ export const check: Command = {
 };
 
 function readClaims({ channels, profile, direction, leg }: Call['options']): Claims {
-  if (profile !== undefined && !(profile in profiles)) {
+  if (profile !== undefined && !isProfile(profile)) {
     throw new UsageError(`--profile ${profile} is not known; playhead check --profiles lists them.`);
   }
   return {
