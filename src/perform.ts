@@ -1,3 +1,4 @@
+import type { LRUCache } from 'lru-cache';
 import type { Recording } from './catalog.ts';
 import { type CallProperties, callProperties } from './hubspot/call.ts';
 import type { HubSpotClient } from './hubspot/client.ts';
@@ -16,6 +17,8 @@ export interface Work {
   publications: Publications;
   /** How long after an attempt of unknown outcome a search that finds nothing is believed. */
   settleMs: number;
+  /** By job: since when this process has looked for a call of unknown outcome, by `performance.now()`. */
+  doubts: LRUCache<string, number>;
 }
 
 /** No attempt can help before somebody does something; the message says what. */
@@ -57,41 +60,58 @@ export function propertiesOf(recording: Recording, appId: string): CallPropertie
   });
 }
 
-async function attempt(
-  { job, step, publications }: Work,
+async function attempt(work: Work, action: () => Promise<string | null>): Promise<void> {
+  await work.publications.begin(work.job, work.step);
+  await finish(work, action);
+}
+
+async function finish(
+  { job, step, publications, doubts }: Work,
   action: () => Promise<string | null>,
 ): Promise<void> {
-  await publications.begin(job, step);
   let result: string | null;
   try {
     result = await action();
   } catch (error) {
     const known = error instanceof DeadEnd || (error instanceof HubSpotError && !error.outcomeUnknown);
+    // A new doubt is looked into for as long as the first.
+    if (!known) doubts.delete(job.id);
     await publications.failed(job, step, (error as Error).message, !known);
     throw error;
   }
+  doubts.delete(job.id);
   await publications.end(job, step, result);
 }
 
 /**
  * Logs the call once. After an attempt of unknown outcome (no answer, a 5xx, a process that was killed)
  * the call is looked for, until HubSpot's search index must have heard of it; only then is it logged again.
+ *
+ * How long it has been looked for is counted by the clock of this process that never jumps: neither a clock
+ * that is put forward nor one of another machine makes an empty search believed too early. The step begins
+ * only when the limit has let its request through: by then the lease may be lost, and with it the right.
  */
 async function logCall(work: Work): Promise<void> {
-  const { job, step, recording, client, publications, settleMs } = work;
+  const { job, step, recording, client, publications, settleMs, doubts } = work;
   const named = recording.call?.id;
   if (named !== undefined) return attempt(work, () => adopt(work, named));
 
   if (step.state === 'running') {
+    const since = doubts.get(job.id) ?? performance.now();
+    doubts.set(job.id, since);
     const found = await client.findCallByExternalId(recording.externalId, recording.accountId);
-    if (found) return publications.end(job, step, found.id);
-    const unsettled = step.startedAt!.getTime() + settleMs - Date.now();
+    if (found) {
+      doubts.delete(job.id);
+      return publications.end(job, step, found.id);
+    }
+    const unsettled = since + settleMs - performance.now();
     if (unsettled > 0) {
       const message = 'It is not known yet whether HubSpot logged the call; its search is asked again.';
       throw new NotYet(message, Math.min(unsettled, settleMs / 8));
     }
   }
-  await attempt(work, () => client.createCall(propertiesOf(recording, client.appId)));
+  const properties = propertiesOf(recording, client.appId);
+  await finish(work, () => client.createCall(properties, () => publications.begin(job, step)));
 }
 
 /** Gives a call that HubSpot has already what HubSpot needs to ask for the recording. */

@@ -93,12 +93,13 @@ export class Publications {
   }
 
   /**
-   * Keeps why a step failed. Where its outcome is unknown it stays `running`.
+   * Keeps why a step failed. Where its outcome is unknown it stays `running`; where it had none, all is as it
+   * was before: the outcome of an earlier attempt may still be unknown.
    *
    * @throws LeaseLost
    */
   async failed(job: TakenJob, step: Step, reason: string, outcomeUnknown: boolean): Promise<void> {
-    await this.#store(job, step, false, { reason, ...(!outcomeUnknown && { state: 'waiting' as const }) });
+    await this.#store(job, step, false, { reason, ...(!outcomeUnknown && { state: step.state }) });
   }
 
   async #store(

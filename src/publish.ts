@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Catalog, Recording } from './catalog.ts';
 import { Problem, problems } from './errors.ts';
 import { warningsOf } from './hubspot/call.ts';
@@ -56,6 +57,8 @@ export class Publisher {
   /** Jobs under way, by account. */
   readonly #busy = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
+  /** One that is forgotten only makes the search longer. */
+  readonly #doubts = new LRUCache<string, number>({ max: 10_000 });
   #loop: Promise<void> | undefined;
   #stopping = false;
   #woken = false;
@@ -184,7 +187,16 @@ export class Publisher {
       if (!recording) throw new DeadEnd('The recording was removed.');
       const callId = steps.find(({ kind }) => kind === 'log')?.result ?? '';
       const count = (outcome: string) => metrics.publishSteps.inc({ step: step.kind, outcome });
-      await perform({ job, step, recording, callId, client, publications, settleMs: this.#settleMs }).then(
+      await perform({
+        job,
+        step,
+        recording,
+        callId,
+        client,
+        publications,
+        settleMs: this.#settleMs,
+        doubts: this.#doubts,
+      }).then(
         () => count('done'),
         (error: unknown) => {
           count(error instanceof NotYet ? 'deferred' : 'failed');

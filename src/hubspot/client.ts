@@ -87,12 +87,17 @@ export class HubSpotClient {
     }
   }
 
-  /** Logs a call. Where the error's `outcomeUnknown` is true, the call may exist all the same. */
-  async createCall(properties: CallProperties): Promise<string> {
+  /**
+   * Logs a call. Where the error's `outcomeUnknown` is true, the call may exist all the same.
+   *
+   * @param begin runs when the limit has let the request through, right before it is sent; where it fails,
+   *   nothing is sent
+   */
+  async createCall(properties: CallProperties, begin?: () => Promise<void>): Promise<string> {
     checkProperties(properties);
     const body = { properties, associations: [] };
     return idOf(
-      await this.#request({ doing: 'log the call', method: 'POST', path: this.#paths.calls, body }),
+      await this.#request({ doing: 'log the call', method: 'POST', path: this.#paths.calls, body }, begin),
     );
   }
 
@@ -127,22 +132,19 @@ export class HubSpotClient {
       equals('hs_call_app_id', this.appId),
     ];
     const reply = await this.#limits.searches.run(() =>
-      this.#request(
-        {
-          doing: 'search for the call',
-          method: 'POST',
-          path: `${this.#paths.calls}/search`,
-          // HubSpot's specification requires each of these members.
-          body: {
-            filterGroups: [{ filters }],
-            properties: filters.map(({ propertyName }) => propertyName),
-            sorts: ['hs_createdate'],
-            limit: 100,
-            after: '0',
-          },
+      this.#request({
+        doing: 'search for the call',
+        method: 'POST',
+        path: `${this.#paths.calls}/search`,
+        // HubSpot's specification requires each of these members.
+        body: {
+          filterGroups: [{ filters }],
+          properties: filters.map(({ propertyName }) => propertyName),
+          sorts: ['hs_createdate'],
+          limit: 100,
+          after: '0',
         },
-        this.#limits.searches,
-      ),
+      }),
     );
     const { results = [] } = reply as { results?: unknown[] };
     return results
@@ -230,18 +232,30 @@ export class HubSpotClient {
   }
 
   /** One request within the account's limit. A token refused as stale is replaced once, where there is another. */
-  async #request(request: HubSpotRequest, limiter = this.#limits.requests): Promise<unknown> {
+  async #request(request: HubSpotRequest, begin?: () => Promise<void>): Promise<unknown> {
     const accessToken = await this.#options.accessToken();
     try {
-      return await this.#limits.requests.run(() => this.#send({ ...request, accessToken }));
+      return await this.#inTurn({ ...request, accessToken }, begin);
     } catch (error) {
-      if (!(error instanceof HubSpotError)) throw error;
-      if (error.status === 429) limiter.pause(error.retryAfterMs ?? 0);
-      if (error.status !== 401) throw error;
+      if (!(error instanceof HubSpotError) || error.status !== 401) throw error;
       const renewed = await this.#options.accessToken(accessToken);
       if (renewed === accessToken) throw error;
-      return this.#limits.requests.run(() => this.#send({ ...request, accessToken: renewed }));
+      return this.#inTurn({ ...request, accessToken: renewed }, begin);
     }
+  }
+
+  #inTurn(request: HubSpotRequest, begin?: () => Promise<void>): Promise<unknown> {
+    const { requests, searches } = this.#limits;
+    return requests.run(async () => {
+      await begin?.();
+      return this.#send(request).catch((error: unknown) => {
+        if (error instanceof HubSpotError && error.status === 429) {
+          // Of the two limits only that of searches is one of seconds.
+          (error.category === 'SECONDLY' ? searches : requests).pause(error.retryAfterMs ?? 0);
+        }
+        throw error;
+      });
+    });
   }
 }
 
