@@ -14,6 +14,7 @@ t.test('the page may run its own scripts and nobody else’s, and stands in no f
   for (const [name, type] of [
     ['app.js', 'text/javascript'],
     ['channels.js', 'text/javascript'],
+    ['report.js', 'text/javascript'],
     ['style.css', 'text/css'],
   ] as const) {
     const file = await fetch(`${gateway.url}/console/${name}`);
@@ -69,3 +70,43 @@ t.test(
     t.same(faults, []);
   },
 );
+
+t.test('the page is for who has no mouse and little room, too', { skip: withoutChromium }, async (t) => {
+  await gateway.ingest('inbound-caller1.flac', { externalId: `long-${'x'.repeat(150)}` });
+  const browser = await startChromium(t);
+  const tab = await browser.newPage();
+  await tab.setViewport({ width: 390, height: 800 });
+  await tab.goto(`${gateway.url}/`);
+  t.equal(
+    await tab.$eval('#views', (nav) => nav.checkVisibility()),
+    false,
+    'no views before the key is known',
+  );
+
+  await tab.keyboard.type(gateway.apiKey);
+  await tab.keyboard.press('Enter');
+  await tab.waitForSelector('#rows tr');
+  const spare = () => tab.evaluate(() => innerWidth - document.documentElement.scrollWidth);
+  t.ok((await spare()) >= 0, 'the list is not wider than the screen');
+
+  await tab.focus('#rows tr:first-child button');
+  await tab.keyboard.press('Enter');
+  await tab.waitForSelector('#detail audio');
+  const focused = () => tab.evaluate(() => document.activeElement?.textContent ?? '');
+  t.match(await focused(), /^long-x+$/, 'the focus is at the head of what was opened');
+  t.ok((await spare()) >= 0, 'nor is one recording');
+  t.equal(
+    await tab.$eval('#list', (list) => list.checkVisibility()),
+    false,
+    'it stands in place of the list',
+  );
+
+  await tab.keyboard.press('Tab');
+  t.equal(await focused(), 'Close');
+  await tab.keyboard.press('Enter');
+  t.match(await focused(), /^long-x+$/, 'and goes back to where it came from');
+
+  await tab.type('#filter [name=externalId]', 'none of them');
+  await tab.keyboard.press('Enter');
+  await tab.waitForSelector('#unmatched:not([hidden])');
+});

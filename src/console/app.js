@@ -1,124 +1,140 @@
 // The web console: everything here goes through /v1 with the key that was entered, and nothing else.
 import { drawChannels } from './channels.js';
+import { badge, element, factsOf, publicationParts, reportParts, timeOf } from './report.js';
 
 const $ = (id) => document.getElementById(id);
 const keyName = 'playhead-api-key';
 let cursor;
 
-/** Asks /v1. Throws an Error whose message is the problem's detail. */
+/** Asks /v1. Throws an Error whose message is fit for the person at the page. */
 async function v1(path, init = {}) {
   const headers = { ...init.headers, authorization: `Bearer ${sessionStorage.getItem(keyName)}` };
-  const answer = await fetch(`v1${path}`, { ...init, headers });
-  if (answer.status === 204) return undefined;
-  const body = await answer.json();
-  if (answer.status === 401) enter();
-  if (!answer.ok) throw Object.assign(new Error(body.detail ?? `Status ${answer.status}`), { body });
+  const answer = await fetch(`v1${path}`, { ...init, headers }).catch(() => {
+    throw new Error('The gateway does not answer. Is it running, and is the network up?');
+  });
+  if (answer.status === 401) {
+    enter();
+    throw new Error('This gateway does not know that API key.');
+  }
+  // A proxy in front may answer with a page of its own.
+  const body = answer.status === 204 ? undefined : await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.detail ?? `The gateway answered with status ${answer.status}.`);
   return body;
 }
 
-/** An element with attributes and children; text never becomes markup. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith('on')) made.addEventListener(key.slice(2), value);
-    else if (value !== undefined) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== undefined && child !== false));
-  return made;
-}
-
-/** Runs what a person asked for; what goes wrong is said at the top of the page. */
+/** Runs what a person asked for, and says at the top of the page what came of it. */
 function act(work) {
   return async (event) => {
     event?.preventDefault();
-    $('message').textContent = '';
+    say('');
     try {
-      await work(event);
+      say((await work(event)) ?? '');
     } catch (error) {
-      $('message').textContent = error.message;
+      say(error.message, 'fail');
     }
   };
 }
 
-const badge = (word) => element('span', { class: `badge ${word}` }, word);
+function say(sentence, kind = '') {
+  $('message').textContent = sentence;
+  $('message').className = kind;
+}
+
 const pathOf = ({ accountId, externalId }) =>
   `/recordings/${encodeURIComponent(accountId)}/${encodeURIComponent(externalId)}`;
-
-function factsOf({ container, codec, channels, sampleRate, durationSeconds } = {}) {
-  return [
-    container?.toUpperCase(),
-    codec,
-    channels && `${channels} channels`,
-    sampleRate && `${sampleRate / 1000} kHz`,
-    durationSeconds !== undefined && `${durationSeconds.toFixed(1)} s`,
-  ]
-    .filter(Boolean)
-    .join(' · ');
-}
 
 // ---- Recordings ----
 
 async function list(continued) {
-  const filters = new FormData($('filter'));
-  const query = new URLSearchParams([...filters].filter(([, value]) => value !== ''));
+  const filters = [...new FormData($('filter'))].filter(([, value]) => value !== '');
+  const query = new URLSearchParams(filters);
   if (continued) query.set('cursor', cursor);
   const { recordings, next } = await v1(`/recordings?${query}`);
-  if (!continued) $('rows').replaceChildren();
-  $('rows').append(...recordings.map(row));
+  if (!continued) {
+    $('rows').replaceChildren();
+    $('detail').hidden = true;
+  }
+  const added = recordings.map(row);
+  $('rows').append(...added);
+  if (continued) added[0]?.querySelector('button').focus();
   cursor = next;
   $('more').hidden = next === undefined;
-  $('none').hidden = $('rows').childElementCount > 0;
+  const isEmpty = $('rows').childElementCount === 0;
+  document.querySelector('#list table').hidden = isEmpty;
+  $('none').hidden = !isEmpty || filters.length > 0;
+  $('unmatched').hidden = !isEmpty || filters.length === 0;
 }
 
 function row(recording) {
-  const { accountId, externalId, direction, verdict, codes, audio, call, createdAt } = recording;
-  const select = act(async () => {
-    for (const other of $('rows').children) other.setAttribute('aria-selected', other === made);
-    await show(recording);
-  });
+  const { accountId, externalId, direction, verdict, codes, audio, call, createdAt, playable } = recording;
+  const title = call?.title || externalId;
+  const known = [title === externalId ? accountId : `${accountId} / ${externalId}`, direction];
   const made = element(
     'tr',
-    { tabindex: 0, onclick: select, onkeydown: (event) => event.key === 'Enter' && select(event) },
-    element('td', {}, badge(verdict)),
+    { onclick: act(() => select(made, recording)) },
+    element('td', {}, badge(verdict), !playable && element('div', { class: 'soft' }, 'refused')),
+    // The click of the button is the row's.
     element(
       'td',
       {},
-      call?.title ?? externalId,
-      element('div', { class: 'soft' }, `${accountId} / ${externalId} · ${direction ?? ''}`),
+      element('button', { type: 'button', class: 'title' }, title),
+      element('div', { class: 'soft' }, known.filter(Boolean).join(' · ')),
     ),
-    element('td', {}, factsOf(audio)),
-    element('td', { class: 'codes' }, codes.join(', ')),
-    element('td', { class: 'soft' }, new Date(createdAt).toLocaleString()),
+    element('td', { class: 'facts' }, factsOf(audio)),
+    element('td', {}, ...codes.flatMap((code) => [code, element('br')])),
+    element('td', { class: 'soft when' }, timeOf(createdAt)),
   );
   return made;
+}
+
+async function select(chosen, recording) {
+  await show(recording);
+  for (const row of $('rows').children) row.removeAttribute('aria-current');
+  chosen.setAttribute('aria-current', 'true');
+  $('detail-title').focus();
+  $('detail').scrollIntoView({ block: 'nearest' });
+}
+
+function close() {
+  $('detail').hidden = true;
+  document.querySelector('#rows [aria-current] button')?.focus();
 }
 
 async function show(recording) {
   const path = pathOf(recording);
   const { publication, ...known } = await v1(path);
-  const { playable, call, externalId, refusal } = known;
-  const actions = element(
-    'div',
-    { class: 'actions' },
-    playable &&
-      button('Send to HubSpot', () => v1(`${path}/publish`, { method: 'POST' }).then(() => show(recording))),
-    playable &&
-      button('Revoke its URLs', () => v1(`${path}/revoke`, { method: 'POST' }).then(() => show(recording))),
-    button('Erase', async () => {
-      if (!confirm(`Erase the recording of ${externalId}, its audio and its URLs?`)) return;
-      await v1(path, { method: 'DELETE' });
-      $('detail').hidden = true;
-      await list();
-    }),
-  );
-  $('detail').replaceChildren(
-    element('h2', {}, call?.title ?? externalId),
+  const { playable, call, accountId, externalId, direction, refusal } = known;
+  const again = (method, sentence) => async () => {
+    await v1(`${path}/${method}`, { method: 'POST' });
+    await show(recording);
+    return sentence;
+  };
+  const parts = [
+    element(
+      'div',
+      { class: 'heading' },
+      element('h2', { id: 'detail-title', tabindex: -1 }, call?.title || externalId),
+      element('button', { type: 'button', onclick: close }, 'Close'),
+    ),
+    element('p', { class: 'soft' }, `${accountId} / ${externalId} · ${direction}`),
     ...(playable ? await player(path, known) : []),
     ...reportParts(known),
     ...(refusal && playable ? [element('h3', {}, 'Refused since'), ...reportParts(refusal)] : []),
     ...publicationParts(publication),
-    actions,
-  );
+    element(
+      'div',
+      { class: 'actions' },
+      playable && button('Send to HubSpot', again('publish', 'It is on its way to HubSpot.')),
+      playable && button('Revoke its URLs', again('revoke', 'The URLs given out so far work no longer.')),
+      button('Erase', async () => {
+        if (!confirm(`Erase the recording of ${externalId}, its audio and its URLs?`)) return;
+        await v1(path, { method: 'DELETE' });
+        await list();
+        return `${externalId} is erased.`;
+      }),
+    ),
+  ];
+  $('detail').replaceChildren(...parts);
   $('detail').hidden = false;
 }
 
@@ -126,54 +142,23 @@ function button(label, work) {
   return element('button', { type: 'button', onclick: act(work) }, label);
 }
 
-async function player(path, { audio }) {
+async function player(path, { audio, verdict }) {
   const { authenticatedUrl, expiresAt } = await v1(`${path}/url`, { method: 'POST' });
-  const sound = element('audio', { controls: '', preload: 'metadata', src: authenticatedUrl });
+  const failed = () => say('This browser cannot play it, or its URL works no longer.', 'fail');
+  const sound = element('audio', { controls: '', src: authenticatedUrl, onerror: failed });
+  sound.preload = 'metadata';
   const canvas = element('canvas', { role: 'img', 'aria-label': 'Loudness of both channels over time' });
-  drawChannels(canvas, sound, authenticatedUrl, audio).catch(() => canvas.remove());
-  const until = new Date(expiresAt).toLocaleTimeString();
-  const copy = button('Copy its URL', () => navigator.clipboard.writeText(authenticatedUrl));
-  return [canvas, sound, element('div', { class: 'soft' }, copy, ` works until ${until}`)];
-}
-
-function reportParts({ verdict, codes, audio, evidence, repairs }) {
-  const sentences = Object.values(repairs);
+  // Only what passed has the caller on channel 1 for certain.
+  const lanes = verdict === 'pass' ? ['1 caller', '2 recipient'] : ['channel 1', 'channel 2'];
+  drawChannels(canvas, sound, { url: authenticatedUrl, lanes, ...audio }).catch(() => canvas.remove());
+  const shown = element('input', { readonly: '', value: authenticatedUrl, 'aria-label': 'Its URL' });
+  const copy = button('Copy', () => navigator.clipboard.writeText(authenticatedUrl).then(() => 'Copied.'));
   return [
-    element(
-      'p',
-      {},
-      badge(verdict),
-      ` ${codes.join(', ')}`,
-      element('div', { class: 'soft' }, factsOf(audio)),
-    ),
-    ...(sentences.length > 0 ? [element('h3', {}, 'How to repair it'), items(sentences)] : []),
-    ...(evidence.length > 0 ? [element('h3', {}, 'What it rests on'), items(evidence.map(sentenceOf))] : []),
-  ];
-}
-
-function sentenceOf({ code, source, channel, value, threshold, atSeconds, confidence }) {
-  return [
-    `${code}: ${value} (${source}`,
-    channel && `, channel ${channel}`,
-    atSeconds !== undefined && `, at ${atSeconds.toFixed(1)} s`,
-    threshold !== undefined && `, limit ${threshold}`,
-    `, ${Math.round(confidence * 100)} % sure)`,
-  ]
-    .filter(Boolean)
-    .join('');
-}
-
-function items(sentences) {
-  return element('ul', {}, ...sentences.map((sentence) => element('li', {}, sentence)));
-}
-
-function publicationParts(publication) {
-  if (!publication) return [];
-  const { state, callId, reason, steps } = publication;
-  return [
-    element('h3', {}, 'At HubSpot'),
-    element('p', {}, badge(state), callId ? ` call ${callId}` : '', reason ? element('div', {}, reason) : ''),
-    element('ol', {}, ...steps.map(({ name, state }) => element('li', {}, `${name}: ${state}`))),
+    canvas,
+    sound,
+    // Browsers give the clipboard to https and localhost alone; by hand it can be copied everywhere.
+    element('div', { class: 'url' }, shown, isSecureContext && copy),
+    element('div', { class: 'soft' }, 'This URL works until ', timeOf(expiresAt)),
   ];
 }
 
@@ -184,7 +169,8 @@ async function check() {
   const claims = {
     ...(given.get('channels') && { channels: given.get('channels').split(',') }),
     ...(given.get('direction') && { direction: given.get('direction') }),
-    ...(given.get('profile') && { profile: given.get('profile') }),
+    ...(given.get('profile') && { profile: given.get('profile').trim() }),
+    ...(given.get('leg') && { leg: given.get('leg') }),
   };
   const form = new FormData();
   form.append('recording', JSON.stringify(claims));
@@ -206,13 +192,14 @@ function enter() {
   sessionStorage.removeItem(keyName);
   for (const id of ['views', 'recordings', 'check']) $(id).hidden = true;
   $('enter').hidden = false;
+  $('enter').elements.key.focus();
 }
 
 function view(name) {
   $('enter').hidden = true;
   $('views').hidden = false;
   for (const tab of document.querySelectorAll('[data-view]')) {
-    tab.setAttribute('aria-pressed', tab.dataset.view === name);
+    tab.setAttribute('aria-current', tab.dataset.view === name && 'page');
     $(tab.dataset.view).hidden = tab.dataset.view !== name;
   }
 }
@@ -235,9 +222,15 @@ $('more').addEventListener(
   act(() => list(true)),
 );
 $('upload').addEventListener('submit', act(check));
-$('leave').addEventListener('click', enter);
+$('leave').addEventListener(
+  'click',
+  act(() => enter()),
+);
 for (const tab of document.querySelectorAll('[data-view]')) {
-  tab.addEventListener('click', () => view(tab.dataset.view));
+  tab.addEventListener(
+    'click',
+    act(() => view(tab.dataset.view)),
+  );
 }
 
 if (sessionStorage.getItem(keyName)) act(() => list().then(() => view('recordings')))();

@@ -1,23 +1,23 @@
 // A picture of both channels: who speaks when. Decoded by the browser, so only for calls of modest length.
 const longestSeconds = 900;
 const columns = 600;
-const lanes = ['1 caller', '2 recipient'];
 
-/** Draws the loudness of both channels; a click seeks, and a line follows the sound. */
-export async function drawChannels(canvas, sound, url, { durationSeconds = 0 } = {}) {
+/** Draws the loudness of both channels under their names; a click seeks, and a line follows the sound. */
+export async function drawChannels(canvas, sound, { url, lanes, durationSeconds = 0 }) {
   if (durationSeconds === 0 || durationSeconds > longestSeconds) throw new Error('too long to draw');
   const bytes = await (await fetch(url)).arrayBuffer();
   const audio = await new OfflineAudioContext(2, 1, 8000).decodeAudioData(bytes);
   const peaks = lanes.map((_, lane) =>
     peaksOf(audio.getChannelData(Math.min(lane, audio.numberOfChannels - 1))),
   );
-  const draw = () => paint(canvas, peaks, sound.currentTime / audio.duration);
+  const draw = () => paint(canvas, lanes, peaks, sound.currentTime / audio.duration);
   canvas.addEventListener('click', (event) => {
     sound.currentTime = (event.offsetX / canvas.clientWidth) * audio.duration;
     sound.play();
   });
   sound.addEventListener('timeupdate', draw);
-  draw();
+  sound.addEventListener('seeking', draw);
+  new ResizeObserver(draw).observe(canvas);
 }
 
 function peaksOf(samples) {
@@ -31,7 +31,7 @@ function peaksOf(samples) {
   });
 }
 
-function paint(canvas, peaks, position) {
+function paint(canvas, lanes, peaks, position) {
   const style = getComputedStyle(canvas); // a canvas knows no custom properties, so two ordinary ones carry the colours
   canvas.width = canvas.clientWidth * devicePixelRatio;
   canvas.height = canvas.clientHeight * devicePixelRatio;

@@ -5,6 +5,7 @@ const files = [
   ['/console', 'index.html', 'text/html; charset=utf-8'],
   ['/console/app.js', 'app.js', 'text/javascript; charset=utf-8'],
   ['/console/channels.js', 'channels.js', 'text/javascript; charset=utf-8'],
+  ['/console/report.js', 'report.js', 'text/javascript; charset=utf-8'],
   ['/console/style.css', 'style.css', 'text/css; charset=utf-8'],
 ] as const;
 
@@ -29,4 +30,7 @@ export function consoleRoutes(app: FastifyInstance): void {
         .send(content),
     );
   }
+  // Who opens the address that the start prints means this page. Relative, for a proxy that adds a path.
+  app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('console'));
+  app.get('/console/', { schema: { hide: true } }, (_request, reply) => reply.redirect('../console'));
 }
