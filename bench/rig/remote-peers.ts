@@ -20,8 +20,8 @@ const playhead: RemotePeer = {
 };
 
 const playheadSmall: RemotePeer = {
-  name: 'Playhead, 64 MB for blocks',
-  start: (library, s3) => startPlayhead(library, inS3(s3), { 'cache-memory': '64MB' }),
+  name: 'Playhead, 48 MB for blocks',
+  start: (library, s3) => startPlayhead(library, inS3(s3), { 'cache-memory': '48MB' }),
 };
 
 const nginxProxy: RemotePeer = {
