@@ -219,9 +219,10 @@ async function main(stay: boolean): Promise<void> {
     await tour({ url, apiKey, parts }, hubspot);
 
     const { token } = await parts.tokens.sign((await parts.catalog.get(accountId, calls[0]!.id))!);
-    say(`Console   ${url}/console  with the API key ${apiKey}`);
+    say('Look at it yourself');
+    say(`  Console   ${url}/console  with the API key ${apiKey}`);
     say(`  Timeline  ${hubspot.timelineUrl(portalId, 'contacts', contactId)}`);
-    say(`  Seek yourself: curl -r 1000-1999 -o part.bin -D - ${url}/stream/${token}`);
+    say(`  Seek      curl -r 1000-1999 -o part.bin -D - ${url}/stream/${token}`);
     if (!stay) return;
     say('Ctrl-C ends the demo.');
     await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
@@ -233,6 +234,7 @@ async function main(stay: boolean): Promise<void> {
   }
 }
 
-await main(!process.argv.includes('--exit')).catch(() => {
+await main(!process.argv.includes('--exit')).catch((error: Error) => {
+  process.stderr.write(`\nThe demo failed: ${error.message}\n`);
   process.exitCode = 1;
 });

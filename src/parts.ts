@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { Access } from './access.ts';
 import { Checker } from './audio/worker.ts';
 import { Catalog } from './catalog.ts';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { Changes } from './db/changes.ts';
 import { openDatabase } from './db/open.ts';
 import { connectHubSpot } from './hubspot/connect.ts';
@@ -27,7 +27,11 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
  * @throws ConfigError where a setting names what is not there, Problem `database_unavailable`
  */
 export async function openParts(config: Config) {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+    throw new ConfigError(`PLAYHEAD_DATA_DIR names a folder that cannot be made: ${cause.message}.`, {
+      cause,
+    });
+  });
   // Headers hold keys, and some libraries log them at trace level.
   const log = pino({ level: config.logLevel, redact: ['*.headers', '*.*.headers'] });
   const metrics = createMetrics();

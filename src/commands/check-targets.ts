@@ -58,6 +58,7 @@ function fileTarget(path: string): Target {
 
 /** Read in place where the server allows it, by ranges; otherwise from a copy that is removed afterwards. */
 function urlTarget(url: string, config: Config): Target {
+  if (!URL.canParse(url)) throw new UsageError(`${url} is not a URL.`);
   return {
     path: url,
     async check(checker, claims, signal) {

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { isProfile, profiles } from '../audio/profiles.ts';
+import { profiles } from '../audio/profiles.ts';
 import type { Claims, Report } from '../audio/report.ts';
 import { Checker } from '../audio/worker.ts';
 import { listTargets, type Target } from './check-targets.ts';
-import { type Call, type Command, exit, flag, print, readChannels, text, UsageError } from './command.ts';
+import { type Command, claimed, exit, flag, print, readClaims, text, UsageError } from './command.ts';
 
 /** What is printed of one file. */
 export type Checked = { path: string; error?: string } & Pick<
@@ -15,16 +15,14 @@ export type Checked = { path: string; error?: string } & Pick<
 
 export const check: Command = {
   usage: 'check FILE|FOLDER|GLOB|URL...',
-  says: 'Check recordings as HubSpot needs them. Also: --channels caller,recipient, --profile NAME, --direction inbound|outbound, --leg caller|recipient, --json, --junit FILE, --profiles, --explain CODE.',
+  says: 'Check whether HubSpot can transcribe recordings. Ends with 0: all pass; 1: one fails; 2: one is inconclusive.',
+  words: Number.POSITIVE_INFINITY,
   options: {
-    channels: text,
-    profile: text,
-    direction: text,
-    leg: text,
-    json: flag,
-    junit: text,
-    profiles: flag,
-    explain: text,
+    ...claimed,
+    json: flag('Prints one JSON object with all evidence.'),
+    junit: text('FILE', 'Writes a JUnit report, too.'),
+    profiles: flag('Lists the phone systems that are known.'),
+    explain: text('CODE', 'Tells what a code means and how to repair it.'),
   },
 
   async run({ words, options, config }) {
@@ -37,29 +35,15 @@ export const check: Command = {
 
     if (options.json) print(JSON.stringify({ files: checked, summary: summaryOf(checked) }, null, 2));
     else print(table(checked));
-    if (options.junit) await writeFile(options.junit, junit(checked));
+    if (options.junit) {
+      await writeFile(options.junit, junit(checked)).catch((cause: Error) => {
+        throw new UsageError(`--junit names a file that cannot be written: ${cause.message}.`);
+      });
+    }
     const { fail, inconclusive } = summaryOf(checked);
     return fail > 0 ? exit.failed : inconclusive > 0 ? exit.inconclusive : exit.done;
   },
 };
-
-function readClaims({ channels, profile, direction, leg }: Call['options']): Claims {
-  if (profile !== undefined && !isProfile(profile)) {
-    throw new UsageError(`--profile ${profile} is not known; playhead check --profiles lists them.`);
-  }
-  return {
-    ...readChannels(channels),
-    ...(profile !== undefined && { profile }),
-    ...(direction !== undefined && { direction: oneOf('direction', direction, 'inbound', 'outbound') }),
-    ...(leg !== undefined && { leg: oneOf('leg', leg, 'caller', 'recipient') }),
-  };
-}
-
-function oneOf<const T extends string>(name: string, value: string, ...words: T[]): T {
-  const word = words.find((candidate) => candidate === value);
-  if (!word) throw new UsageError(`--${name} must be ${words.join(' or ')}, not "${value}".`);
-  return word;
-}
 
 /** In the order of the targets; as many at a time as there are cores. */
 async function checkAll(targets: Target[], claims: Claims, showProgress: boolean): Promise<Checked[]> {
@@ -91,7 +75,9 @@ async function checkAll(targets: Target[], claims: Claims, showProgress: boolean
 
 /** One recording that cannot be read does not keep the others from being checked. */
 function unreadable(error: Error): Omit<Checked, 'path'> {
-  return { verdict: 'fail', codes: [], audio: { size: 0 }, evidence: [], repairs: {}, error: error.message };
+  const reason = error.cause instanceof Error && error.cause.message ? ` (${error.cause.message})` : '';
+  const said = `${error.message}${reason}`;
+  return { verdict: 'fail', codes: [], audio: { size: 0 }, evidence: [], repairs: {}, error: said };
 }
 
 function summaryOf(checked: Checked[]) {

@@ -1,4 +1,4 @@
-import type { ParseArgsOptionsConfig } from 'node:util';
+import { profiles } from '../audio/profiles.ts';
 import type { Claims } from '../audio/report.ts';
 import type { Config } from '../config.ts';
 import { openParts, type Parts } from '../parts.ts';
@@ -29,14 +29,31 @@ export interface Command {
   /** What is typed after `playhead`. */
   usage: string;
   says: string;
+  /** How many words it takes beside options, at most; left out: none. */
+  words?: number;
   /** Beside `--help` and the settings, which every command takes. */
-  options?: ParseArgsOptionsConfig;
+  options?: Record<string, Option>;
   /** @returns the exit code */
   run(call: Call): Promise<number>;
 }
 
-export const text = { type: 'string' } as const;
-export const flag = { type: 'boolean' } as const;
+/** One option: what is typed after it, if anything, and what it is for. */
+export interface Option {
+  type: 'string' | 'boolean';
+  value: string;
+  says: string;
+}
+
+export const text = (value: string, says: string): Option => ({ type: 'string', value, says });
+export const flag = (says: string): Option => ({ type: 'boolean', value: '', says });
+
+/** Of a recording: what whoever offers it knows of it. */
+export const claimed = {
+  channels: text('caller,recipient', 'Declares who is on channel 1 and who on channel 2.'),
+  profile: text('NAME', 'What recorded the call: playhead check --profiles lists them.'),
+  direction: text('inbound|outbound', 'Which way the call went.'),
+  leg: text('caller|recipient', 'Whose leg was recorded, for the profiles that ask.'),
+};
 
 /** Builds the parts of a gateway for as long as `use` takes. */
 export async function withParts(config: Config, use: (parts: Parts) => Promise<number>): Promise<number> {
@@ -62,12 +79,34 @@ export function need(options: Call['options'], name: string): string {
   return value;
 }
 
+/** The options of `claimed`, as claims. @throws UsageError that names the option */
+export function readClaims({ channels, profile, direction, leg }: Call['options']): Claims {
+  if (profile !== undefined && !(profile in profiles)) {
+    throw new UsageError(`--profile ${profile} is not known; playhead check --profiles lists them.`);
+  }
+  return {
+    ...readChannels(channels),
+    ...(profile !== undefined && { profile }),
+    ...(direction !== undefined && { direction: oneOf('direction', direction, 'inbound', 'outbound') }),
+    ...(leg !== undefined && { leg: oneOf('leg', leg, 'caller', 'recipient') }),
+  };
+}
+
 /** The value of `--channels`, as a claim. @throws UsageError */
 export function readChannels(value: string | undefined): Claims {
   if (value === undefined) return {};
-  if (value === 'caller,recipient') return { channels: ['caller', 'recipient'] };
-  if (value === 'recipient,caller') return { channels: ['recipient', 'caller'] };
-  throw new UsageError(`--channels must be caller,recipient or recipient,caller, not "${value}".`);
+  const maps: Record<string, Claims> = {
+    'caller,recipient': { channels: ['caller', 'recipient'] },
+    'recipient,caller': { channels: ['recipient', 'caller'] },
+  };
+  return maps[oneOf('channels', value, 'caller,recipient', 'recipient,caller')]!;
+}
+
+/** @throws UsageError unless the value is one of the words */
+export function oneOf<const T extends string>(name: string, value: string, ...words: T[]): T {
+  const word = words.find((candidate) => candidate === value);
+  if (!word) throw new UsageError(`--${name} must be ${words.join(' or ')}, not "${value}".`);
+  return word;
 }
 
 export function print(line: string): void {

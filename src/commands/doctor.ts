@@ -1,14 +1,37 @@
 import { retrieveUrl } from '../routes/retrieve.ts';
 import { examine, formatDiagnosis } from '../sandbox/doctor.ts';
-import { type Command, exit, flag, print, readChannels, text, withParts } from './command.ts';
+import {
+  type Command,
+  claimed,
+  exit,
+  flag,
+  print,
+  readChannels,
+  text,
+  UsageError,
+  withParts,
+} from './command.ts';
 
 export const doctor: Command = {
   usage: 'doctor [URL] --id EXTERNAL_ID',
-  says: 'Do what HubSpot does to a recording endpoint, this or any other, and say what it meets. Also: --account ID, --app ID, --channels caller,recipient, --json.',
-  options: { id: text, account: text, app: text, channels: text, json: flag },
+  says: 'Do what HubSpot does to a recording endpoint, this gateway or the URL of any other, and say what it meets.',
+  words: 1,
+  options: {
+    id: text('EXTERNAL_ID', 'Takes the place of %s in the URL.'),
+    account: text('ID', 'Sent as externalAccountId.'),
+    app: text('ID', 'Sent as appId; left out: the app in the settings.'),
+    channels: claimed.channels,
+    json: flag('Prints one JSON object.'),
+  },
 
-  run: ({ words: [url], options: { id, account, app, channels, json }, config }) =>
-    withParts(config, async ({ access, checker }) => {
+  run({ words: [url], options: { id, account, app, channels, json }, config }) {
+    if (url !== undefined && !(URL.canParse(url) && /^https?:/.test(url))) {
+      throw new UsageError(`"${url}" is not an http:// or https:// URL.`);
+    }
+    if (id === undefined && (url === undefined || url.includes('%s'))) {
+      throw new UsageError('The option --id is missing: it says which recording to ask for.');
+    }
+    return withParts(config, async ({ access, checker }) => {
       const diagnosis = await examine({
         url: url ?? retrieveUrl(config, access.accessKey),
         externalId: id,
@@ -18,5 +41,6 @@ export const doctor: Command = {
       });
       print(json ? JSON.stringify(diagnosis, null, 2) : formatDiagnosis(diagnosis));
       return diagnosis.met ? exit.done : exit.failed;
-    }),
+    });
+  },
 };

@@ -1,42 +1,53 @@
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { isProblem, Problem } from '../errors.ts';
 import { readRecordingInput } from '../routes/recording-schema.ts';
-import { type Command, exit, flag, need, only, print, readChannels, text, withParts } from './command.ts';
+import {
+  type Command,
+  claimed,
+  exit,
+  flag,
+  need,
+  only,
+  print,
+  readClaims,
+  text,
+  withParts,
+} from './command.ts';
 
 export const ingest: Command = {
   usage: 'ingest FILE|URL --account ID --id EXTERNAL_ID --direction inbound|outbound',
-  says: 'Store one recording. Also: --channels caller,recipient, --profile NAME, --leg caller|recipient, --replace.',
+  says: 'Check one recording and store it, as POST /v1/recordings does.',
+  words: 1,
   options: {
-    account: text,
-    id: text,
-    direction: text,
-    channels: text,
-    profile: text,
-    leg: text,
-    replace: flag,
+    account: text('ID', 'Your id of the HubSpot account.'),
+    id: text('EXTERNAL_ID', 'Your id of the call.'),
+    ...claimed,
+    replace: flag('Puts it in the place of other audio under the same id.'),
   },
 
   async run({ words, options, config }) {
     const file = only(words, 'FILE or URL');
-    const { channels, profile, leg, replace } = options;
     const { source, ...offer } = readRecordingInput({
       accountId: need(options, 'account'),
       externalId: need(options, 'id'),
       direction: need(options, 'direction'),
-      ...readChannels(channels),
-      ...(profile !== undefined && { profile }),
-      ...(leg !== undefined && { leg }),
-      ...(replace && { replace: true }),
+      ...readClaims(options),
+      ...(options.replace && { replace: true }),
       ...(/^[a-z0-9]{2,}:/.test(file) && { source: file }),
     });
+    if (!source && !(await stat(file).catch(() => undefined))?.isFile()) {
+      throw new Error(`${file} is not a file that can be read.`);
+    }
     const signal = new AbortController().signal;
     return withParts(config, async ({ ingest, sources }) => {
       const audio = source ? await sources.open(source, signal) : bytesOf(file);
-      const { outcome, recording } = await ingest.accept(
-        { fileName: basename(file), ...offer },
-        audio,
-        signal,
-      );
+      const named = { fileName: basename(file), ...offer };
+      const { outcome, recording } = await ingest.accept(named, audio, signal).catch((error) => {
+        if (!isProblem(error, 'conflict')) throw error;
+        throw new Problem('conflict', 'This recording exists with other audio: --replace takes its place.');
+      });
       const { accountId, externalId, verdict, report } = recording;
       print(`${outcome} ${accountId}/${externalId}: ${verdict} (${report.codes.join(', ')})`);
       return exit.done;

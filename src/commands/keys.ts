@@ -3,6 +3,7 @@ import { type Command, exit, print, UsageError, withParts } from './command.ts';
 export const keys: Command = {
   usage: 'keys list | rotate | retire KID',
   says: 'List the keys that sign URLs, take a new one, or retire one and break every URL it signed.',
+  words: 2,
 
   run: ({ words: [action = 'list', kid], config }) =>
     withParts(config, async ({ tokens }) => {
@@ -16,8 +17,10 @@ export const keys: Command = {
           print(`${key.kid}  ${key.createdAt.toISOString()}  ${state}`);
         }
       } else if (action === 'rotate') print(await tokens.rotate());
-      else if (action === 'retire' && kid) await tokens.retire(kid);
-      else throw new UsageError('keys takes list, rotate or retire KID.');
+      else if (action === 'retire' && kid) {
+        await tokens.retire(kid);
+        print(`${kid} is retired: no URL that it signed works any more.`);
+      } else throw new UsageError('keys takes list, rotate or retire KID.');
       return exit.done;
     }),
 };

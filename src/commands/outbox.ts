@@ -1,20 +1,24 @@
 import type { Job } from '../outbox.ts';
-import { type Command, exit, flag, print, text, UsageError, withParts } from './command.ts';
+import { type Command, exit, flag, oneOf, print, text, UsageError, withParts } from './command.ts';
 
 const states = ['waiting', 'done', 'dead'] as const;
 
 export const outbox: Command = {
   usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
-  says: 'Show the recordings on their way to HubSpot, and why one failed; send a dead letter off again. Also: --json.',
-  options: { state: text, json: flag, all: flag },
+  says: 'Show the recordings on their way to HubSpot, and why one failed; send a dead letter off again.',
+  words: 2,
+  options: {
+    state: text('waiting|done|dead', 'list: only those.'),
+    json: flag('list: prints JSON.'),
+    all: flag('retry: every dead letter.'),
+  },
 
   run: ({ words: [action = 'list', id], options, config }) =>
     withParts(config, async ({ outbox }) => {
-      const state = states.find((candidate) => candidate === options.state);
-      if (options.state && !state) throw new UsageError(`--state must be ${states.join(', ')}.`);
+      const state = options.state === undefined ? undefined : oneOf('state', options.state, ...states);
       if (action === 'list') {
         const jobs = await outbox.list({ state });
-        print(options.json ? JSON.stringify(jobs, null, 2) : table(jobs));
+        print(options.json ? JSON.stringify(jobs, null, 2) : table(jobs, state));
       } else if (action === 'retry' && (id || options.all)) {
         const dead = options.all ? await outbox.list({ state: 'dead', limit: 10_000 }) : [{ id: id! }];
         for (const job of dead) await outbox.retry(job.id);
@@ -24,8 +28,8 @@ export const outbox: Command = {
     }),
 };
 
-function table(jobs: Job[]): string {
-  if (jobs.length === 0) return 'The outbox is empty.';
+function table(jobs: Job[], state = ''): string {
+  if (jobs.length === 0) return state ? `Nothing in the outbox is ${state}.` : 'The outbox is empty.';
   return jobs
     .map(({ id, state, attempts, accountId, externalId, reason }) =>
       [id, state.padEnd(7), `${attempts}×`, `${accountId}/${externalId}`, reason ?? ''].join('  '),

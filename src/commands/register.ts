@@ -3,8 +3,12 @@ import { type Command, exit, flag, print, text, UsageError, withParts } from './
 
 export const register: Command = {
   usage: 'register [--show | --dry-run]',
-  says: 'Tell HubSpot where to ask for recordings, or show what it has been told. Also: --account ID, whose installation speaks.',
-  options: { show: flag, 'dry-run': flag, account: text },
+  says: 'Tell HubSpot where to ask for recordings, or show what it has been told.',
+  options: {
+    show: flag('Reads back what HubSpot has.'),
+    'dry-run': flag('Prints the URL and sends nothing.'),
+    account: text('ID', 'Whose OAuth installation speaks.'),
+  },
 
   run: ({ options, config }) =>
     withParts(config, async ({ access, hubspot }) => {
@@ -14,6 +18,9 @@ export const register: Command = {
         return exit.done;
       }
       if (config.hubspotAppId === '') throw new UsageError('PLAYHEAD_HUBSPOT_APP_ID is missing.');
+      if (config.hubspotAccessToken === '' && !options.account) {
+        throw new UsageError('PLAYHEAD_HUBSPOT_ACCESS_TOKEN is missing; with OAuth, say --account ID.');
+      }
       const client = await hubspot.accounts.clientFor(options.account ?? '');
       if (options.show) {
         const registered = await client.readRecordingUrl();

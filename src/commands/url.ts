@@ -4,7 +4,10 @@ import { type Command, exit, need, print, text, withParts } from './command.ts';
 export const url: Command = {
   usage: 'url --account ID --id EXTERNAL_ID',
   says: 'Print an authenticated URL of one recording.',
-  options: { account: text, id: text },
+  options: {
+    account: text('ID', 'Your id of the HubSpot account.'),
+    id: text('EXTERNAL_ID', 'Your id of the call.'),
+  },
 
   run: ({ options, config }) =>
     withParts(config, async ({ catalog, tokens }) => {
