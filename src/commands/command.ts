@@ -1,4 +1,4 @@
-import { profiles } from '../audio/profiles.ts';
+import { isProfile } from '../audio/profiles.ts';
 import type { Claims } from '../audio/report.ts';
 import type { Config } from '../config.ts';
 import { openParts, type Parts } from '../parts.ts';
@@ -81,7 +81,7 @@ export function need(options: Call['options'], name: string): string {
 
 /** The options of `claimed`, as claims. @throws UsageError that names the option */
 export function readClaims({ channels, profile, direction, leg }: Call['options']): Claims {
-  if (profile !== undefined && !(profile in profiles)) {
+  if (profile !== undefined && !isProfile(profile)) {
     throw new UsageError(`--profile ${profile} is not known; playhead check --profiles lists them.`);
   }
   return {

@@ -31,7 +31,9 @@ async function run(config: Config, host: Host): Promise<number> {
   const url = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await app.close(); // or the parts would keep the process
     if (error.code !== 'EADDRINUSE') throw error;
-    throw new Error(`Port ${config.port} of ${config.host} is taken (EADDRINUSE): set PLAYHEAD_PORT to another.`);
+    throw new Error(
+      `Port ${config.port} of ${config.host} is taken (EADDRINUSE): set PLAYHEAD_PORT to another.`,
+    );
   });
   const clean = () => parts.ingest.clean().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
   const cleaning = setInterval(clean, cleanEveryMs);

@@ -51,7 +51,7 @@ audio { display: block; width: 100%; margin: .9rem 0 .2rem; }
 .wait { color: var(--wait); background: var(--wait-paper); }
 details { margin-top: .4rem; color: var(--ink); } summary { cursor: pointer; color: var(--soft); }
 table { border-spacing: .9rem .1rem; margin-left: -.9rem; font-size: .85rem; }
-th { text-align: left; font-weight: 600; } td { overflow-wrap: anywhere; }
+th, td { vertical-align: top; } th { text-align: left; font-weight: 600; } td { overflow-wrap: anywhere; }
 .empty { margin-top: 3rem; text-align: center; color: var(--soft); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
 @media (max-width: 34rem) { section ol { padding-left: 1.1rem; margin-left: .6rem; } .arrow { left: calc(-1.1rem - 1px); } }
