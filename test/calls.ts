@@ -139,6 +139,15 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
       return { channels: random() < 0.5 ? [mix, copy] : [copy, mix], fault: 'dual_mono' };
     },
   },
+  'a mono mix on one channel': {
+    share: 30,
+    make: (random) => {
+      const [mix, alone] = converse(random, random() < 0.5);
+      add(mix, 0, alone);
+      const level = gain(between(random, -9, 9));
+      return { channels: line(random, [mix, alone.map((value) => value * level)]), fault: 'crosstalk' };
+    },
+  },
 };
 
 function line(random: Random, [caller, recipient]: Made['channels']): Made['channels'] {

@@ -1,4 +1,3 @@
-import type { Evidence } from './report.ts';
 import { framesPerBlock, limits, type Measurements, type Trace } from './signal.ts';
 
 /** What one channel holds. Times are seconds from the start of the file, levels are dBFS. */
@@ -49,7 +48,7 @@ interface Channel {
 }
 
 /** What the measurements say of each channel and of both together. Pure. */
-export function describeChannels({ traces, frameSeconds, correlation }: Measurements): SignalFacts {
+export function describeChannels({ traces, alike, frameSeconds, correlation }: Measurements): SignalFacts {
   const [first, second] = [listen(traces[0]), listen(traces[1])];
   const speech = [ownSpeech(first, second, frameSeconds), ownSpeech(second, first, frameSeconds)] as const;
   const starts = speech.map((frames) => frames.indexOf(1));
@@ -63,7 +62,7 @@ export function describeChannels({ traces, frameSeconds, correlation }: Measurem
       rmsDb: toDb(mean(own.trace.powers)),
       speechSeconds: sum(frames) * frameSeconds,
       ...(start >= 0 && { firstSpeechSeconds: start * frameSeconds }),
-      leakDb: leakOf(own, other, frameSeconds),
+      leakDb: Math.max(leakOf(own, other, frameSeconds), sharedLevel(own, other, frames, alike)),
       ringbackSeconds: rings.length * framesPerBlock * frameSeconds,
       ringbackDb: toDb(
         mean(own.trace.powers.filter((_, i) => ringFrames.has(Math.floor(i / framesPerBlock)))),
@@ -83,55 +82,6 @@ export function describeChannels({ traces, frameSeconds, correlation }: Measurem
     ...compareEnvelopes(first, second, frameSeconds),
     ...leaders(channels),
   };
-}
-
-/**
- * Whether each channel holds one speaker of its own. Nothing is said of channels that are as they should be.
- */
-export function judgeChannels(signal: SignalFacts): Evidence[] {
-  const { channels, correlation, envelopeCorrelation } = signal;
-  const mute = channels.flatMap(({ speechSeconds }, i) =>
-    speechSeconds < limits.minSpeechSeconds ? [i] : [],
-  );
-  const found = (evidence: Omit<Evidence, 'source'> & { value: number }): Evidence => ({
-    source: 'signal',
-    ...evidence,
-    value: Number(evidence.value.toFixed(3)),
-  });
-
-  if (mute.length === 2) {
-    const value = Math.max(...channels.map(({ speechSeconds }) => speechSeconds));
-    return [found({ code: 'no_speech', value, threshold: limits.minSpeechSeconds, confidence: 0.95 })];
-  }
-  if (channels.every(({ rmsDb }) => rmsDb >= limits.silentDb)) {
-    const same = { code: 'dual_mono', confidence: 0.99 } as const;
-    if (correlation >= limits.sameSamples) {
-      return [found({ ...same, value: correlation, threshold: limits.sameSamples })];
-    }
-    if (envelopeCorrelation >= limits.sameEnvelope) {
-      return [found({ ...same, value: envelopeCorrelation, threshold: limits.sameEnvelope })];
-    }
-  }
-  if (mute.length === 1) {
-    const { rmsDb, speechSeconds } = channels[mute[0]!]!;
-    const measured =
-      rmsDb < limits.silentDb
-        ? { value: rmsDb, threshold: limits.silentDb }
-        : { value: speechSeconds, threshold: limits.minSpeechSeconds };
-    return [found({ code: 'silent_channel', channel: mute[0]! + 1, ...measured, confidence: 0.95 })];
-  }
-  // The channel at fault is the one that the leak is heard on.
-  const [value, channel] =
-    channels[0].leakDb > channels[1].leakDb ? [channels[0].leakDb, 2] : [channels[1].leakDb, 1];
-  if (value > limits.crosstalkDb) {
-    return [found({ code: 'crosstalk', channel, value, threshold: limits.crosstalkDb, confidence: 0.85 })];
-  }
-  if (value > limits.minorCrosstalkDb) {
-    return [
-      found({ code: 'crosstalk_minor', channel, value, threshold: limits.minorCrosstalkDb, confidence: 0.7 }),
-    ];
-  }
-  return [];
 }
 
 /** On which channel each sign of the roles is, where it is clearly on one. */
@@ -247,6 +197,16 @@ function leakOf(own: Channel, other: Channel, frameSeconds: number): number {
     if (there >= noise + 3) leak = Math.max(leak, toDb(toPower(there) - toPower(noise)) - here);
   }
   return leak;
+}
+
+/**
+ * The same where the other channel is a mix, and so never quieter for `leakOf` to go by: most of the time that the
+ * speaker of `own` speaks, the same wave lies on both.
+ */
+function sharedLevel(own: Channel, other: Channel, speech: Uint8Array, alike: Uint8Array): number {
+  const shared = (i: number) => speech[i] === 1 && alike[i] === 1;
+  if (sum(speech.map((_, i) => (shared(i) ? 1 : 0))) <= sum(speech) * limits.sharedPart) return quietestDb;
+  return levelAt(other.levels, 0.5, shared) - levelAt(own.levels, 0.5, shared);
 }
 
 /** Pearson's correlation of the two envelopes at the lag where it is best. */

@@ -1,5 +1,6 @@
-import { describeChannels, judgeChannels, type SignalFacts } from './channels.ts';
+import { describeChannels, type SignalFacts } from './channels.ts';
 import { decode } from './decode.ts';
+import { judgeChannels } from './faults.ts';
 import { placeByProfile } from './profiles.ts';
 import type { AudioFacts, Claims, Evidence, Report } from './report.ts';
 import { judgeRoles, type RoleJudgement } from './roles.ts';

@@ -118,7 +118,7 @@ export const codes = {
   },
   crosstalk: {
     severity: 'fail',
-    sentence: 'Each speaker is heard loudly on the channel of the other.',
+    sentence: 'A speaker is heard loudly on the channel of the other.',
     repair: 'Record each leg before the mixer, and turn on echo cancellation at the gateway.',
   },
   crosstalk_minor: {

@@ -25,6 +25,9 @@ export const limits = {
   maxLagSeconds: 0.5,
   /** Envelopes are compared down to here below their loud parts (dB), where a quiet copy is not yet all noise. */
   envelopeDepthDb: 25,
+  /** In a frame that both channels share their samples correlate at least so much; a speaker shares few of his. */
+  sameFrame: 0.9,
+  sharedPart: 0.5,
   /** How loud a speaker may be on the other's channel. dB. */
   crosstalkDb: -12,
   minorCrosstalkDb: -25,
@@ -128,6 +131,26 @@ function strongest(samples: Float32Array, rate: number, tones: [Pair, Pair], pow
   return { part, index: parts.indexOf(part) };
 }
 
+interface Sums {
+  l: number;
+  r: number;
+  ll: number;
+  rr: number;
+  lr: number;
+}
+
+/** Pearson's, of both channels, without its sign; 0 where one of them does not move. */
+function correlationOf({ l, r, ll, rr, lr }: Sums, samples: number): number {
+  const variances = (ll - (l * l) / samples) * (rr - (r * r) / samples);
+  return variances > 0 ? Math.min(1, Math.abs(lr - (l * r) / samples) / Math.sqrt(variances)) : 0;
+}
+
+/** `to`, which begins like `from`. */
+function copied<T extends Uint8Array | Float32Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}
+
 /** What was measured on one channel, in the order of time. About 3 MB an hour. */
 export interface Trace {
   /** Mean square of each frame of 10 ms, without its offset. */
@@ -142,6 +165,8 @@ export interface Measurements {
   /** Length of a frame. */
   frameSeconds: number;
   traces: [Trace, Trace];
+  /** 1 for each frame in which both channels hold the same wave, whatever its gain and polarity. */
+  alike: Uint8Array;
   /** Absolute correlation of the samples, 0 to 1, whatever their gain and polarity. */
   correlation: number;
 }
@@ -165,6 +190,7 @@ export class SignalMeter {
   readonly #halves: [Float32Array, Float32Array];
   #filled = 0;
   readonly #traces: [Trace, Trace];
+  #alike = new Uint8Array(6000);
   #frames = 0;
   /** How long either channel was loud without ringback: after enough of it, somebody has spoken. */
   #talkSeconds = 0;
@@ -199,16 +225,15 @@ export class SignalMeter {
   /** What is left of the last block counts as far as it fills frames. */
   finish(): Measurements {
     this.#measureFrames(Math.floor(this.#filled / this.#frameLength));
-    const { l, r, ll, rr, lr } = this.#sums;
     const samples = Math.max(1, this.#frames * this.#frameLength);
-    const variances = (ll - (l * l) / samples) * (rr - (r * r) / samples);
     return {
       frameSeconds: this.#frameSeconds,
       traces: this.#traces.map((trace) => ({ ...trace, powers: trace.powers.slice(0, this.#frames) })) as [
         Trace,
         Trace,
       ],
-      correlation: variances > 0 ? Math.min(1, Math.abs(lr - (l * r) / samples) / Math.sqrt(variances)) : 0,
+      alike: this.#alike.slice(0, this.#frames),
+      correlation: correlationOf(this.#sums, samples),
     };
   }
 
@@ -241,20 +266,22 @@ export class SignalMeter {
         sums.rr += rr;
         sums.lr += lr;
       }
-      this.#keep(sound ? ll / length - (l / length) ** 2 : 0, sound ? rr / length - (r / length) ** 2 : 0);
+      const alike = sound && correlationOf({ l, r, ll, rr, lr }, length) >= limits.sameFrame;
+      const powers = sound ? [ll / length - (l / length) ** 2, rr / length - (r / length) ** 2] : [0, 0];
+      this.#keep(powers, alike);
     }
   }
 
-  #keep(...powers: [number, number]): void {
+  #keep(powers: number[], alike: boolean): void {
+    if (this.#frames === this.#alike.length) {
+      this.#alike = copied(this.#alike, new Uint8Array(2 * this.#frames));
+      for (const trace of this.#traces)
+        trace.powers = copied(trace.powers, new Float32Array(2 * this.#frames));
+    }
     this.#traces.forEach((trace, channel) => {
-      if (this.#frames === trace.powers.length) {
-        const longer = new Float32Array(2 * this.#frames);
-        longer.set(trace.powers);
-        trace.powers = longer;
-      }
       trace.powers[this.#frames] = Math.min(loudest, Math.max(0, powers[channel]!));
     });
-    this.#frames++;
+    this.#alike[this.#frames++] = alike ? 1 : 0;
   }
 
   #findTones(trace: Trace, samples: Float32Array): void {

@@ -8,9 +8,9 @@ import {
   judgeCalls,
 } from '../../docs/accuracy.ts';
 
-t.test('300 made calls: none passes wrongly, none is refused wrongly', async (t) => {
+t.test('330 made calls: none passes wrongly, none is refused wrongly', async (t) => {
   const outcomes = judgeCalls();
-  t.equal(outcomes.length, 300);
+  t.equal(outcomes.length, 330);
   t.strictSame(outcomes.filter(isWrongPass), [], 'wrong passes');
   t.strictSame(outcomes.filter(isWrongRoleFailure), [], 'refused for roles that are right');
   t.strictSame(outcomes.filter(isWrongFault), [], 'channels misjudged');

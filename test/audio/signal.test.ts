@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { describeChannels, judgeChannels } from '../../src/audio/channels.ts';
+import { describeChannels } from '../../src/audio/channels.ts';
+import { judgeChannels } from '../../src/audio/faults.ts';
 import { limits, SignalMeter } from '../../src/audio/signal.ts';
 import { addTone, castVoice, gain, noise, seeded, utter } from '../voices.ts';
 
@@ -174,8 +175,15 @@ const second: [name: string, channel: () => Float32Array, codes: string[]][] = [
   ['another voice and an echo at -6 dB', () => echo(-6, other), ['crosstalk']],
   ['another voice and an echo at -18 dB', () => echo(-18, other), ['crosstalk_minor']],
   ['another voice and an echo at -40 dB', () => echo(-40, other), []],
+  ['a mix of the first with another voice', () => mixed(0), ['crosstalk']],
+  ['a mix in which the first is 9 dB louder', () => mixed(9), ['crosstalk']],
+  ['a mix in which the first is 9 dB quieter', () => mixed(-9), ['crosstalk']],
+  ['a mix in which the first is at -18 dB', () => mixed(-18), ['crosstalk_minor']],
   ['another voice in noise', () => noise(seeded(6), other.length, -45).map((v, i) => v + other[i]!), []],
 ];
+function mixed(db: number): Float32Array {
+  return other.map((value, i) => value + gain(db) * first[i]!);
+}
 /** The first voice from a room: 120 ms late and by three more ways, over other sound. */
 function echo(db: number, under = noise(seeded(8), first.length, -70)): Float32Array {
   const ways = [960, 1130, 1450, 1900];
