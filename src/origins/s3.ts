@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -135,9 +136,7 @@ export class S3Store implements Store {
     });
   }
 
-  /**
-   * In a bucket that keeps versions, S3 only hides what is deleted; there every version is erased.
-   */
+  /** In a bucket that keeps versions, S3 only hides what is deleted; there every version is erased. */
   async remove(key: string): Promise<void> {
     const { Bucket, Key } = this.#locate(key);
     for await (const UploadId of this.#unfinished(Bucket, Key)) await this.#abort(Bucket, Key, UploadId);
@@ -155,14 +154,31 @@ export class S3Store implements Store {
   }
 
   async #put(key: string, Body: Buffer, abortSignal?: AbortSignal): Promise<void> {
-    const command = new PutObjectCommand({ ...this.#locate(key), Body, IfNoneMatch: '*' });
-    await this.#result(this.#client.send(command, { abortSignal }), abortSignal).catch(taken);
+    const Metadata = { write: randomUUID() };
+    const command = new PutObjectCommand({ ...this.#locate(key), Body, Metadata, IfNoneMatch: '*' });
+    const sent = this.#client.send(command, { abortSignal });
+    await this.#result(sent, abortSignal).catch(this.#unlessWritten(key, Metadata.write));
+  }
+
+  /**
+   * The SDK sends a request again whose answer was lost, and S3 then finds that there is an object already
+   * (412), or no upload any more (404): the write has failed only if the object is not its own.
+   */
+  #unlessWritten(key: string, write: string): (error: unknown) => Promise<void> {
+    return async (error) => {
+      const isTaken = isProblem(error, 'version_changed');
+      if (!isTaken && !isProblem(error, 'not_found')) throw error;
+      const there = await this.#client.send(new HeadObjectCommand(this.#locate(key))).catch(() => undefined);
+      if (there?.Metadata?.write === write) return;
+      throw isTaken ? new Problem('conflict', undefined, { cause: error }) : error;
+    };
   }
 
   async #upload(key: string, first: Buffer, cutter: Cutter, abortSignal?: AbortSignal): Promise<void> {
     const object = this.#locate(key);
     const send = { abortSignal };
-    const created = this.#client.send(new CreateMultipartUploadCommand(object), send);
+    const Metadata = { write: randomUUID() };
+    const created = this.#client.send(new CreateMultipartUploadCommand({ ...object, Metadata }), send);
     const { UploadId } = await this.#result(created, abortSignal);
     const upload = async (PartNumber: number, Body: Buffer): Promise<CompletedPart> => {
       const command = new UploadPartCommand({ ...object, UploadId, PartNumber, Body });
@@ -179,14 +195,10 @@ export class S3Store implements Store {
         await uploads.at(-buffers.length);
         body = await cutter.fill(buffers[uploads.length % buffers.length]!);
       }
-      const MultipartUpload = { Parts: await Promise.all(uploads) };
-      const complete = new CompleteMultipartUploadCommand({
-        ...object,
-        UploadId,
-        MultipartUpload,
-        IfNoneMatch: '*',
-      });
-      await this.#result(this.#client.send(complete, send), abortSignal).catch(taken);
+      const Parts = await Promise.all(uploads);
+      const whole = { ...object, UploadId, MultipartUpload: { Parts }, IfNoneMatch: '*' };
+      const completed = this.#client.send(new CompleteMultipartUploadCommand(whole), send);
+      await this.#result(completed, abortSignal).catch(this.#unlessWritten(key, Metadata.write));
     } catch (error) {
       await Promise.allSettled(uploads);
       await this.#abort(object.Bucket, object.Key, UploadId).catch(() => {}); // left for `remove` then
@@ -285,9 +297,4 @@ export class S3Store implements Store {
       throw new Problem(status ? statusProblem(status).code : 'origin_unavailable', undefined, { cause });
     }
   }
-}
-
-/** `If-None-Match: *` is answered 412 where there is an object already. */
-function taken(error: unknown): never {
-  throw isProblem(error, 'version_changed') ? new Problem('conflict', undefined, { cause: error }) : error;
 }
