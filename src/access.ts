@@ -1,5 +1,4 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { join } from 'node:path';
 import type { Changes } from './db/changes.ts';
 import type { Database } from './db/open.ts';
 import { Problem } from './errors.ts';
@@ -20,14 +19,11 @@ const BEARER = /^bearer +(\S+) *$/i;
 export class Access {
   /** Secret path segment of the retrieve URL; the same in every process that shares the database. */
   readonly accessKey: string;
-  /** One sentence for whoever starts the gateway: where the API key is. */
-  readonly hint: string;
   readonly #accessHash: Buffer;
   #apiKeyHashes: Buffer[];
 
-  private constructor(accessKey: string, apiKeyHashes: Buffer[], hint: string) {
+  private constructor(accessKey: string, apiKeyHashes: Buffer[]) {
     this.accessKey = accessKey;
-    this.hint = hint;
     this.#accessHash = sha256(accessKey);
     this.#apiKeyHashes = apiKeyHashes;
   }
@@ -40,16 +36,10 @@ export class Access {
    */
   static async open({ db, vault, changes, config }: AccessParts): Promise<Access> {
     const accessKey = await keepAccessKey(db, vault);
-    if (config.apiKeys.length > 0) {
-      return new Access(
-        accessKey,
-        config.apiKeys.map(sha256),
-        'The API keys are those of PLAYHEAD_API_KEYS.',
-      );
-    }
+    if (config.apiKeys.length > 0) return new Access(accessKey, config.apiKeys.map(sha256));
 
     const hash = sha256(await keepSecret(config.dataDir, 'api-key'));
-    const access = new Access(accessKey, [hash], `The API key is in ${join(config.dataDir, 'api-key')}.`);
+    const access = new Access(accessKey, [hash]);
     changes.on('api-key', (subject) => {
       access.#apiKeyHashes = [Buffer.from(subject, 'hex')];
     });

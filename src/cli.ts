@@ -39,7 +39,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     print(version);
     return exit.done;
   }
-  const command = commands[name];
+  const command = Object.hasOwn(commands, name) && commands[name];
   if (!command) throw new UsageError(`"${name}" is not a command; playhead help lists them.`);
   const { words, options, flags } = parse(name, command, args);
   if (options.help) {

@@ -35,6 +35,7 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['help on one command', ['check', '--help'], 0, /--junit/],
   ['version', ['--version'], 0, /^\d+\.\d+\.\d+\n$/],
   ['an unknown command', ['chek'], 64, /"chek" is not a command/],
+  ['a command that only JavaScript knows', ['constructor'], 64, /"constructor" is not a command/],
   ['an unknown option', ['url', '--acount', 'x'], 64, /--acount/],
   [
     'an unknown option is said in one sentence',

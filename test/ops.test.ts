@@ -27,7 +27,9 @@ t.test('/metrics counts requests by route and bytes by kind, and names no record
 });
 
 t.test('/openapi.json describes every route that is for others', async (t) => {
-  const { paths } = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as { paths: object };
+  const { paths } = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { security?: unknown[] }>>;
+  };
   for (const path of [
     '/stream/{token}',
     '/v1/recordings',
@@ -35,8 +37,15 @@ t.test('/openapi.json describes every route that is for others', async (t) => {
     '/v1/recordings/{accountId}/{externalId}/url',
     '/v1/recordings/{accountId}/{externalId}/revoke',
     '/v1/check',
+    '/k/{accessKey}/retrieve/authenticated/recordings/{externalId}',
   ]) {
     t.ok(path in paths, path);
+  }
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { security }] of Object.entries(methods)) {
+      const keys = path.startsWith('/v1/') ? [{ apiKey: [] }] : undefined;
+      t.same(security, keys, `${method} ${path} ${keys ? 'asks' : 'does not ask'} for the API key`);
+    }
   }
 });
 

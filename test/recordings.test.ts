@@ -136,20 +136,21 @@ t.test('POST /v1/check reports and keeps nothing', async (t) => {
 t.test('what is wrong with a request is said by its field', async (t) => {
   const good = { accountId: 'a', externalId: 'b', direction: 'inbound' };
   const cases: [name: string, recording: unknown, said: RegExp][] = [
-    ['no direction', { accountId: 'a', externalId: 'b' }, /direction/],
-    ['a direction of its own', { ...good, direction: 'sideways' }, /direction/],
+    ['no direction', { accountId: 'a', externalId: 'b' }, /The field direction is missing/],
+    ['a direction of its own', { ...good, direction: 'sideways' }, /direction must be inbound or outbound/],
     ['an empty id', { ...good, externalId: '' }, /externalId/],
     ['an id too long', { ...good, externalId: 'x'.repeat(600) }, /externalId/],
     ['an id with NUL', { ...good, accountId: 'a\0' }, /accountId/],
     ['a map that names one twice', { ...good, channels: ['caller', 'caller'] }, /channels/],
     ['an unknown profile', { ...good, profile: 'x' }, /profile/],
-    ['a field that is none', { ...good, colour: 'red' }, /colour|additional/],
+    ['a field that is none', { ...good, colour: 'red' }, /The field colour is not known/],
+    ['no recording', undefined, /must be a JSON object/],
     ['a duration that is no number', { ...good, call: { durationMs: '3' } }, /call\.durationMs/],
     ['a source beside the audio', { ...good, source: 'file:/x' }, /source/],
   ];
   for (const [name, recording, said] of cases) {
     const form = new FormData();
-    form.append('recording', JSON.stringify(recording));
+    if (recording) form.append('recording', JSON.stringify(recording));
     form.append('audio', new Blob(['x']), 'x.wav');
     const answer = await gateway.v1('/recordings', { method: 'POST', body: form });
     t.equal(answer.status, 400, name);

@@ -40,6 +40,10 @@ export async function openapi(app: FastifyInstance): Promise<void> {
       },
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
     },
+    transform: ({ schema, url }) => ({
+      schema: url.startsWith('/v1/') ? { ...schema, security: [{ apiKey: [] }] } : schema,
+      url: url.replace('*', ':externalId'), // a wildcard, since an id may hold a slash
+    }),
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });
 }

@@ -1,10 +1,11 @@
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
+import type { TLocalizedValidationError } from 'typebox/error';
 import type { Recording } from '../catalog.ts';
 import { Problem } from '../errors.ts';
 
-const Direction = Type.Union([Type.Literal('inbound'), Type.Literal('outbound')]);
-const Role = Type.Union([Type.Literal('caller'), Type.Literal('recipient')]);
+const Direction = Type.Enum(['inbound', 'outbound']);
+const Role = Type.Enum(['caller', 'recipient']);
 const Text = Type.String({ maxLength: 65_536 });
 
 const Call = Type.Object(
@@ -62,7 +63,7 @@ export const RecordingInput = Type.Object(
       Type.String({ maxLength: 4096, description: 'Where the audio is, if it is not sent along' }),
     ),
     mode: Type.Optional(
-      Type.Union([Type.Literal('copy'), Type.Literal('proxy')], {
+      Type.Enum(['copy', 'proxy'], {
         description: 'Whether a source is copied into the store (left out: it is) or stays where it is',
       }),
     ),
@@ -77,7 +78,7 @@ export const ListQuery = Type.Object(
   {
     accountId: Type.Optional(Type.String()),
     externalId: Type.Optional(Type.String()),
-    verdict: Type.Optional(Type.Union(['pass', 'fail', 'inconclusive'].map((word) => Type.Literal(word)))),
+    verdict: Type.Optional(Type.Enum(['pass', 'fail', 'inconclusive'])),
     cursor: Type.Optional(Type.String({ maxLength: 1024 })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
   },
@@ -96,16 +97,26 @@ export function readRecordingInput(value: unknown): Static<typeof RecordingInput
 }
 
 function read<T>(
-  validator: { Check(value: unknown): value is T; Errors(value: unknown): Fault[] },
+  validator: { Check(value: unknown): value is T; Errors(value: unknown): TLocalizedValidationError[] },
   value: unknown,
 ): T {
   if (validator.Check(value)) return value;
-  const fault = validator.Errors(value)[0];
-  const field = fault?.instancePath.slice(1).replaceAll('/', '.') || 'recording';
-  throw new Problem('invalid_request', `The field ${field} ${fault?.message ?? 'is wrong'}.`);
+  throw new Problem('invalid_request', sentenceOn(validator.Errors(value)[0]!));
 }
 
-type Fault = { instancePath: string; message: string };
+/** What is wrong, in the words of whoever sent it and not of the schema. */
+function sentenceOn(fault: TLocalizedValidationError): string {
+  const path = fault.instancePath.split('/').slice(1);
+  if (fault.keyword === 'required') {
+    return `The field ${[...path, fault.params.requiredProperties[0]].join('.')} is missing.`;
+  }
+  const field = path.join('.');
+  if (field === '') return 'The recording must be a JSON object.';
+  if (fault.keyword === 'enum')
+    return `The field ${field} must be ${fault.params.allowedValues.join(' or ')}.`;
+  if (fault.keyword === 'boolean') return `The field ${field} is not known.`; // of what may not be there
+  return `The field ${field} ${fault.message}.`;
+}
 
 /** What a form for `POST /v1/check` may claim. @throws Problem `invalid_request` that names the field at fault */
 export function readClaims(value: unknown): Static<typeof ClaimsInput> {

@@ -93,7 +93,7 @@ function schemaOf(url: string) {
     tags: ['hubspot'],
     summary: url.startsWith('/k/')
       ? 'The authenticated URL of a recording, by access key'
-      : 'The same, signed or open',
+      : 'The authenticated URL of a recording, for a signed request or anyone',
     querystring: {
       type: 'object',
       properties: { appId: { type: 'string' }, externalAccountId: { type: 'string' } },

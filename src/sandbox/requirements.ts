@@ -62,7 +62,7 @@ function isSafe(url: string): boolean {
 export const retrieveRules: Rule<Retrieved>[] = [
   {
     id: 'retrieve-https',
-    title: 'The endpoint is reached by https',
+    title: 'The endpoint is reached by https, or is on this machine',
     repair: 'Register an https:// URL; HubSpot takes no other.',
     test: ({ url }) => [isSafe(url), new URL(url).origin],
   },
@@ -70,7 +70,10 @@ export const retrieveRules: Rule<Retrieved>[] = [
     id: 'retrieve-direct',
     title: 'The endpoint answers itself: no redirect, no login',
     repair: 'Answer HubSpot’s request where it arrives; it brings no cookie and no login.',
-    test: ({ status = 0, seen }) => [status !== 0 && !isRefusal(status), seen],
+    test: ({ status, seen }) =>
+      status === undefined
+        ? [false, seen, 'Nothing answered: start the endpoint, or correct its URL.']
+        : [!isRefusal(status), seen],
   },
   {
     id: 'retrieve-fast',
@@ -100,7 +103,7 @@ function isRefusal(status: number): boolean {
 export const answerRules: Rule<Answered>[] = [
   {
     id: 'stream-https',
-    title: 'The recording is reached by https',
+    title: 'The recording is reached by https, or is on this machine',
     repair: 'Give an https:// URL: a page served by https plays no other.',
     test: ({ url }) => [isSafe(url), new URL(url).origin],
   },
