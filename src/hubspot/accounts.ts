@@ -33,10 +33,12 @@ export class Accounts {
       return this.#client(portalId, (refused) => installations!.accessToken(portalId, refused));
     }
     if (accessToken) return this.#client(0, async () => accessToken);
-    throw new HubSpotError(
-      `Account "${accountId}" is not connected to HubSpot: open /oauth/install?accountId=${encodeURIComponent(accountId)}.`,
-      { category: 'NOT_CONNECTED' },
-    );
+    const repair = installations
+      ? `open /oauth/install?accountId=${encodeURIComponent(accountId)}`
+      : 'set PLAYHEAD_HUBSPOT_ACCESS_TOKEN, or PLAYHEAD_HUBSPOT_CLIENT_ID and PLAYHEAD_HUBSPOT_CLIENT_SECRET';
+    throw new HubSpotError(`Account "${accountId}" is not connected to HubSpot: ${repair}.`, {
+      category: 'NOT_CONNECTED',
+    });
   }
 
   #client(portalId: number, accessToken: (refused?: string) => Promise<string>): HubSpotClient {

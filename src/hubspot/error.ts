@@ -5,6 +5,9 @@ interface ErrorBody {
   message?: string;
   category?: string;
   errorType?: string;
+  /** Of OAuth (RFC 6749 §5.2). */
+  error?: string;
+  error_description?: string;
   policyName?: string;
   errors?: { message?: string; code?: string; context?: Record<string, string[]> }[];
   context?: Record<string, string[]>;
@@ -38,15 +41,15 @@ export class HubSpotError extends Error {
 
   /**
    * Whether the same request may succeed later. Decided here for all of the project: locked (423), limited
-   * (429), portal being moved (477), HubSpot in trouble (5xx), and no answer.
+   * (429), portal being moved (477), HubSpot in trouble (5xx), and no answer (408 too).
    */
   get retriable(): boolean {
     return [423, 429, 477].includes(this.status) || this.outcomeUnknown;
   }
 
-  /** Whether the request may have had its effect although it failed. A 4xx says that it had none. */
+  /** Whether the request may have had its effect although it failed. A 4xx but 408 says that it had none. */
   get outcomeUnknown(): boolean {
-    return this.status >= 500 || unanswered.includes(this.category);
+    return this.status === 408 || this.status >= 500 || unanswered.includes(this.category);
   }
 }
 
@@ -59,7 +62,8 @@ export function refuse(field: string, rule: string): never {
 export function errorOf(doing: string, status: number, headers: Headers, text: string): HubSpotError {
   const body = parse(text);
   const coded = body.status === 'error' ? undefined : body.status;
-  const category = body.policyName ?? body.category ?? body.errorType ?? coded ?? `HTTP_${status}`;
+  const category =
+    body.policyName ?? body.category ?? body.errorType ?? coded ?? body.error ?? `HTTP_${status}`;
   return new HubSpotError(sentence(doing, status, category, body), {
     status,
     category,
@@ -79,7 +83,7 @@ function parse(text: string): ErrorBody {
 
 function sentence(doing: string, status: number, category: string, body: ErrorBody): string {
   if (status === 401) {
-    return `HubSpot no longer accepts the access token (${category}): connect the account again to ${doing}.`;
+    return `HubSpot no longer accepts the access token (${category}): connect the account again, or put a new PLAYHEAD_HUBSPOT_ACCESS_TOKEN into the settings, to ${doing}.`;
   }
   if (status === 403) {
     const scopes = scopesOf(body);
@@ -87,7 +91,10 @@ function sentence(doing: string, status: number, category: string, body: ErrorBo
     return `HubSpot refused to ${doing} (403): ${lacking}; add it to the app and connect the account again.`;
   }
   const said =
-    (body.errors ?? []).map(detail).filter(Boolean).join('; ') || body.message || 'no reason given';
+    (body.errors ?? []).map(detail).filter(Boolean).join('; ') ||
+    body.message ||
+    body.error_description ||
+    'no reason given';
   const line = String(said).replace(/\s+/g, ' ').slice(0, 500).replace(/\.$/, '');
   return `HubSpot refused to ${doing} (${status} ${category}): ${line}.`;
 }

@@ -20,6 +20,8 @@ type Tokens = Pick<TokenSet, 'accessToken' | 'refreshToken' | 'aheadMs'>;
 /** Longer than a renewal takes with its deadline: after that its process has died. */
 const leaseMs = 20_000;
 const pollMs = 50;
+/** What HubSpot says, and RFC 6749 §5.2, of a refresh token that will not be good again. */
+const refusals = ['BAD_REFRESH_TOKEN', 'invalid_grant'];
 
 /**
  * The installations, their tokens sealed, shared by every process on the database. Each token is renewed by
@@ -129,24 +131,28 @@ export class Installations {
       const works = tokens.accessToken !== refused && row.expires_at > Date.now();
       const renewAt = row.expires_at - tokens.aheadMs;
       if (works && renewAt > Date.now()) return this.#hold(portalId, tokens.accessToken, renewAt);
-      if (await this.#lease(portalId)) return this.#renew(portalId, tokens, works);
+      if (await this.#lease(portalId)) return this.#renew(row, tokens, works);
       // Another process renews it.
       if (works) return tokens.accessToken;
       await sleep(pollMs);
     }
   }
 
-  async #renew(portalId: number, tokens: Tokens, works: boolean): Promise<string> {
+  async #renew(row: InstallationRow, tokens: Tokens, works: boolean): Promise<string> {
+    const { portal_id: portalId } = row;
     try {
       const renewed = await this.#endpoint.refresh(tokens.refreshToken);
-      await this.#update(portalId, { ...(await this.#sealed(renewed)), lease_until: 0 });
+      const kept = await this.#update(row, { ...(await this.#sealed(renewed)), lease_until: 0 });
+      if (!kept) return this.#current(portalId, undefined);
       return this.#hold(portalId, renewed.accessToken, renewed.expiresAt - renewed.aheadMs);
     } catch (error) {
-      const lost = error instanceof HubSpotError && error.category === 'BAD_REFRESH_TOKEN';
-      const sentence = `HubSpot account ${portalId} no longer accepts this app (BAD_REFRESH_TOKEN): install it there again.`;
-      await this.#update(portalId, { lease_until: 0, ...(lost && { lost: sentence }) });
+      if (!(error instanceof HubSpotError)) throw error;
+      const lost = refusals.includes(error.category);
+      const sentence = `HubSpot account ${portalId} no longer accepts this app (${error.category}): install it there again.`;
+      const kept = await this.#update(row, { lease_until: 0, ...(lost && { lost: sentence }) });
+      if (!kept) return this.#current(portalId, undefined);
       if (lost) throw notConnected(sentence);
-      if (works && error instanceof HubSpotError && error.retriable) return tokens.accessToken;
+      if (works && error.retriable) return tokens.accessToken;
       throw error;
     }
   }
@@ -174,12 +180,16 @@ export class Installations {
     return row;
   }
 
-  async #update(portalId: number, changes: Partial<InstallationRow>): Promise<void> {
-    await this.#db.kysely
+  /** @returns false, and changes nothing, where the app was installed anew or revoked since `row` was read */
+  async #update(row: InstallationRow, changes: Partial<InstallationRow>): Promise<boolean> {
+    const updated = await this.#db.kysely
       .updateTable('installations')
       .set(changes)
-      .where('portal_id', '=', portalId)
-      .execute();
+      .where('portal_id', '=', row.portal_id)
+      .where('tokens', '=', row.tokens)
+      .returning('portal_id')
+      .executeTakeFirst();
+    return updated !== undefined;
   }
 
   #hold(portalId: number, accessToken: string, renewAt: number): string {

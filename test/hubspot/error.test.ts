@@ -59,6 +59,24 @@ const cases: Case[] = [
     error: { category: 'BAD_REFRESH_TOKEN', retriable: false },
   },
   {
+    outcome: 'a refused refresh token as RFC 6749 has it',
+    status: 400,
+    body: { error: 'invalid_grant', error_description: 'The token is gone.' },
+    error: { category: 'invalid_grant', retriable: false },
+    says: /\(400 invalid_grant\): The token is gone\.$/,
+  },
+  {
+    outcome: 'a 401 says which setting holds a token',
+    status: 401,
+    error: { retriable: false },
+    says: /PLAYHEAD_HUBSPOT_ACCESS_TOKEN/,
+  },
+  {
+    outcome: 'a server or proxy that was tired of waiting, whose effect is unknown',
+    status: 408,
+    error: { retriable: true, outcomeUnknown: true },
+  },
+  {
     outcome: 'a locked object',
     status: 423,
     error: { retriable: true, outcomeUnknown: false, retryAfterMs: 2_000 },

@@ -10,7 +10,7 @@ import { HubSpotError } from '../../src/hubspot/error.ts';
 import { Installations } from '../../src/hubspot/installations.ts';
 import { authorizeUrlOf, OAuth } from '../../src/hubspot/oauth.ts';
 import { createSend } from '../../src/hubspot/request.ts';
-import { TokenEndpoint } from '../../src/hubspot/token-endpoint.ts';
+import { TokenEndpoint, type TokenSet } from '../../src/hubspot/token-endpoint.ts';
 import { oauthRoutes } from '../../src/routes/oauth.ts';
 import { createSandbox, type Exchange, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
 import { openVault } from '../../src/vault.ts';
@@ -72,7 +72,7 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     return first.app.inject({ url: pathname + search, headers: { cookie } });
   }
   const tokenRequests = () => exchanges.filter(({ path }) => path.endsWith('/token'));
-  return { sandbox, exchanges, worker, install, tokenRequests, ...first };
+  return { sandbox, vault, exchanges, worker, install, tokenRequests, ...first };
 }
 
 /** Makes the token in the database look older. */
@@ -225,6 +225,41 @@ t.test('an app that was uninstalled is said once, until it is installed again', 
   t.equal(await (await accounts.clientFor('acme')).createCall(properties), '17591596434');
   t.match(await installations.list(), [{ lost: null }]);
 });
+
+for (const { name, refresh } of [
+  { name: 'refused', refresh: new HubSpotError('Refused.', { status: 400, category: 'BAD_REFRESH_TOKEN' }) },
+  { name: 'granted', refresh: tokensOf('stale') },
+]) {
+  t.test(
+    `a renewal that is ${name} after the app was installed anew leaves the new tokens alone`,
+    async (t) => {
+      const { db, vault } = await setUp(t);
+      const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const endpoint = {
+        async refresh() {
+          asked.resolve();
+          await answer.promise;
+          if (refresh instanceof HubSpotError) throw refresh;
+          return refresh;
+        },
+      } as unknown as TokenEndpoint;
+      const installations = new Installations({ db, vault, endpoint });
+      await installations.keep(4711, tokensOf('old'), ['acme']);
+      const renewing = installations.accessToken(4711, 'old');
+      await asked.promise;
+      await installations.keep(4711, tokensOf('new'), ['acme']);
+      answer.resolve();
+      t.equal(await renewing, 'new');
+      t.equal(await installations.accessToken(4711), 'new');
+      t.match(await installations.list(), [{ lost: null }]);
+    },
+  );
+}
+
+function tokensOf(accessToken: string): TokenSet {
+  const expiresAt = Date.now() + 1_800_000;
+  return { accessToken, refreshToken: `refresh ${accessToken}`, expiresAt, aheadMs: 300_000, portalId: 4711 };
+}
 
 t.test('where the 2026-03 endpoint is missing, v1 gives the token', async (t) => {
   const { install, tokenRequests } = await setUp(t, { oauth: { onlyV1: true } });
