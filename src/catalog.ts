@@ -58,14 +58,14 @@ export class Catalog {
   }
 
   /**
-   * A recording held in memory costs no query. What another process made of it is seen within seconds. One
-   * that was refused is found too: its key is null.
+   * A recording held in memory costs no query: for the streams. What another process made of it is seen within
+   * seconds. One that was refused is found too: its key is null.
    */
   async get(accountId: string, externalId: string): Promise<Recording | undefined> {
     return this.#held.get(subjectOf(accountId, externalId)) ?? (await this.read(accountId, externalId));
   }
 
-  /** As `get`, but as it is in the database now: for whoever decides by it what is kept. */
+  /** As `get`, but as it is in the database now. */
   async read(accountId: string, externalId: string): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     const subject = subjectOf(accountId, externalId);

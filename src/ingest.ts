@@ -120,7 +120,7 @@ export class Ingest {
   /** Erases a recording, its audio and every URL of it. @returns whether there was one */
   async erase(accountId: string, externalId: string): Promise<boolean> {
     const { catalog, tokens } = this.#parts;
-    if (!(await catalog.get(accountId, externalId))) return false;
+    if (!(await catalog.read(accountId, externalId))) return false;
     // First of all: were it second, a crash between would leave URLs that open the same audio, put in again.
     await tokens.revoke({ accountId, externalId });
     const removed = await catalog.remove(accountId, externalId);

@@ -241,3 +241,23 @@ t.test('an error can be read by a page of another origin', async (t) => {
   t.equal(answer.headers['content-type']?.split(';')[0], 'application/problem+json');
   t.equal(JSON.parse(answer.body.toString()).code, 'invalid_token');
 });
+
+t.test('what one process has just replaced, the others serve at once', async (t) => {
+  const one = await startGateway(t);
+  const other = await startGateway(t, { 'data-dir': one.dataDir });
+  const old = new URL(await one.streamOf(file)).pathname;
+  for (const { url } of [one, other]) t.equal((await rawRequest(url + old)).status, 200, 'it is in memory');
+
+  const flac = 'inbound-caller1.flac';
+  const replacing = { externalId: file, replace: true };
+  const fresh = new URL(await one.streamOf(flac, replacing)).pathname;
+  const asked = await rawRequest(
+    `${other.url}/k/${other.parts.access.accessKey}/retrieve/authenticated/recordings/${file}?externalAccountId=acct`,
+  );
+  const retrieved = new URL(JSON.parse(asked.body.toString()).authenticatedUrl).pathname;
+  for (const [name, url] of Object.entries({ 'put in': other.url + fresh, asked: one.url + retrieved })) {
+    const { status, body } = await rawRequest(url);
+    t.equal(status, 200, `the URL from whoever was ${name}, at the other`);
+    t.ok(body.equals(await readFile(join(fixtures, flac))));
+  }
+});

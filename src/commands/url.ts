@@ -11,7 +11,7 @@ export const url: Command = {
 
   run: ({ options, config }) =>
     withParts(config, async ({ catalog, tokens }) => {
-      const recording = await catalog.get(need(options, 'account'), need(options, 'id'));
+      const recording = await catalog.read(need(options, 'account'), need(options, 'id'));
       if (!recording?.key)
         throw new Problem('not_found', 'There is no playable recording with this account and id.');
       const { token, expiresAt } = await tokens.sign(recording);

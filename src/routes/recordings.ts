@@ -105,7 +105,7 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
   }
 
   async function find(request: OneRequest): Promise<Recording> {
-    const recording = await catalog.get(request.params.accountId, request.params.externalId);
+    const recording = await catalog.read(request.params.accountId, request.params.externalId);
     if (!recording) throw new Problem('not_found');
     return recording;
   }

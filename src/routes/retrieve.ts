@@ -64,7 +64,7 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     const found =
       externalAccountId === undefined
         ? await catalog.findByExternalId(externalId)
-        : [await catalog.get(externalAccountId, externalId)];
+        : [await catalog.read(externalAccountId, externalId)];
     const [recording] = found;
     if (found.length !== 1 || !recording?.key) throw new Problem('not_found');
     return recording;
