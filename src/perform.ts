@@ -121,11 +121,11 @@ async function adopt({ client, recording }: Work, callId: string): Promise<strin
   const { properties } = await client.getCall(callId, needed).catch((error: unknown) => {
     throw isGone(error) ? new DeadEnd(`HubSpot has no call ${callId}, which "call.id" names.`) : error;
   });
-  const other = properties.hs_call_external_id;
-  if (other && other !== recording.externalId) {
-    throw new DeadEnd(
-      `Call ${callId} at HubSpot belongs to another recording: its hs_call_external_id is "${other}".`,
-    );
+  for (const name of ['hs_call_external_id', 'hs_call_external_account_id']) {
+    const value = properties[name];
+    if (value && value !== all[name]) {
+      throw new DeadEnd(`Call ${callId} at HubSpot belongs to another recording: its ${name} is "${value}".`);
+    }
   }
   const missing = needed.filter((name) => properties[name] !== all[name]);
   if (missing.length > 0) {

@@ -283,11 +283,17 @@ t.test('a call that is named is completed, not logged again', async (t) => {
 
 t.test('a named call of another recording is left alone', async (t) => {
   const { sandbox, publisher, add, ended } = await setUp(t);
-  const call = sandbox.world.addCall(1, { hs_call_external_id: 'call-9' });
-  const recording = await add('call-1', { call: { id: call.id } });
-  await publisher.publish(recording);
-  t.match(await ended(recording), { state: 'dead', reason: /belongs to another recording/ });
-  t.equal(call.properties.hs_call_external_id, 'call-9');
+  const cases: Record<string, Record<string, string>> = {
+    'call-1': { hs_call_external_id: 'call-9' },
+    'call-2': { hs_call_external_id: 'call-2', hs_call_external_account_id: 'other' },
+  };
+  for (const [externalId, properties] of Object.entries(cases)) {
+    const call = sandbox.world.addCall(1, { ...properties });
+    const recording = await add(externalId, { call: { id: call.id } });
+    await publisher.publish(recording);
+    t.match(await ended(recording), { state: 'dead', reason: /belongs to another recording/ });
+    t.same(call.properties, properties);
+  }
 });
 
 t.test('what HubSpot would refuse is refused at once', async (t) => {
