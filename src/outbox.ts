@@ -108,16 +108,17 @@ export class Outbox {
       .execute();
   }
 
-  /** Accounts that have a job due. */
+  /** Accounts that have a job due, longest due first. */
   async dueAccounts(): Promise<string[]> {
     const now = Date.now();
     const rows = await this.#db.kysely
       .selectFrom('outbox')
       .select('account_id')
-      .distinct()
       .where('state', '=', 'waiting')
       .where('due_at', '<=', now)
       .where('lease_until', '<=', now)
+      .groupBy('account_id')
+      .orderBy((eb) => eb.fn.min('due_at'))
       .execute();
     return rows.map((row) => row.account_id);
   }

@@ -39,8 +39,8 @@ export interface PublisherOptions {
   pollMs?: number;
 }
 
-/** Publications under way for one account: enough to use HubSpot's limit at a second's latency. */
-const perAccount = 16;
+/** Publications under way for one HubSpot account: enough to use HubSpot's limit at a second's latency. */
+const perPortal = 16;
 const inAll = 400;
 
 /**
@@ -54,8 +54,8 @@ const inAll = 400;
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #settleMs: number;
-  /** Jobs under way, by account. */
-  readonly #busy = new Map<string, number>();
+  /** Jobs under way, by HubSpot account, and one of the accounts that it serves. */
+  readonly #busy = new Map<string, { jobs: number; accountId: string }>();
   readonly #running = new Set<Promise<void>>();
   /** One that is forgotten only makes the search longer. */
   readonly #doubts = new LRUCache<string, number>({ max: 10_000 });
@@ -115,12 +115,15 @@ export class Publisher {
     while (!this.#stopping) {
       this.#woken = false;
       try {
-        for (const accountId of new Set([...(await outbox.dueAccounts()), ...this.#busy.keys()])) {
-          if (!(await this.#isOurs(accountId))) continue;
-          // Each account has room of its own: one that waits for its limit keeps nobody waiting.
-          const room = Math.min(perAccount - (this.#busy.get(accountId) ?? 0), inAll - this.#running.size);
+        const busy = [...this.#busy.values()].map(({ accountId }) => accountId);
+        for (const accountId of new Set([...(await outbox.dueAccounts()), ...busy])) {
+          const portal = await this.#portalOf(accountId);
+          if (portal === undefined) continue;
+          // Each HubSpot account has room of its own: one that waits for its limit keeps nobody waiting.
+          const jobs = this.#busy.get(portal)?.jobs ?? 0;
+          const room = Math.min(perPortal - jobs, inAll - this.#running.size);
           if (room <= 0) continue;
-          for (const job of await outbox.take(accountId, room)) this.#run(job);
+          for (const job of await outbox.take(accountId, room)) this.#run(job, portal);
         }
       } catch (error) {
         log?.error({ err: error }, 'The outbox could not be read.');
@@ -129,14 +132,14 @@ export class Publisher {
     }
   }
 
-  /** Whether we, and not another process, publish to the HubSpot account behind `accountId`. */
-  async #isOurs(accountId: string): Promise<boolean> {
+  /** The HubSpot account behind `accountId`; undefined where another process publishes to it. */
+  async #portalOf(accountId: string): Promise<string | undefined> {
     try {
       const { portal } = await this.#options.clientFor(accountId);
-      return await this.#options.outbox.maySpeakTo(portal);
+      return (await this.#options.outbox.maySpeakTo(portal)) ? portal : undefined;
     } catch (error) {
       // There is none behind it: what is due shall say so.
-      if (error instanceof HubSpotError) return true;
+      if (error instanceof HubSpotError) return 'none';
       throw error;
     }
   }
@@ -158,17 +161,17 @@ export class Publisher {
     this.#wake();
   }
 
-  #run(job: TakenJob): void {
-    this.#busy.set(job.accountId, (this.#busy.get(job.accountId) ?? 0) + 1);
+  #run(job: TakenJob, portal: string): void {
+    const busy = this.#busy.get(portal) ?? { jobs: 0, accountId: job.accountId };
+    this.#busy.set(portal, busy);
+    busy.jobs++;
     const run = this.#work(job)
       .catch((error: unknown) => this.#settle(job, error))
       // The lease runs out by itself where the database cannot be told.
       .catch((error: unknown) => this.#options.log?.error({ err: error }, 'The outbox could not be written.'))
       .finally(() => {
         this.#running.delete(run);
-        const left = this.#busy.get(job.accountId)! - 1;
-        if (left > 0) this.#busy.set(job.accountId, left);
-        else this.#busy.delete(job.accountId);
+        if (--busy.jobs === 0) this.#busy.delete(portal);
         this.#rouse();
       });
     this.#running.add(run);
@@ -177,7 +180,7 @@ export class Publisher {
   async #work(job: TakenJob): Promise<void> {
     const { outbox, publications, catalog, clientFor, metrics } = this.#options;
     const client = await clientFor(job.accountId);
-    while (!this.#stopping && (await this.#isOurs(job.accountId))) {
+    while (!this.#stopping && (await this.#portalOf(job.accountId)) !== undefined) {
       const steps = await publications.steps(job);
       const step = steps.find(({ state }) => state !== 'done');
       if (!step) return outbox.complete(job);
