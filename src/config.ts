@@ -9,7 +9,9 @@ import {
   integer,
   type Kind,
   list,
+  longestTimer,
   networks,
+  nonEmpty,
   oneOf,
   redisUrl,
   size,
@@ -39,14 +41,14 @@ function setting<T>(kind: Kind<T>, initial: string, says: string, more?: { secre
  * `dataDir` is `PLAYHEAD_DATA_DIR` and `--data-dir`.
  */
 export const settings = {
-  host: setting(text, '127.0.0.1', 'Address to listen on.'),
+  host: setting(nonEmpty, '127.0.0.1', 'Address to listen on.'),
   port: setting(integer(0, 65535), '8080', 'Port to listen on; 0 takes a free one.'),
   publicUrl: setting(
     baseUrl,
     '',
     'How HubSpot and players reach this gateway; left out: `http://HOST:PORT`. Must be `https://` to register.',
   ),
-  dataDir: setting(text, './data', 'Folder for the database, the recordings and generated keys.'),
+  dataDir: setting(nonEmpty, './data', 'Folder for the database, the recordings and generated keys.'),
   databaseUrl: setting(databaseUrl, '', 'Database; left out: an SQLite file in the data folder.', {
     secret: true,
   }),
@@ -82,7 +84,7 @@ export const settings = {
     'Encrypts signing keys and refresh tokens in the database; 43 base64url characters (32 bytes); left out: generated into `secret-key` in the data folder.',
     { secret: true },
   ),
-  tokenTtl: setting(duration, '8h', 'How long an authenticated URL works.'),
+  tokenTtl: setting(duration('1ms', '3650d'), '8h', 'How long an authenticated URL works.'),
   retrieveAuth: setting(
     someOf('key', 'signature', 'open'),
     'key',
@@ -119,11 +121,11 @@ export const settings = {
     'Addresses or networks of proxies in front whose X-Forwarded-For is believed.',
   ),
   stallTimeout: setting(
-    duration,
+    duration('1ms', longestTimer),
     '60s',
     'How long a listener or an origin may stand still before it is cut off.',
   ),
-  drainTimeout: setting(duration, '30s', 'How long streams may go on after SIGTERM.'),
+  drainTimeout: setting(duration('0s', longestTimer), '30s', 'How long streams may go on after SIGTERM.'),
   workers: setting(workers, '1', 'Processes that serve; `auto` takes one for each core.'),
   hubspotAppId: setting(text, '', 'Your HubSpot app’s id, a number.'),
   hubspotClientId: setting(text, '', 'OAuth client id of your HubSpot app.'),

@@ -10,6 +10,15 @@ export interface Kind<T> {
 
 export const text: Kind<string> = { name: 'text', parse: (value) => value };
 
+/** Where nothing would mean something else: every address of the machine, or the working folder. */
+export const nonEmpty: Kind<string> = {
+  name: 'text',
+  parse(value) {
+    if (value === '') throw new Error('must not be empty');
+    return value;
+  },
+};
+
 export const list: Kind<string[]> = {
   name: 'comma list',
   parse: (value) =>
@@ -66,15 +75,27 @@ export const workers: Kind<number> = {
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
+/** The longest that a timer of Node's waits is a little more; it would not wait at all for what is longer. */
+export const longestTimer = '24d';
+
 /** Milliseconds. */
-export const duration: Kind<number> = {
-  name: 'duration such as `90s`, `15m`, `8h`',
-  parse(value) {
-    const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value);
-    if (!match) throw new Error(`must be a duration such as 90s, 15m or 8h, not "${value}"`);
-    return Number(match[1]) * units[match[2] as keyof typeof units];
-  },
-};
+export function duration(least: string, most: string): Kind<number> {
+  return {
+    name: 'duration such as `90s`, `15m`, `8h`',
+    parse(value) {
+      const length = milliseconds(value);
+      if (Number.isNaN(length)) throw new Error(`must be a duration such as 90s, 15m or 8h, not "${value}"`);
+      if (length < milliseconds(least) || length > milliseconds(most))
+        throw new Error(`must be from ${least} to ${most}, not "${value}"`);
+      return length;
+    },
+  };
+}
+
+function milliseconds(text: string): number {
+  const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Number(count) * units[unit as keyof typeof units];
+}
 
 /** Bytes. */
 export const size: Kind<number> = {
