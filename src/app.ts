@@ -44,7 +44,8 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
     bodyLimit: 1024 * 1024,
     trustProxy: config.trustProxy.length > 0 ? config.trustProxy : false,
     routerOptions: { maxParamLength },
-    requestTimeout: 3_600_000, // an upload may take long; one that stands still is cut off earlier
+    requestTimeout: 3_600_000, // an upload may take long
+    connectionTimeout: config.stallTimeout, // of one on which nothing moves, whoever has to move
     return503OnClosing: true,
     forceCloseConnections: 'idle',
   });

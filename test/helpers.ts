@@ -139,7 +139,8 @@ export async function longRecording(megabytes: number): Promise<Buffer<ArrayBuff
   return bytes;
 }
 
-/** Waits until the condition holds, two seconds at the most. */
+/** Waits until the condition holds. A machine that is busy may take long; half a minute says that it never will. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200 && !(await condition()); attempt++) await sleep(10);
+  const deadline = performance.now() + 30_000;
+  while (!(await condition()) && performance.now() < deadline) await sleep(10);
 }

@@ -17,7 +17,7 @@ export function checkRoutes(app: FastifyInstance, parts: Parts, limits: Limits):
   app.post('/v1/check', { schema, config: { rateLimit: limits.perKey } }, check);
 
   async function check(request: FastifyRequest, reply: FastifyReply) {
-    const { recording, fileName, audio } = await readUpload(request, parts.config.stallTimeout);
+    const { recording, fileName, audio } = await readUpload(request);
     return parts.ingest.check({ fileName, ...readClaims(recording ?? {}) }, audio, departure(reply));
   }
 }
