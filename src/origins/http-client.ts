@@ -155,8 +155,11 @@ class Exchange implements Dispatcher.DispatchHandler, Answer, AsyncIterableItera
   }
 
   discard(): void {
-    if (Number(this.headers['content-length']) <= discardLimit) this.#discarding = true;
-    else this.#leave(new Error('this body is not wanted'));
+    this.#discarding = Number(this.headers['content-length']) <= discardLimit;
+    if (this.#discarding) {
+      this.#chunks = []; // what came along with the head, and may have paused the connection
+      this.#takeBack();
+    } else this.#leave(new Error('this body is not wanted'));
   }
 
   [Symbol.asyncIterator](): this {

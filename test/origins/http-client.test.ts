@@ -148,6 +148,18 @@ t.test('a short body is discarded by reading it, which keeps the connection', as
   t.equal(connections(), 1);
 });
 
+t.test('a discarded body that came along with its head holds no connection', async (t) => {
+  const page = pattern(40_000);
+  const { client, get, connections } = await pair(t, (_, response) => {
+    response.writeHead(404, { 'content-length': page.length }).end(page);
+  });
+  for (let i = 0; i < 5; i++) {
+    (await get()).discard();
+    t.equal(await settled(() => client.underWay), 0);
+  }
+  t.ok(connections() <= 2, 'kept and used again');
+});
+
 t.test('a body that is not whole never ends as if it were', async (t) => {
   const head = (length: string) => `HTTP/1.1 200 OK\r\n${length}\r\n\r\n`;
   const end = (socket: Socket) => void socket.end();
