@@ -11,9 +11,14 @@ const readSize = 256 * 1024;
  *
  * undici takes pieces by `read` and puts back with `unshift` what it is not ready for; nothing more is
  * received until it has taken all. Whoever it hands a piece to has to be done with it, or pause the answer.
+ *
+ * Not so by TLS, which decrypts all the records that came at once, one over the other in such a buffer,
+ * even once it was told to stop: there each piece has memory of its own.
  */
 export function reusingConnector(options: buildConnector.BuildOptions): buildConnector.connector {
+  const overTls = buildConnector(options);
   return (target, callback) => {
+    if (target.protocol === 'https:') return overTls(target, callback);
     let socket: Socket | undefined;
     let piece: Uint8Array | null = null;
     const onread = {

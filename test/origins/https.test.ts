@@ -5,11 +5,12 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import t from 'tap';
 import { createMetrics } from '../../src/metrics.ts';
 import { HttpOrigin } from '../../src/origins/http.ts';
-import { codeOf, collect } from '../contracts/origin.ts';
+import { codeOf, collect, pattern } from '../contracts/origin.ts';
 
 const skip = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed';
 
@@ -28,11 +29,15 @@ t.test(
     });
     const cert = await readFile(certFile, 'utf8');
 
+    const recording = pattern(3 * 1024 * 1024);
     const asked: (string | false | null)[] = [];
-    const server = createServer({ key: await readFile(keyFile), cert }, ({ socket, headers }, response) => {
-      asked.push((socket as TLSSocket).servername);
-      response.end(headers.host);
-    }).listen(0, '127.0.0.1');
+    const server = createServer(
+      { key: await readFile(keyFile), cert },
+      ({ socket, headers, url }, response) => {
+        asked.push((socket as TLSSocket).servername);
+        response.end(url === '/call.wav' ? recording : headers.host);
+      },
+    ).listen(0, '127.0.0.1');
     let connections = 0;
     server.on('secureConnection', () => connections++);
     await once(server, 'listening');
@@ -41,7 +46,7 @@ t.test(
     const http = new HttpOrigin({
       allowedHosts: [`vendor.example:${port}`, `other.example:${port}`],
       credentials: new Map(),
-      maxBytes: 1000,
+      maxBytes: recording.length,
       fetchTimeoutMs: 5000,
       stallTimeoutMs: 500,
       metrics: createMetrics(),
@@ -67,5 +72,15 @@ t.test(
     t.same(asked, ['vendor.example', 'vendor.example']);
     t.equal(await codeOf(fetched('other.example')), 'origin_unavailable', 'a certificate of another name');
     t.equal(asked.length, 2, 'which therefore was asked nothing');
+
+    // Several TLS records arrive at once, and are decrypted one after the other whether or not anyone is ready.
+    const url = `https://vendor.example:${port}/call.wav`;
+    let at = 0;
+    for await (const chunk of await http.fetchWhole(url, new AbortController().signal)) {
+      await turn();
+      if (!recording.subarray(at, at + chunk.length).equals(chunk)) return t.fail(`wrong bytes at ${at}`);
+      at += chunk.length;
+    }
+    t.equal(at, recording.length, 'a reader who takes its time gets every byte');
   },
 );
