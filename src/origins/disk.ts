@@ -21,7 +21,8 @@ export class Disk {
   readonly #slots: number;
   /** Names of the files, the least recently used first; after a restart in no particular order. */
   readonly #names = new Set<string>();
-  #writes = 0;
+  /** Names of what is being written, and whether it is still to be kept. */
+  readonly #writing = new Map<string, boolean>();
 
   private constructor(folder: string, slots: number) {
     this.#folder = folder;
@@ -77,24 +78,28 @@ export class Disk {
   /** Keeps a copy of the block, unless there is too much to write already. Never fails: it is only a cache. */
   async write(block: Block, size: number): Promise<void> {
     const name = nameOf(block.id);
-    if (this.#writes >= writesAtOnce || this.#slots === 0 || this.#names.has(name)) return;
-    this.#writes++;
+    if (this.#writing.size >= writesAtOnce || this.#writing.has(name)) return;
+    if (this.#slots === 0 || this.#names.has(name)) return;
+    this.#writing.set(name, true);
     try {
       const bytes = block.slab.subarray(0, block.length);
       await this.#save(name, [headerOf(bytes, size), bytes]);
-      this.#names.add(name);
+      if (this.#writing.get(name)) this.#names.add(name);
+      else await this.#delete(name);
       await this.#shrink();
     } catch {
       await this.#delete(name + partial);
     } finally {
-      this.#writes--;
+      this.#writing.delete(name);
     }
   }
 
-  /** Removes the block, also where another process wrote it. */
+  /** Removes the block, also where another process wrote it, or it is only being written. */
   async remove(id: string): Promise<void> {
-    this.#names.delete(nameOf(id));
-    await this.#delete(nameOf(id));
+    const name = nameOf(id);
+    this.#names.delete(name);
+    if (this.#writing.has(name)) this.#writing.set(name, false);
+    await this.#delete(name);
   }
 
   async #shrink(): Promise<void> {

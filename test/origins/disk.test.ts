@@ -93,6 +93,18 @@ t.test('two processes may share the folder', async (t) => {
   }
 });
 
+t.test('what is removed while it is written is not there afterwards', async (t) => {
+  const folder = t.testdir();
+  const disk = await Disk.open(folder, 10 * blockSize);
+  const writing = disk.write(blockOf('a', bytes), size);
+  await disk.remove('a');
+  await writing;
+  t.same(await readdir(folder), []);
+  t.notOk(disk.has('a'));
+  await disk.write(blockOf('a', bytes), size);
+  t.ok(disk.has('a'), 'it can be written again');
+});
+
 t.test('left-overs of a crash are cleared, a folder that vanished is put up with', async (t) => {
   const folder = t.testdir({ [`${'a'.repeat(64)}.part`]: 'half', 'not-ours.txt': 'stays' });
   await Disk.open(folder, 10 * blockSize);
