@@ -93,6 +93,7 @@ export class BlockCache implements Origin {
     signal.throwIfAborted();
     const name = this.#nameOf(key, etag);
     const size = this.#sizes.get(name) ?? (await this.#sizeOf(key, etag, range));
+    signal.throwIfAborted(); // it may have left in the meantime
     if (range.last >= size)
       throw new Problem('origin_failed', undefined, { cause: `there are only ${size} bytes` });
     const parts = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };

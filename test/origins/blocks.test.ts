@@ -7,7 +7,7 @@ import { createMetrics } from '../../src/metrics.ts';
 import { BlockCache } from '../../src/origins/blocks.ts';
 import { Buffers } from '../../src/origins/buffers.ts';
 import { Memory } from '../../src/origins/memory.ts';
-import type { ByteRange, Origin } from '../../src/origins/origin.ts';
+import type { ByteRange, Origin, Representation } from '../../src/origins/origin.ts';
 import { codeOf, collect, originContract, pattern, readAll, settled, type Tap } from '../contracts/origin.ts';
 import { CountingOrigin } from './counting.ts';
 
@@ -179,6 +179,25 @@ t.test('a listener that leaves ends its request, unless another waits on it', as
   alone.abort();
   await t.rejects(lost);
   t.equal(await settled(held), 0, 'nobody stays, and the request has ended');
+});
+
+t.test('a listener that leaves while its size is asked for costs no request', async (t) => {
+  const stat = Promise.withResolvers<Representation>();
+  let reads = 0;
+  const far: Origin = {
+    stat: () => stat.promise,
+    async read() {
+      reads++;
+      return (async function* () {})();
+    },
+  };
+  const cache = new BlockCache(far, { name: 'test', memory: 0, metrics: createMetrics() });
+  const leaving = new AbortController();
+  const left = cache.read('a.wav', { first: 0, last: 9 }, '"x"', leaving.signal);
+  leaving.abort(new Error('gone'));
+  stat.resolve({ etag: '"x"', size: megabyte, lastModified: new Date(0) });
+  await t.rejects(left, { message: 'gone' });
+  t.equal(reads, 0);
 });
 
 t.test('a listener that waits for its turn and leaves is not waited for', async (t) => {
