@@ -29,7 +29,7 @@ async function listen(src, crossOrigin) {
   const happens = (name) => new Promise((resolve, reject) => {
     audio.addEventListener(name, resolve, { once: true });
     audio.addEventListener('error', () => reject(new Error(audio.error.code + ' ' + audio.error.message)), { once: true });
-    setTimeout(() => reject(new Error('no ' + name)), 15000);
+    setTimeout(() => reject(new Error('no ' + name)), 60000);
   });
   if (crossOrigin) audio.crossOrigin = crossOrigin;
   audio.src = src;

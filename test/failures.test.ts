@@ -21,9 +21,9 @@ async function problemOf(answer: Response) {
 
 const away = (code: string) => ({ status: 503, code, retryAfter: 2 });
 
-/** Asks until the answer has this status, ten seconds at the most. */
+/** Asks until the answer has this status, half a minute at the most. */
 async function becomes(status: number, ask: () => Promise<Response>): Promise<number> {
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 300; tries++) {
     const answer = await ask();
     await answer.arrayBuffer();
     if (answer.status === status) break;

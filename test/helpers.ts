@@ -144,3 +144,16 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   const deadline = performance.now() + 30_000;
   while (!(await condition()) && performance.now() < deadline) await sleep(10);
 }
+
+/** A clock that is put forward by hand, by milliseconds, so that no test has to be quick or to wait. Set right with the test. */
+export function clock(t: Test): (ms: number) => void {
+  const { now } = Date;
+  let ahead = 0;
+  Date.now = () => now() + ahead;
+  t.teardown(() => {
+    Date.now = now;
+  });
+  return (ms) => {
+    ahead += ms;
+  };
+}

@@ -95,7 +95,7 @@ async function killAgainAndAgain(t: Test, { settings, list }: Behind, lane: numb
     const { whole, partial } = await list();
     return whole.length === counts.playable && partial.length === 0;
   };
-  for (let tries = 0; tries < 100 && !(await tidy()); tries++) await sleep(100);
+  for (let tries = 0; tries < 600 && !(await tidy()); tries++) await sleep(100);
   const { whole, partial } = await list();
   t.same(partial, [], 'nothing half-written remains');
   t.equal(whole.length, counts.playable, 'and nothing that no recording owns');

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Outbox, type OutboxOptions } from '../src/outbox.ts';
 import { eachEngine, type Place } from './contracts/db.ts';
+import { clock } from './helpers.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -43,11 +44,12 @@ eachEngine(
   t,
   'a job whose holder died is free when its lease runs out, and the dead hand writes nothing',
   async (t, place) => {
-    const { db, outbox, enqueue } = await setUp(place, { leaseMs: 400 });
+    const putForward = clock(t);
+    const { db, outbox, enqueue } = await setUp(place, { leaseMs: 60_000 });
     await enqueue('a');
     const [first] = await outbox.take('acme', 1);
     t.same(await outbox.take('acme', 1), []);
-    await sleep(450);
+    putForward(60_000);
     const [second] = await outbox.take('acme', 1);
     t.equal(second?.attempts, 2);
     await t.rejects(
@@ -157,17 +159,18 @@ eachEngine(
   t,
   'one process at a time speaks to a HubSpot account, the next after a while',
   async (t, place) => {
+    const putForward = clock(t);
     const [one, two] = [
-      new Outbox(await place.open(), { speakMs: 600 }),
-      new Outbox(await place.open(), { speakMs: 600 }),
+      new Outbox(await place.open(), { speakMs: 60_000 }),
+      new Outbox(await place.open(), { speakMs: 60_000 }),
     ];
     t.same(await Promise.all([one.maySpeakTo('1'), two.maySpeakTo('2')]), [true, true]);
     t.same(await Promise.all([one.maySpeakTo('2'), two.maySpeakTo('1')]), [false, false]);
-    await sleep(350);
+    putForward(35_000);
     t.equal(await one.maySpeakTo('1'), true, 'kept by speaking');
-    await sleep(350);
+    putForward(35_000);
     t.same(await Promise.all([two.maySpeakTo('1'), one.maySpeakTo('2')]), [false, true]);
-    await sleep(700);
+    putForward(70_000);
     t.equal(await two.maySpeakTo('1'), true);
   },
 );
