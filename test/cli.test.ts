@@ -104,6 +104,14 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['keys', ['keys', 'list'], 0, /signs/],
   ['keys: retire what is none', ['keys', 'retire', 'x'], 1, /./],
   ['keys: what it does not take', ['keys', 'burn'], 64, /list, rotate or retire/],
+  ['keys: rotate names no key', ['keys', 'rotate', 'x'], 64, /list, rotate or retire/],
+  ['keys: nor does list', ['keys', 'list', 'x'], 64, /list, rotate or retire/],
+  [
+    'serve: an address of another machine',
+    ['serve', '--host', '192.0.2.1', '--port', '0'],
+    64,
+    /^PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: [^\n]*EADDRNOTAVAIL[^\n]*\n$/m,
+  ],
   [
     'register: dry run',
     ['register', '--dry-run'],

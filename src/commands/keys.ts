@@ -7,7 +7,7 @@ export const keys: Command = {
 
   run: ({ words: [action = 'list', kid], config }) =>
     withParts(config, async ({ tokens }) => {
-      if (action === 'list') {
+      if (action === 'list' && !kid) {
         for (const key of await tokens.keys()) {
           const state = key.active
             ? 'signs'
@@ -16,7 +16,7 @@ export const keys: Command = {
               : 'verifies';
           print(`${key.kid}  ${key.createdAt.toISOString()}  ${state}`);
         }
-      } else if (action === 'rotate') print(await tokens.rotate());
+      } else if (action === 'rotate' && !kid) print(await tokens.rotate());
       else if (action === 'retire' && kid) {
         await tokens.retire(kid);
         print(`${kid} is retired: no URL that it signed works any more.`);

@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from '../app.ts';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 import { openParts } from '../parts.ts';
 import { type Command, exit } from './command.ts';
 import { alone, type Host, supervise, work } from './workers.ts';
@@ -30,9 +30,13 @@ async function run(config: Config, host: Host): Promise<number> {
   const app = await createApp(config, { ...parts, metricsPage });
   const url = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await app.close(); // or the parts would keep the process
-    if (error.code !== 'EADDRINUSE') throw error;
-    throw new Error(
-      `Port ${config.port} of ${config.host} is taken (EADDRINUSE): set PLAYHEAD_PORT to another.`,
+    if (error.code === 'EADDRINUSE') {
+      throw new Error(
+        `Port ${config.port} of ${config.host} is taken (EADDRINUSE): set PLAYHEAD_PORT to another.`,
+      );
+    }
+    throw new ConfigError(
+      `PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: ${error.message}.`,
     );
   });
   const clean = () => parts.ingest.clean().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
