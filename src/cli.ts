@@ -8,6 +8,7 @@ import { keys } from './commands/keys.ts';
 import { migrate } from './commands/migrate.ts';
 import { outbox } from './commands/outbox.ts';
 import { register } from './commands/register.ts';
+import { revoke } from './commands/revoke.ts';
 import { sandbox } from './commands/sandbox.ts';
 import { serve } from './commands/serve.ts';
 import { url } from './commands/url.ts';
@@ -24,6 +25,7 @@ const commands: Record<string, Command> = {
   url,
   register,
   doctor,
+  revoke,
   keys,
   outbox,
   migrate,

@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { fixtures, startGateway } from './helpers.ts';
+import { fixtures, startGateway, until } from './helpers.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'playhead-cli-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -112,6 +112,10 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
     64,
     /^PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: [^\n]*EADDRNOTAVAIL[^\n]*\n$/m,
   ],
+  ['revoke: nothing named', ['revoke'], 64, /a URL, or --account/],
+  ['revoke: a recording without its account', ['revoke', '--id', '1'], 64, /a URL, or --account/],
+  ['revoke: what is no URL of ours', ['revoke', 'http://127.0.0.1/stream/x'], 1, /is not valid/],
+  ['revoke: an unknown recording', ['revoke', '--account', 'a', '--id', 'x'], 1, /There is no recording/],
   [
     'register: dry run',
     ['register', '--dry-run'],
@@ -144,6 +148,48 @@ t.test('a URL from the command line plays on the gateway of the same folder', as
   const { stdout } = await playhead('url', ...ids);
   const answer = await fetch(stdout.trim().replace(/^http:\/\/[^/]+/, gateway.url));
   t.ok(Buffer.from(await answer.arrayBuffer()).equals(await readFile(pass)));
+});
+
+t.test('revoke ends one URL, those of one recording, or those of an account, and no other', async (t) => {
+  const gateway = await startGateway(t);
+  const given = await Promise.all(
+    [
+      ['a', '1'],
+      ['a', '1'],
+      ['a', '2'],
+      ['b', '1'],
+    ].map(async ([accountId, externalId]) => {
+      await gateway.ingest('inbound-caller1.wav', { accountId, externalId });
+      return gateway.streamOf('inbound-caller1.wav', { accountId, externalId });
+    }),
+  );
+  const statuses = () => Promise.all(given.map(async (url) => (await fetch(url, { method: 'HEAD' })).status));
+  const steps: [args: string[], expected: number[]][] = [
+    [[given[0]!], [401, 200, 200, 200]],
+    [
+      ['--account', 'a', '--id', '1'],
+      [401, 401, 200, 200],
+    ],
+    [
+      ['--account', 'a'],
+      [401, 401, 401, 200],
+    ],
+  ];
+  t.same(await statuses(), [200, 200, 200, 200]);
+  for (const [args, expected] of steps) {
+    const { databaseUrl } = gateway.config;
+    const revoked = await playhead(
+      'revoke',
+      ...args,
+      '--data-dir',
+      gateway.dataDir,
+      '--database-url',
+      databaseUrl,
+    );
+    t.equal(revoked.code, 0, revoked.stderr);
+    await until(async () => String(await statuses()) === String(expected));
+    t.same(await statuses(), expected, args.join(' '));
+  }
 });
 
 t.test('check --json and --junit say the same of a folder and of a glob', async (t) => {
