@@ -163,7 +163,9 @@ t.test('revoke ends one URL, those of one recording, or those of an account, and
       return gateway.streamOf('inbound-caller1.wav', { accountId, externalId });
     }),
   );
-  const statuses = () => Promise.all(given.map(async (url) => (await fetch(url, { method: 'HEAD' })).status));
+  const statusOf = async (url: string) => (await fetch(url, { method: 'HEAD' })).status;
+  const statuses = () => Promise.all(given.map(statusOf));
+  // Each ends one URL more; only that one is asked for meanwhile, since too many refusals would end in 429.
   const steps: [args: string[], expected: number[]][] = [
     [[given[0]!], [401, 200, 200, 200]],
     [
@@ -176,7 +178,7 @@ t.test('revoke ends one URL, those of one recording, or those of an account, and
     ],
   ];
   t.same(await statuses(), [200, 200, 200, 200]);
-  for (const [args, expected] of steps) {
+  for (const [index, [args, expected]] of steps.entries()) {
     const { databaseUrl } = gateway.config;
     const revoked = await playhead(
       'revoke',
@@ -187,7 +189,7 @@ t.test('revoke ends one URL, those of one recording, or those of an account, and
       databaseUrl,
     );
     t.equal(revoked.code, 0, revoked.stderr);
-    await until(async () => String(await statuses()) === String(expected));
+    await until(async () => (await statusOf(given[index]!)) === 401);
     t.same(await statuses(), expected, args.join(' '));
   }
 });
