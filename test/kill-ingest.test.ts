@@ -14,7 +14,7 @@ import {
 import t, { type Test } from 'tap';
 import { ended, longRecording, spawnGateway } from './helpers.ts';
 
-/** In all, over both lanes; CI kills a hundred times. */
+/** In all, over both lanes; PLAYHEAD_TEST_KILLS says how often. */
 const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 12);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const lanes = 2;

@@ -65,13 +65,6 @@ export async function withParts(config: Config, use: (parts: Parts) => Promise<n
   }
 }
 
-/** @throws UsageError unless there is exactly one word */
-export function only(words: string[], what: string): string {
-  const [word] = words;
-  if (word === undefined || words.length > 1) throw new UsageError(`Exactly one ${what} is needed.`);
-  return word;
-}
-
 /** @throws UsageError where the option was left out */
 export function need(options: Call['options'], name: string): string {
   const value = options[name];

@@ -9,10 +9,10 @@ import {
   exit,
   flag,
   need,
-  only,
   print,
   readClaims,
   text,
+  UsageError,
   withParts,
 } from './command.ts';
 
@@ -27,8 +27,8 @@ export const ingest: Command = {
     replace: flag('Puts it in the place of other audio under the same id.'),
   },
 
-  async run({ words, options, config }) {
-    const file = only(words, 'FILE or URL');
+  async run({ words: [file], options, config }) {
+    if (file === undefined) throw new UsageError('Exactly one FILE or URL is needed.');
     const { source, ...offer } = readRecordingInput({
       accountId: need(options, 'account'),
       externalId: need(options, 'id'),
