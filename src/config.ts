@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
 import {
   baseUrl,
@@ -229,6 +230,6 @@ function complete(config: Config): Config {
     // With port 0 only the listening server knows its URL.
     publicUrl: config.publicUrl || (config.port === 0 ? '' : `http://${host}:${config.port}`),
     databaseUrl: config.databaseUrl || `sqlite:${join(dataDir, 'playhead.db')}`,
-    store: config.store || `file:${join(dataDir, 'recordings')}`,
+    store: config.store || `file:${pathToFileURL(join(dataDir, 'recordings')).pathname}`,
   };
 }

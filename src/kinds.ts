@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 
 /** How the text of a setting becomes its value. */
 export interface Kind<T> {
@@ -134,12 +135,21 @@ export const databaseUrl: Kind<string> = {
 export const storeUrl: Kind<string> = {
   name: '`file:/folder` or `s3://bucket/prefix`',
   parse(value) {
-    if (value !== '' && !/^(file:.|s3:\/\/[^/]+)/.test(value)) {
+    if (value !== '' && !/^s3:\/\/[^/]+/.test(value) && !isFolderUrl(value)) {
       throw new Error('must be file:/folder or s3://bucket/prefix');
     }
     return value;
   },
 };
+
+/** A relative path would count from the root, and what follows a `#` or a `?` is no part of the path. */
+function isFolderUrl(value: string): boolean {
+  try {
+    return /^file:\/[^#?]+$/.test(value) && fileURLToPath(value) !== '/';
+  } catch {
+    return false; // another host, or half an escape
+  }
+}
 
 export const redisUrl: Kind<string> = {
   name: '`redis://…` or `rediss://…`',

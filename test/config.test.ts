@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ConfigError, flagOf, readConfig, type SettingKey, settings, variableOf } from '../src/config.ts';
 
@@ -36,6 +37,14 @@ t.test('defaults that follow from other settings', async (t) => {
     'https://a.test/x',
     'no last slash',
   );
+});
+
+t.test('the default store lies in the data folder, whatever that is called', async (t) => {
+  const folder = inFolder(t);
+  for (const name of ['a#b', 'a?b', '100%', 'a%20b', 'a b', 'ü']) {
+    const { store } = readConfig({ 'data-dir': join(folder, name) }, {});
+    t.equal(fileURLToPath(new URL(store)), join(folder, name, 'recordings'));
+  }
 });
 
 const taken: [key: SettingKey, text: string, value: unknown][] = [
@@ -91,6 +100,11 @@ const refused: [key: SettingKey, text: string, sentence: RegExp][] = [
   ['redisUrl', 'localhost', /must start with redis:\/\/ or rediss:\/\//],
   ['trustProxy', '10.0.0.0/33', /must list addresses or networks/],
   ['store', '/recordings', /must be file:\/folder or s3:\/\/bucket\/prefix/],
+  ['store', 'file:recordings', /must be file:\/folder/],
+  ['store', 'file:./recordings', /must be file:\/folder/],
+  ['store', 'file://host/recordings', /must be file:\/folder/],
+  ['store', 'file:/recordings#1', /must be file:\/folder/],
+  ['store', 'file:/100%', /must be file:\/folder/],
   ['workers', '0', /whole number from 1/],
   ['logLevel', 'loud', /must be trace or debug/],
 ];
