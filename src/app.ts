@@ -147,25 +147,28 @@ function observe(app: FastifyInstance, { metrics }: Parts): void {
       'referrer-policy': 'no-referrer',
       'x-request-id': request.id,
     });
+    const { ip } = request; // once the connection is closed it has none
+    // The framework tells of answers that came to their end alone, and a player that seeks breaks most of them off.
+    reply.raw.once('close', () => {
+      if (!reply.raw.headersSent) return;
+      const route = request.routeOptions.url ?? 'none';
+      metrics.requests.inc({ route, status: reply.statusCode });
+      metrics.requestSeconds.observe({ route }, reply.elapsedTime / 1000);
+      request.log.info({ ...logged(request, reply, route), ip }, 'answered');
+    });
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const route = request.routeOptions.url ?? 'none';
+  app.addHook('onResponse', async (request) => {
     // An upload that was refused midway is read to its end and dropped: the connection would stand still else.
     if (!request.raw.complete) request.raw.unpipe().resume();
-    metrics.requests.inc({ route, status: reply.statusCode });
-    metrics.requestSeconds.observe({ route }, reply.elapsedTime / 1000);
-    request.log.info(logged(request, reply, route), 'answered');
   });
 }
 
 function logged(request: FastifyRequest, reply: FastifyReply, route: string) {
-  const { method, ip } = request;
   return {
-    method,
+    method: request.method,
     route,
     status: reply.statusCode,
     ms: Math.round(reply.elapsedTime),
-    ip,
     range: request.headers.range,
   };
 }

@@ -1,5 +1,6 @@
+import { get, type IncomingMessage } from 'node:http';
 import t from 'tap';
-import { startGateway } from './helpers.ts';
+import { longRecording, startGateway, until } from './helpers.ts';
 
 const gateway = await startGateway(t);
 
@@ -24,6 +25,18 @@ t.test('/metrics counts requests by route and bytes by kind, and names no record
   t.match(text, /playhead_refusals_total\{code="invalid_token"\} 1/);
   t.notMatch(text, 'secret-account');
   t.notMatch(text, url.slice(-43));
+});
+
+t.test('/metrics counts an answer that its listener leaves, once', async (t) => {
+  const { url, parts, streamOf } = await startGateway(t);
+  const listened = await streamOf(await longRecording(24));
+  const answer = await new Promise<IncomingMessage>((resolve) => get(listened, resolve));
+  answer.on('error', () => {}).destroy();
+  const counted = /playhead_requests_total\{route="\/stream\/:token",status="200"\} (\d+)/;
+  const count = async () => counted.exec(await parts.metricsPage())?.[1];
+  await until(async () => (await count()) !== undefined);
+  await fetch(`${url}/healthz`);
+  t.equal(await count(), '1');
 });
 
 t.test('/openapi.json describes every route that is for others', async (t) => {
