@@ -289,8 +289,8 @@ function cursorAfter(last: Recording): string {
 function parseCursor(cursor: string): [createdAt: number, id: string] {
   try {
     const [createdAt, id, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    const valid = Number.isSafeInteger(createdAt) && /^[0-9a-f-]{36}$/.test(id) && rest.length === 0;
-    if (valid) return [createdAt, id];
+    const isOurs = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
+    if (isOurs && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
   } catch {
     // Falls through to the same refusal.
   }

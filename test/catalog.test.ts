@@ -256,6 +256,7 @@ await eachEngine(t, 'list', async (t, place) => {
     forged(['1', id]),
     forged([1, "' or 1=1"]),
     forged([1, id, 2]),
+    forged([1, [id]]),
   ]) {
     await t.rejects(
       catalog.list({ limit: 1, cursor }),
