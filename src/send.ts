@@ -7,7 +7,8 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
  * buffers that are reused: the next chunk is asked for only when the write of the last one has called back,
  * so that nothing is held for a listener beyond the one chunk its socket has not drained yet.
  *
- * @param stallMs a listener that takes nothing for this long is cut off
+ * @param stallMs a listener that takes nothing of what it is given for this long is cut off; how long it may be
+ *   kept waiting for more is for `body` to say
  * @param sent is told of the bytes of each chunk once the kernel has them
  * @throws what `body` throws, or an Error if the listener left: either way the connection is broken first, so
  * that a short body never looks like a whole one (RFC 9112 §8)
@@ -23,6 +24,9 @@ export async function send(
   let abandon: (reason: Error) => void = () => {};
   const onClose = () => abandon(new Error('The listener left.'));
   response.once('close', onClose);
+  let writing = false;
+  const onTimeout = () => void (writing && response.destroy());
+  response.on('timeout', onTimeout); // with a listener for it node:http leaves the socket alone
 
   try {
     // Of requests that were sent at once (RFC 9112 §9.3.2) each waits for its turn, before it holds a chunk.
@@ -32,14 +36,16 @@ export async function send(
         response.once('socket', () => resolve());
       });
     }
-    response.socket?.setTimeout(stallMs); // node:http destroys a socket that stands still; keep-alive resets it
+    response.socket?.setTimeout(stallMs); // every write begins it anew; keep-alive resets it
     response.writeHead(status, headers);
     for await (const chunk of body) {
+      writing = true;
       await new Promise<void>((resolve, reject) => {
         abandon = reject;
         if (response.destroyed) onClose();
         response.write(chunk, (error) => (error ? reject(error) : resolve()));
       });
+      writing = false;
       sent(chunk.byteLength);
     }
     response.end();
@@ -48,5 +54,6 @@ export async function send(
     throw error;
   } finally {
     response.off('close', onClose);
+    response.off('timeout', onTimeout);
   }
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { send } from '../src/send.ts';
 import { until } from './helpers.ts';
@@ -74,4 +75,28 @@ t.test('answers that are ready only when the listener has left break off', async
   ready.resolve();
   await until(() => counts.broken === 3);
   t.equal(counts.broken, 3);
+});
+
+t.test('a listener is cut off for standing still, and never for a body that does', async (t) => {
+  const limitMs = 200;
+  const broken = Promise.withResolvers<unknown>();
+  async function* body() {
+    yield Buffer.from('one');
+    await sleep(4 * limitMs);
+    yield Buffer.from('two');
+    yield Buffer.alloc(64 * megabyte);
+  }
+  const server = createServer((_request, response) => {
+    send(response, 200, {}, body(), limitMs, () => {}).catch(broken.resolve);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {});
+  socket.write(request);
+  let received = '';
+  while (!received.includes('two')) received += (await once(socket, 'data'))[0].toString('latin1', 0, 1000);
+  t.match(received, /one[\s\S]*two/);
+  socket.pause();
+  t.match(await broken.promise, Error, 'it takes no more');
 });
