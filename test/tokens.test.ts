@@ -281,8 +281,10 @@ await eachEngine(t, 'tokens with unknown keys do not flood the database', async 
     { length: 500 },
     (_, index) => `${segment({ alg: 'HS256', kid: `k${index}` })}.${payload}.${signature}`,
   );
+  const began = performance.now();
   const results = await Promise.all(forged.map((candidate) => works(tokens, candidate)));
   t.same(new Set(results), new Set([false]));
-  t.equal(queries() - before, 1, '500 of them cost one query');
+  const seconds = Math.ceil((performance.now() - began) / 1000);
+  t.ok(queries() - before <= seconds, `500 of them in ${seconds} s cost ${queries() - before} queries`);
   await changes.close();
 });
