@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,6 +23,8 @@ export class Disk {
   readonly #names = new Set<string>();
   /** Names of what is being written, and whether it is still to be kept. */
   readonly #writing = new Map<string, boolean>();
+  /** What the names of files end with until they are whole; another process may be at the same block. */
+  readonly #unfinished = `.${randomUUID()}${partial}`;
 
   private constructor(folder: string, slots: number) {
     this.#folder = folder;
@@ -88,7 +90,7 @@ export class Disk {
       else await this.#delete(name);
       await this.#shrink();
     } catch {
-      await this.#delete(name + partial);
+      await this.#delete(name + this.#unfinished);
     } finally {
       this.#writing.delete(name);
     }
@@ -123,11 +125,11 @@ export class Disk {
   /** Under another name first, so that a name stands for a whole file. */
   async #save(name: string, parts: Buffer[]): Promise<void> {
     const path = join(this.#folder, name);
-    await using handle = await open(path + partial, 'wx', 0o600);
+    await using handle = await open(path + this.#unfinished, 'wx', 0o600);
     const { bytesWritten } = await handle.writev(parts);
     if (bytesWritten !== parts.reduce((sum, part) => sum + part.length, 0))
       throw new Error('the disk took only a part');
-    await rename(path + partial, path);
+    await rename(path + this.#unfinished, path);
   }
 
   async #delete(name: string): Promise<void> {

@@ -93,6 +93,18 @@ t.test('two processes may share the folder', async (t) => {
   }
 });
 
+t.test('one process leaves alone what the other is writing', async (t) => {
+  const folder = t.testdir();
+  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  for (let i = 0; i < 20; i++) {
+    const id = String(i);
+    await Promise.all([one.write(blockOf(id, bytes), size), two.write(blockOf(id, bytes), size)]);
+    t.ok(one.has(id) && two.has(id), `block ${i} is kept`);
+    t.ok(await one.read(blockOf(id, undefined, blockSize), size));
+    await one.remove(id);
+  }
+});
+
 t.test('what is removed while it is written is not there afterwards', async (t) => {
   const folder = t.testdir();
   const disk = await Disk.open(folder, 10 * blockSize);
