@@ -29,6 +29,7 @@ export class Loader {
   constructor(origin: Origin, memory: Memory, disk: Disk | undefined, metrics: Pick<Metrics, 'blocks'>) {
     this.#origin = origin;
     this.#memory = memory;
+    memory.admit(this);
     this.#disk = disk;
     this.#metrics = metrics;
     this.#hits = metrics.blocks.labels('memory');
@@ -60,7 +61,7 @@ export class Loader {
 
   /** Requests what follows a load when its last block is reached, if that is missing and no one else must wait. */
   readAhead(version: Version, index: number, last: number, joined: Joined): void {
-    if (index >= last || !this.#memory.hasTurn || joined.find(index)?.lastIndex !== index) return;
+    if (index >= last || !this.#memory.hasTurn(this) || joined.find(index)?.lastIndex !== index) return;
     if (this.isMissing(version.name + (index + 1))) this.#request(version, index + 1, last, joined);
   }
 
@@ -147,7 +148,7 @@ export class Loader {
 
   /** Gives the load its blocks, in its turn, for `work` to fill. @returns whether they are full */
   #fill(load: Load, version: Version, work: (blocks: Block[]) => Promise<boolean>): Promise<boolean> {
-    return this.#memory.inTurn(load.signal, async () => {
+    return this.#memory.inTurn(this, load.signal, async () => {
       const blocks: Block[] = [];
       try {
         for (let index = load.firstIndex; index <= load.lastIndex; index++) {

@@ -41,8 +41,12 @@ export class Memory {
   readonly #spare: Buffer[] = [];
   #slabs = 0;
   #lent = 0;
-  #turns: number;
-  readonly #waiting = new Set<PromiseWithResolvers<void>>();
+  /** Loads that may run at one time, and how many more may begin. */
+  readonly #turns: number;
+  #turnsLeft: number;
+  /** Loads under way, by origin. */
+  readonly #running = new Map<object, number>();
+  readonly #waiting = new Set<{ origin: object; turn: PromiseWithResolvers<void> }>();
   readonly #probation = new Map<string, Block>();
   readonly #protected = new Map<string, Block>();
 
@@ -50,6 +54,7 @@ export class Memory {
   constructor(bytes: number) {
     this.slots = Math.max(16, Math.floor(bytes / blockSize));
     this.#turns = Math.min(32, Math.floor(this.slots / (2 * runLength)));
+    this.#turnsLeft = this.#turns;
   }
 
   /** Blocks that listeners hold at this moment. */
@@ -57,33 +62,52 @@ export class Memory {
     return this.#lent;
   }
 
-  /** Whether a load could begin now. */
-  get hasTurn(): boolean {
-    return this.#turns > 0;
+  /**
+   * Lets the loads of one more origin take turns here. Where there are several, a quarter of the turns is
+   * out of reach for each: one that hardly moves would else keep all others waiting.
+   */
+  admit(origin: object): void {
+    this.#running.set(origin, 0);
+  }
+
+  /** Whether a load of this origin could begin now. */
+  hasTurn(origin: object): boolean {
+    const share = this.#running.size > 1 ? this.#turns - Math.ceil(this.#turns / 4) : this.#turns;
+    return this.#turnsLeft > 0 && this.#running.get(origin)! < share;
   }
 
   /** Does `work` when there is room for one more load, first come first served, unless `signal` aborts before. */
-  async inTurn<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  async inTurn<T>(origin: object, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
-    if (this.#turns > 0) this.#turns--;
-    else await this.#wait(signal);
+    if (this.hasTurn(origin)) this.#count(origin, 1);
+    else await this.#wait(origin, signal);
     try {
       return await work();
     } finally {
-      const [next] = this.#waiting;
-      if (next) this.#waiting.delete(next);
-      else this.#turns++;
-      next?.resolve();
+      this.#count(origin, -1);
+      for (const next of this.#waiting) {
+        if (!this.hasTurn(next.origin)) continue;
+        this.#waiting.delete(next);
+        this.#count(next.origin, 1);
+        next.turn.resolve();
+        break;
+      }
     }
   }
 
-  async #wait(signal: AbortSignal): Promise<void> {
+  #count(origin: object, loads: 1 | -1): void {
+    this.#turnsLeft -= loads;
+    this.#running.set(origin, this.#running.get(origin)! + loads);
+  }
+
+  async #wait(origin: object, signal: AbortSignal): Promise<void> {
     const turn = Promise.withResolvers<void>();
+    const place = { origin, turn };
     const onAbort = () => {
-      this.#waiting.delete(turn);
+      this.#waiting.delete(place);
       turn.reject(signal.reason);
     };
-    this.#waiting.add(turn);
+    this.#waiting.add(place);
     signal.addEventListener('abort', onAbort);
     try {
       await turn.promise;

@@ -291,3 +291,33 @@ t.test('an origin that does not answer keeps nobody waiting for another one', as
   leaving.abort();
   t.ok((await Promise.allSettled(lost)).every(({ status }) => status === 'rejected'));
 });
+
+t.test('an origin that hardly moves leaves turns to another one', async (t) => {
+  for (const size of [0, 64 * megabyte]) {
+    const memory = new Memory(size);
+    const dripping: Origin = {
+      stat: () => Promise.reject(new Error('is known')),
+      read: async (_key, _range, _etag, signal) =>
+        (async function* () {
+          yield new Uint8Array(1);
+          await new Promise((_resolve, reject) =>
+            signal.addEventListener('abort', () => reject(signal.reason)),
+          );
+        })(),
+    };
+    const slow = new BlockCache(dripping, { name: 'slow', memory, metrics: createMetrics() });
+    const far = new CountingOrigin(t);
+    const cache = new BlockCache(far, { name: 'sound', memory, metrics: createMetrics() });
+    const leaving = new AbortController();
+    const begun = Array.from({ length: 40 }, async (_, i) => {
+      slow.know(`${i}`, { etag: '"x"', size: 8 * megabyte });
+      const range = { first: 0, last: 8 * megabyte - 1 };
+      await collect(await slow.read(`${i}`, range, '"x"', leaving.signal));
+    });
+    const { etag } = await far.stat(await far.put('a.wav', pattern(3 * megabyte)));
+    const whole = { first: 0, last: 3 * megabyte - 1 };
+    t.ok((await readAll(cache, 'a.wav', whole, etag)).equals(pattern(3 * megabyte)));
+    leaving.abort();
+    t.ok((await Promise.allSettled(begun)).every(({ status }) => status === 'rejected'));
+  }
+});
