@@ -5,7 +5,6 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
-  GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
@@ -14,20 +13,16 @@ import {
   type S3ServiceException,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { LRUCache } from 'lru-cache';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { Cutter } from './cutter.ts';
-import { HttpClient, type Target } from './http-client.ts';
+import { HttpClient } from './http-client.ts';
 import type { ByteRange, Representation, Store } from './origin.ts';
 import { isStrong, rangeBody, rangeHeaders, retry, statusProblem } from './ranged.ts';
+import { type S3Object, SignedUrls } from './signed-urls.ts';
 
 /** The least that S3 takes as a part; 10,000 of them are its most, which makes 48 GiB. */
 const partSize = 5 * 1024 * 1024;
-/** How long a signed URL is valid, and how long before its end it is no longer used. */
-const signedForMs = 3_600_000;
-const marginMs = 60_000;
 
 export interface S3Options {
   /** Left out: recordings by reference in any bucket, under keys of the form `bucket/key`. */
@@ -41,15 +36,6 @@ export interface S3Options {
   metrics: Metrics;
 }
 
-interface SignedUrl extends Target {
-  /** Whose signature it is. */
-  readonly identity: string;
-  /** Milliseconds since the epoch. */
-  readonly until: number;
-  /** Set once S3 has let it pass. */
-  proven: boolean;
-}
-
 /**
  * Recordings as objects in S3, or in a server that speaks like it; all buckets in one region.
  *
@@ -60,7 +46,7 @@ export class S3Store implements Store {
   readonly #client: S3Client;
   readonly #http: HttpClient;
   readonly #options: S3Options;
-  readonly #signed = new LRUCache<string, SignedUrl>({ max: 10_000 });
+  readonly #urls: SignedUrls;
 
   constructor(options: S3Options) {
     const { endpoint, region, forcePathStyle, stallTimeoutMs, metrics } = options;
@@ -75,6 +61,7 @@ export class S3Store implements Store {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
+    this.#urls = new SignedUrls(this.#client);
     this.#http = new HttpClient({ name: 's3', metrics, connections: 50, stallTimeoutMs });
   }
 
@@ -100,20 +87,17 @@ export class S3Store implements Store {
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();
+    const object = this.#locate(key);
     const headers = rangeHeaders(range, etag);
     const attempt = async () => {
-      const signed = await this.#sign(key);
-      const answer = await this.#http.get(signed, headers, signal);
-      if (answer.status === 403) this.#signed.delete(key);
-      // What was let through before and no longer is was signed with credentials that are gone: sign anew.
-      if (answer.status === 403 && signed.proven) {
+      const url = await this.#urls.of(object);
+      const answer = await this.#http.get(url, headers, signal);
+      if (answer.status === 403 && this.#urls.drop(object, url, answer)) {
         answer.discard();
-        throw new Problem('origin_unavailable', undefined, {
-          cause: 'the signed URL is no longer let through',
-        });
+        throw new Problem('origin_unavailable', undefined, { cause: 'the signed URL is not let through' });
       }
       const body = rangeBody(answer, range, etag);
-      signed.proven = true;
+      url.proven = true;
       return body;
     };
     return retry(attempt, this.#options.stallTimeoutMs, signal);
@@ -249,28 +233,7 @@ export class S3Store implements Store {
     }
   }
 
-  /** A URL by which the object can be read, from the cache while it and the credentials behind it are good. */
-  async #sign(key: string): Promise<SignedUrl> {
-    const credentials = await this.#client.config.credentials().catch((cause) => {
-      throw new Problem('origin_unavailable', undefined, { cause });
-    });
-    const identity = `${credentials.accessKeyId} ${credentials.sessionToken}`;
-    const held = this.#signed.get(key);
-    if (held?.identity === identity && Date.now() < held.until) return held;
-
-    const command = new GetObjectCommand(this.#locate(key));
-    const url = await getSignedUrl(this.#client, command, { expiresIn: signedForMs / 1000 });
-    const { origin } = new URL(url);
-    const end = Math.min(
-      Date.now() + signedForMs,
-      credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY,
-    );
-    const signed = { origin, path: url.slice(origin.length), identity, until: end - marginMs, proven: false };
-    this.#signed.set(key, signed);
-    return signed;
-  }
-
-  #locate(key: string): { Bucket: string; Key: string } {
+  #locate(key: string): S3Object {
     const { bucket, prefix = '' } = this.#options;
     const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
     const [, Bucket, Key] = bucket ? ['', bucket, folder + key] : (/^([^/]*)\/(.*)$/s.exec(key) ?? []);

@@ -18,7 +18,7 @@ type Turn = number | 'reset' | 'silence' | undefined;
 /** A server with one object under every key, that takes each request as `turn` says, counted from 1. */
 async function setUp(
   t: Test,
-  turn: (count: number, request: IncomingMessage) => Turn,
+  turn: (count: number, request: IncomingMessage, response: ServerResponse) => Turn,
   stallTimeoutMs = 10_000,
 ) {
   const requests: { method: string; signature: string; identity: string }[] = [];
@@ -27,7 +27,7 @@ async function setUp(
     const query = new URL(request.url!, 'http://s3').searchParams;
     const identity = query.get('X-Amz-Credential')?.split('/')[0] ?? '';
     requests.push({ method: request.method!, signature: query.get('X-Amz-Signature') ?? '', identity });
-    const now = turn(requests.length, request);
+    const now = turn(requests.length, request, response);
     if (now === 'reset') request.socket.resetAndDestroy();
     else if (now === 'silence') return;
     else if (now !== undefined)
@@ -119,6 +119,22 @@ t.test('one signed URL serves every range, until it no longer does', async (t) =
   t.equal(await read(), 'right', 'refused once, signed anew');
   t.equal(requests.length, 22);
   t.equal(new Set(requests.map(({ signature }) => signature)).size, 2);
+});
+
+t.test('a clock that is off is set by S3’s', async (t) => {
+  environment(t, key);
+  const hour = 3_600_000;
+  for (const ahead of [-2 * hour, -hour, 0, hour, 2 * hour]) {
+    const { read, requests } = await setUp(t, (_, { url }, response) => {
+      const now = Date.now() + ahead;
+      response.setHeader('date', new Date(now).toUTCString());
+      const signed = new URL(url!, 'http://s3').searchParams.get('X-Amz-Date')!;
+      const at = Date.parse(signed.replace(/(....)(..)(..T..)(..)(..Z)/, '$1-$2-$3:$4:$5'));
+      return at > now + hour / 4 || at + hour < now ? 403 : undefined;
+    });
+    for (let i = 0; i < 3; i++) t.equal(await read(), 'right', `S3 is ${ahead / hour} hours ahead`);
+    t.ok(requests.length <= 4, 'refused once at most');
+  }
 });
 
 t.test('URLs are signed anew when the credentials change', async (t) => {
