@@ -78,7 +78,9 @@ export class HealingOrigin implements Origin {
           metrics.heals.inc({ outcome: 'failed' });
           throw isProblem(error) ? error : brokenOff(error);
         }
-        await sleep(Math.random() * backoffMs * 2 ** failures, undefined, { signal });
+        await sleep(Math.random() * backoffMs * 2 ** failures, undefined, { signal }).catch(() =>
+          signal.throwIfAborted(),
+        );
       } finally {
         watch.end();
       }

@@ -172,3 +172,19 @@ t.test('what another attempt cannot change is not tried again', async (t) => {
   t.equal(await codeOf(readAll(origin, 'none', { first: 0, last: 9 }, '"other"')), 'not_found');
   t.equal(asked.length, 2);
 });
+
+t.test('who leaves between two attempts is told the reason', async (t) => {
+  const down: Origin = {
+    stat: () => Promise.reject(new Error('is known')),
+    read: () => Promise.reject(new Problem('origin_unavailable')),
+  };
+  const origin = new HealingOrigin(down, {
+    metrics: createMetrics(),
+    stallTimeoutMs: 1000,
+    backoffMs: 100_000,
+  });
+  const abortion = new AbortController();
+  const read = origin.read('a.wav', { first: 0, last: 9 }, '"x"', abortion.signal);
+  setImmediate(() => abortion.abort(new Problem('version_changed')));
+  t.equal(await codeOf(read), 'version_changed');
+});
