@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -32,8 +32,8 @@ export class Disk {
   }
 
   /**
-   * Opens the folder, with what an earlier run left in it. Processes may share it: a block that another one
-   * removed is a miss, and each keeps to its own limit.
+   * Opens the folder, with what an earlier run left in it. Processes may share it: each reads what any has
+   * written, a block that another one removed is a miss, and each keeps to its own limit.
    *
    * @param bytes the most that this process keeps; each block counts as a whole one
    */
@@ -48,14 +48,15 @@ export class Disk {
     return disk;
   }
 
+  /** Whether the block is here, whichever process wrote it. Looked up at once: it is asked before a request only. */
   has(id: string): boolean {
-    return this.#names.has(nameOf(id));
+    const name = nameOf(id);
+    return this.#names.has(name) || existsSync(join(this.#folder, name));
   }
 
   /** Size of the recording that the block belongs to, if the block is here. */
   async sizeOf(id: string): Promise<number | undefined> {
     const name = nameOf(id);
-    if (!this.#names.has(name)) return undefined;
     const header = Buffer.alloc(headerSize);
     const length = await this.#load(name, [header]);
     return length === headerSize && header.equals(sealed(header)) ? header.readUIntBE(8, 6) : undefined;
@@ -64,7 +65,7 @@ export class Disk {
   /** Fills the block, if it is here and unharmed. */
   async read(block: Block, size: number): Promise<boolean> {
     const name = nameOf(block.id);
-    if (!this.#names.delete(name)) return false;
+    this.#names.delete(name);
     const header = Buffer.alloc(headerSize);
     const bytes = block.slab.subarray(0, block.length);
     const length = await this.#load(name, [header, bytes]);

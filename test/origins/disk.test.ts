@@ -93,6 +93,20 @@ t.test('two processes may share the folder', async (t) => {
   }
 });
 
+t.test('each process reads what any has written', async (t) => {
+  const folder = t.testdir();
+  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  await one.write(blockOf('a', bytes), size);
+  t.ok(two.has('a'));
+  t.equal(await two.sizeOf('a'), size);
+  const a = blockOf('a', undefined, blockSize);
+  t.ok((await two.read(a, size)) && a.slab.equals(bytes));
+  await two.remove('a');
+  t.notOk(two.has('a'));
+  t.equal(await one.read(blockOf('a', undefined, blockSize), size), false, 'and none what one has removed');
+  t.notOk(one.has('a'));
+});
+
 t.test('one process leaves alone what the other is writing', async (t) => {
   const folder = t.testdir();
   const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
