@@ -19,16 +19,22 @@ const partial = '.part';
 export class Disk {
   readonly #folder: string;
   readonly #slots: number;
-  /** Names of the files, the least recently used first; after a restart in no particular order. */
+  /** Processes that share the folder. */
+  readonly #processes: number;
+  /**
+   * Names of the files that count here, found at the start or written since. The least recently used come first,
+   * and before them what was found, in no particular order.
+   */
   readonly #names = new Set<string>();
   /** Names of what is being written, and whether it is still to be kept. */
   readonly #writing = new Map<string, boolean>();
   /** What the names of files end with until they are whole; another process may be at the same block. */
   readonly #unfinished = `.${randomUUID()}${partial}`;
 
-  private constructor(folder: string, slots: number) {
+  private constructor(folder: string, slots: number, processes: number) {
     this.#folder = folder;
     this.#slots = slots;
+    this.#processes = processes;
   }
 
   /**
@@ -36,15 +42,16 @@ export class Disk {
    * written, a block that another one removed is a miss, and each keeps to its own limit.
    *
    * @param bytes the most that this process keeps; each block counts as a whole one
+   * @param processes that share the folder, each with as much to keep
    */
-  static async open(folder: string, bytes: number): Promise<Disk> {
-    const disk = new Disk(folder, Math.floor(bytes / (blockSize + headerSize)));
+  static async open(folder: string, bytes: number, processes = 1): Promise<Disk> {
+    const disk = new Disk(folder, Math.floor(bytes / (blockSize + headerSize)), processes);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(folder)) {
       if (/^[0-9a-f]{64}$/.test(name)) disk.#names.add(name);
       else if (name.endsWith(partial)) await disk.#delete(name);
     }
-    await disk.#shrink();
+    await disk.#shrink(disk.#slots * processes);
     return disk;
   }
 
@@ -65,7 +72,7 @@ export class Disk {
   /** Fills the block, if it is here and unharmed. */
   async read(block: Block, size: number): Promise<boolean> {
     const name = nameOf(block.id);
-    this.#names.delete(name);
+    const counts = this.#names.delete(name);
     const header = Buffer.alloc(headerSize);
     const bytes = block.slab.subarray(0, block.length);
     const length = await this.#load(name, [header, bytes]);
@@ -74,7 +81,7 @@ export class Disk {
       return false;
     }
     block.filled = block.length;
-    this.#names.add(name);
+    if (counts) this.#names.add(name);
     return true;
   }
 
@@ -89,7 +96,9 @@ export class Disk {
       await this.#save(name, [headerOf(bytes, size), bytes]);
       if (this.#writing.get(name)) this.#names.add(name);
       else await this.#delete(name);
-      await this.#shrink();
+      // What an earlier run left counts in each process, and makes way little by little: enough at a time that
+      // the blocks written here never are more than this process may keep.
+      await this.#shrink(Math.max(this.#slots, this.#names.size - this.#processes - 1));
     } catch {
       await this.#delete(name + this.#unfinished);
     } finally {
@@ -105,9 +114,9 @@ export class Disk {
     await this.#delete(name);
   }
 
-  async #shrink(): Promise<void> {
+  async #shrink(limit: number): Promise<void> {
     for (const name of this.#names) {
-      if (this.#names.size <= this.#slots) return;
+      if (this.#names.size <= limit) return;
       this.#names.delete(name);
       await this.#delete(name);
     }

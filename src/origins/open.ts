@@ -57,7 +57,9 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
   // A local file is in the kernel's page cache already; what lies behind a network is kept here.
   const memory = new Memory(config.cacheMemory);
   const disk =
-    config.cacheDisk > 0 ? await Disk.open(join(config.dataDir, 'blocks'), config.cacheDisk) : undefined;
+    config.cacheDisk > 0
+      ? await Disk.open(join(config.dataDir, 'blocks'), config.cacheDisk, config.workers)
+      : undefined;
   const cached = (name: string, origin: Origin) =>
     new BlockCache(new HealingOrigin(origin, { metrics, stallTimeoutMs }), {
       name,

@@ -107,6 +107,37 @@ t.test('each process reads what any has written', async (t) => {
   t.notOk(one.has('a'));
 });
 
+t.test(
+  'processes that share the folder keep to their limit together, and start with all of it',
+  async (t) => {
+    for (const processes of [2, 4]) {
+      const folder = t.testdir();
+      const share = 3;
+      const limit = share * processes;
+      const open = () => Disk.open(folder, share * (blockSize + 20), processes);
+      const files = () => readdirSync(folder).length;
+      const before = await Disk.open(folder, 100 * blockSize);
+      for (let i = 0; i < limit + 5; i++) await before.write(blockOf(`old ${i}`, bytes.subarray(0, 9)), size);
+      const disks = [];
+      for (let i = 0; i < processes; i++) disks.push(await open());
+      t.equal(files(), limit, 'all that fits, after a restart');
+
+      let most = 0;
+      for (const [i, disk] of disks.entries()) {
+        for (let n = 0; n < 4 * limit; n++) {
+          await disk.read(blockOf(`0 ${n}`, undefined, 9), size); // of the first one, where it still is there
+          await disk.write(blockOf(`${i} ${n}`, bytes.subarray(0, 9)), size);
+          most = Math.max(most, files());
+        }
+      }
+      t.ok(most <= limit + 1, `${most} at most, where ${limit} fit`);
+      const kept = files();
+      await open();
+      t.equal(files(), kept, 'one that is started anew takes nothing from the others');
+    }
+  },
+);
+
 t.test('one process leaves alone what the other is writing', async (t) => {
   const folder = t.testdir();
   const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
