@@ -21,8 +21,8 @@ export interface Origins {
   store: Store;
   /** What recordings are read through, by where they are. */
   read: { store: Origin; s3: Origin; http: Origin };
-  /** Unbuffered, for sources that are copied. */
-  sources: { files: ReadonlyMap<string, Origin>; s3: S3Store; http: HttpOrigin };
+  /** Uncached, for sources that are copied. */
+  sources: { files: ReadonlyMap<string, Origin>; s3: Origin; http: HttpOrigin };
   close(): Promise<void>;
 }
 
@@ -60,14 +60,9 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
     config.cacheDisk > 0
       ? await Disk.open(join(config.dataDir, 'blocks'), config.cacheDisk, config.workers)
       : undefined;
+  const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
   const cached = (name: string, origin: Origin) =>
-    new BlockCache(new HealingOrigin(origin, { metrics, stallTimeoutMs }), {
-      name,
-      memory,
-      disk,
-      buffers,
-      metrics,
-    });
+    new BlockCache(healing(origin), { name, memory, disk, buffers, metrics });
   return {
     store,
     read: {
@@ -75,7 +70,7 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
       s3: cached('s3', s3),
       http: cached('http', http),
     },
-    sources: { files, s3, http },
+    sources: { files, s3: healing(s3), http },
     async close() {
       await Promise.all([store, s3, http, ...files.values()].map((origin) => origin.close()));
     },

@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t from 'tap';
+import { readConfig } from '../../src/config.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { openOrigins } from '../../src/origins/open.ts';
+import { Sources } from '../../src/sources.ts';
+import { collect, pattern } from '../contracts/origin.ts';
+
+t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
+  const bytes = pattern(300_000);
+  const asked: (string | undefined)[] = [];
+  const server = createServer(({ method, headers }, response) => {
+    const common = { etag: '"v1"', 'last-modified': new Date(0).toUTCString() };
+    if (method === 'HEAD')
+      return response.writeHead(200, { ...common, 'content-length': bytes.length }).end();
+    asked.push(headers.range);
+    const first = Number(/\d+/.exec(headers.range ?? ''));
+    const range = `bytes ${first}-${bytes.length - 1}/${bytes.length}`;
+    response.writeHead(206, { ...common, 'content-range': range, 'content-length': bytes.length - first });
+    if (asked.length > 1) response.end(bytes.subarray(first));
+    else response.write(bytes.subarray(0, 100_000), () => response.socket?.end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  const before = { ...process.env };
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' });
+  const flags = {
+    'data-dir': t.testdir(),
+    's3-endpoint': `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    's3-force-path-style': 'true',
+  };
+  const origins = await openOrigins(readConfig(flags, {}), createMetrics());
+  t.teardown(async () => {
+    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+    await origins.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const sources = new Sources(origins.sources, ['s3://bucket']);
+  const copy = await collect(await sources.open('s3://bucket/a.wav', new AbortController().signal));
+  t.ok(copy.equals(bytes));
+  t.same(asked, ['bytes=0-299999', 'bytes=100000-299999']);
+});
