@@ -236,5 +236,6 @@ async function main(stay: boolean): Promise<void> {
 
 await main(!process.argv.includes('--exit')).catch((error: Error) => {
   process.stderr.write(`\nThe demo failed: ${error.message}\n`);
-  process.exitCode = 1;
+  // Also where what was started before it failed is still open.
+  process.exit(1);
 });
