@@ -5,6 +5,7 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
@@ -13,6 +14,7 @@ import {
   type S3ServiceException,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { Cutter } from './cutter.ts';
@@ -61,7 +63,11 @@ export class S3Store implements Store {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
-    this.#urls = new SignedUrls(this.#client);
+    this.#urls = new SignedUrls({
+      credentials: () => this.#client.config.credentials(),
+      sign: (object, expiresIn, signingDate) =>
+        getSignedUrl(this.#client, new GetObjectCommand(object), { expiresIn, signingDate }),
+    });
     this.#http = new HttpClient({ name: 's3', metrics, connections: 50, stallTimeoutMs });
   }
 

@@ -1,5 +1,3 @@
-import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { LRUCache } from 'lru-cache';
 import { Problem } from '../errors.ts';
 import type { Answer, Target } from './http-client.ts';
@@ -24,30 +22,34 @@ export interface SignedUrl extends Target {
   proven: boolean;
 }
 
+export interface Signer {
+  credentials(): Promise<{ accessKeyId: string; sessionToken?: string; expiration?: Date }>;
+  /** A URL that is good for `seconds` from `date`. */
+  sign(object: S3Object, seconds: number, date: Date): Promise<string>;
+}
+
 /** URLs by which objects can be read, each used again while it and the credentials behind it are good. */
 export class SignedUrls {
-  readonly #client: S3Client;
+  readonly #signer: Signer;
   readonly #held = new LRUCache<string, SignedUrl>({ max: 10_000 });
   /** What S3's clock was ahead of ours when a URL was refused, in milliseconds. */
   #ahead = 0;
 
-  constructor(client: S3Client) {
-    this.#client = client;
+  constructor(signer: Signer) {
+    this.#signer = signer;
   }
 
   /** @throws Problem `origin_unavailable` where there are no credentials */
   async of(object: S3Object): Promise<SignedUrl> {
-    const credentials = await this.#client.config.credentials().catch((cause) => {
+    const credentials = await this.#signer.credentials().catch((cause) => {
       throw new Problem('origin_unavailable', undefined, { cause });
     });
     const identity = `${credentials.accessKeyId} ${credentials.sessionToken}`;
     const held = this.#held.get(idOf(object));
     if (held?.identity === identity && Date.now() < held.until) return held;
 
-    const url = await getSignedUrl(this.#client, new GetObjectCommand(object), {
-      expiresIn: signedForMs / 1000,
-      signingDate: new Date(Date.now() + this.#ahead),
-    });
+    const date = new Date(Date.now() + this.#ahead);
+    const url = await this.#signer.sign(object, signedForMs / 1000, date);
     const { origin } = new URL(url);
     const end = Math.min(
       Date.now() + signedForMs,
