@@ -5,7 +5,7 @@ import type { ByteRange, Origin, Representation } from './origin.ts';
 
 export interface HealingOptions {
   readonly metrics: Pick<Metrics, 'heals'>;
-  /** How long the origin may keep a read waiting for its next byte. */
+  /** How long the origin may keep a read waiting for its next byte. One more attempt is made then, and no third. */
   readonly stallTimeoutMs: number;
   /** Failures in a row, without one byte between them, that are put up with. */
   readonly attempts?: number;
@@ -17,6 +17,8 @@ export interface HealingOptions {
  * An origin made of an origin whose connections break. A body that is reset, stalls or ends early is read
  * on from its next byte, of the same version: the origin underneath is asked with the same etag. What
  * cannot be healed throws, so that the listener's connection breaks, too.
+ *
+ * The origin underneath may try again by itself to get an answer; how long all of that may take is decided here.
  */
 export class HealingOrigin implements Origin {
   readonly #origin: Origin;
@@ -53,13 +55,18 @@ export class HealingOrigin implements Origin {
     let next = range.first;
     let failures = 0;
     let opened = false;
+    /** Since when the origin has owed a byte. */
+    let since = performance.now();
     while (next <= range.last) {
       const watch = watchdog(stallTimeoutMs, signal);
       try {
         watch.start();
         const body = await this.#origin.read(key, { first: next, last: range.last }, etag, watch.signal);
         watch.stop();
-        if (!opened) yield nothing;
+        if (!opened) {
+          yield nothing;
+          since = performance.now();
+        }
         opened = true;
         watch.start();
         for await (const chunk of body) {
@@ -68,13 +75,15 @@ export class HealingOrigin implements Origin {
           if (chunk.length > 0) failures = 0;
           next += chunk.length;
           yield chunk;
+          since = performance.now();
           watch.start();
         }
         if (next <= range.last) throw brokenOff(`${range.last + 1 - next} bytes are missing`);
       } catch (error) {
         signal.throwIfAborted();
         if (isProblem(error) && !passing.has(error.code)) throw error;
-        if (++failures >= attempts) {
+        const isLate = watch.signal.aborted || performance.now() - since >= stallTimeoutMs;
+        if (++failures >= attempts || (isLate && failures > 1)) {
           metrics.heals.inc({ outcome: 'failed' });
           throw isProblem(error) ? error : brokenOff(error);
         }
@@ -96,6 +105,10 @@ function brokenOff(cause: unknown): Problem {
   return new Problem('origin_failed', undefined, { cause });
 }
 
+function silent(ms: number): Problem {
+  return new Problem('origin_unavailable', undefined, { cause: `no byte for ${ms} ms` });
+}
+
 /** A signal that aborts with `signal`, or when `stop` does not follow `start` within `ms`. */
 function watchdog(ms: number, signal: AbortSignal) {
   const stall = new AbortController();
@@ -103,7 +116,7 @@ function watchdog(ms: number, signal: AbortSignal) {
   return {
     signal: AbortSignal.any([signal, stall.signal]),
     start() {
-      timer = setTimeout(() => stall.abort(brokenOff(`no byte for ${ms} ms`)), ms);
+      timer = setTimeout(() => stall.abort(silent(ms)), ms);
     },
     stop() {
       clearTimeout(timer);

@@ -78,7 +78,10 @@ export class S3Store implements Store {
 
   async stat(key: string, signal?: AbortSignal): Promise<Representation> {
     const command = new HeadObjectCommand(this.#locate(key));
-    const head = await this.#result(this.#client.send(command, { abortSignal: signal }), signal);
+    // The SDK tries three times: where nothing comes at all, the time is over before the third.
+    const limit = AbortSignal.timeout(2 * this.#options.stallTimeoutMs);
+    const abortSignal = signal ? AbortSignal.any([signal, limit]) : limit;
+    const head = await this.#result(this.#client.send(command, { abortSignal }), signal);
     const { ContentLength: size, ETag: etag, LastModified: lastModified } = head;
     if (size === undefined || !isStrong(etag) || !lastModified) {
       throw new Problem('origin_failed', undefined, { cause: 'HEAD tells no size, strong ETag or time' });

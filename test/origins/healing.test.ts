@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -9,13 +11,15 @@ import { createMetrics } from '../../src/metrics.ts';
 import { Buffers } from '../../src/origins/buffers.ts';
 import { FileStore } from '../../src/origins/file.ts';
 import { HealingOrigin } from '../../src/origins/healing.ts';
+import { HttpOrigin } from '../../src/origins/http.ts';
 import type { ByteRange, Origin } from '../../src/origins/origin.ts';
+import { S3Store } from '../../src/origins/s3.ts';
 import { codeOf, originContract, pattern, readAll, settled, type Tap } from '../contracts/origin.ts';
 
 type Fault = { readonly kind: 'refuse' | 'reset' | 'end' | 'stall'; readonly after: number };
 
 /** An origin of files whose nth read breaks as `plan` says; `asked` are the ranges it was asked for. */
-function make(t: Tap, plan: (read: number) => Fault | undefined, stallTimeoutMs = 1000) {
+function make(t: Tap, plan: (read: number) => Fault | undefined, stallTimeoutMs = 60_000) {
   const root = t.testdir();
   const buffers = new Buffers();
   const files = new FileStore({ root, buffers });
@@ -128,7 +132,7 @@ t.test('a stalled read is taken up by another, though never while it waits for i
   const { origin, put, asked } = make(
     t,
     (n) => (n === 0 ? { kind: 'stall', after: 700_000 } : undefined),
-    100,
+    500,
   );
   const bytes = pattern(2_000_000);
   const key = await put('a.wav', bytes);
@@ -140,7 +144,7 @@ t.test('a stalled read is taken up by another, though never while it waits for i
     etag,
     new AbortController().signal,
   )) {
-    if (chunks.length === 0) await sleep(300); // three times the limit
+    if (chunks.length === 0) await sleep(1000); // twice the limit
     chunks.push(Buffer.from(chunk));
   }
   t.ok(Buffer.concat(chunks).equals(bytes));
@@ -163,6 +167,59 @@ t.test('five failures without a byte between them end it, before or after the fi
   t.equal(asked.length, 10, 'before it: read itself throws');
   t.equal(await heals('failed'), 2);
   t.equal(held(), 0);
+});
+
+t.test('an origin that is silent is asked twice, before or after the first byte', async (t) => {
+  for (const after of [0, 5]) {
+    const { origin, put, asked, heals, held } = make(
+      t,
+      (n) => ({ kind: 'stall', after: n === 0 ? after : 0 }),
+      100,
+    );
+    const key = await put('a.wav', pattern(1000));
+    const { etag } = await origin.stat(key);
+    t.equal(await codeOf(readAll(origin, key, { first: 0, last: 999 }, etag)), 'origin_unavailable');
+    t.equal(asked.length, 2, `after ${after} bytes`);
+    t.equal(await heals('failed'), 1);
+    t.equal(held(), 0);
+  }
+});
+
+t.test('servers that take requests and answer none are asked twice in all', async (t) => {
+  const requests: string[] = [];
+  const server = createServer(({ url }) => requests.push(url!)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const limits = { stallTimeoutMs: 400, metrics: createMetrics() };
+  const s3 = new S3Store({ bucket: 'bucket', endpoint: url, region: 'eu', forcePathStyle: true, ...limits });
+  const http = new HttpOrigin({
+    allowedHosts: [new URL(url).host],
+    credentials: new Map(),
+    ...{ maxBytes: 1000, fetchTimeoutMs: 60_000 },
+    ...limits,
+  });
+  const before = { ...process.env };
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret' });
+  t.teardown(async () => {
+    process.env = before;
+    await Promise.all([s3.close(), http.close()]);
+    server.closeAllConnections();
+    server.close();
+  });
+  for (const [name, far, key] of [
+    ['S3', s3, 'a.wav'],
+    ['a vendor', http, `${url}/a.wav`],
+  ] as const) {
+    const origin = new HealingOrigin(far, limits);
+    for (const [what, ask] of [
+      ['stat', () => origin.stat(key)],
+      ['read', () => origin.read(key, { first: 0, last: 9 }, '"x"', new AbortController().signal)],
+    ] as const) {
+      requests.length = 0;
+      t.equal(await codeOf(ask()), 'origin_unavailable', `${name}, ${what}`);
+      t.ok(requests.length <= 2, `${requests.length} requests`);
+    }
+  }
 });
 
 t.test('what another attempt cannot change is not tried again', async (t) => {
