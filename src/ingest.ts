@@ -230,8 +230,11 @@ export class Ingest {
   /** Removes the audio of a recording that is no longer in the catalog. */
   async #dispose({ origin, key, originEtag: etag, size }: Recording): Promise<void> {
     if (key === null) return;
-    await this.#parts.origins[origin].forget?.(key, { etag, size });
-    if (origin === 'store') await this.#discard(key);
+    const cache = this.#parts.origins[origin];
+    await cache.forget?.(key, { etag, size });
+    if (origin !== 'store') return;
+    await this.#discard(key);
+    await cache.forget?.(key, { etag, size }); // a read may have brought blocks back before the audio was gone
   }
 
   async #discard(key: string): Promise<void> {
