@@ -1,35 +1,76 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { check } from './commands/check.ts';
 import { type Command, exit, print, UsageError } from './commands/command.ts';
-import { doctor } from './commands/doctor.ts';
-import { ingest } from './commands/ingest.ts';
-import { keys } from './commands/keys.ts';
-import { migrate } from './commands/migrate.ts';
-import { outbox } from './commands/outbox.ts';
-import { register } from './commands/register.ts';
-import { revoke } from './commands/revoke.ts';
-import { sandbox } from './commands/sandbox.ts';
-import { serve } from './commands/serve.ts';
-import { url } from './commands/url.ts';
 import { ConfigError, flagOf, readConfig, settings } from './config.ts';
 import { isProblem } from './errors.ts';
 import { version } from './version.ts';
 
 const settingsToo = 'Every setting in docs/configuration.md is a flag, too: PLAYHEAD_DATA_DIR is --data-dir.';
 
-const commands: Record<string, Command> = {
-  serve,
-  check,
-  ingest,
-  url,
-  register,
-  doctor,
-  revoke,
-  keys,
-  outbox,
-  migrate,
-  sandbox,
+interface Listed {
+  /** What is typed after `playhead`. */
+  usage: string;
+  says: string;
+  load(): Promise<Command>;
+}
+
+/** Each is loaded when it is asked for: most bring half a server with them. */
+const commands: Record<string, Listed> = {
+  serve: {
+    usage: 'serve',
+    says: 'Run the gateway; with --workers N in N processes that share the port.',
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  check: {
+    usage: 'check FILE|FOLDER|GLOB|URL...',
+    says: 'Check whether HubSpot can transcribe recordings. Ends with 0: all pass; 1: one fails; 2: one is inconclusive.',
+    load: async () => (await import('./commands/check.ts')).check,
+  },
+  ingest: {
+    usage: 'ingest FILE|URL --account ID --id EXTERNAL_ID --direction inbound|outbound',
+    says: 'Check one recording and store it, as POST /v1/recordings does.',
+    load: async () => (await import('./commands/ingest.ts')).ingest,
+  },
+  url: {
+    usage: 'url --account ID --id EXTERNAL_ID',
+    says: 'Print an authenticated URL of one recording.',
+    load: async () => (await import('./commands/url.ts')).url,
+  },
+  register: {
+    usage: 'register [--show | --dry-run]',
+    says: 'Tell HubSpot where to ask for recordings, or show what it has been told.',
+    load: async () => (await import('./commands/register.ts')).register,
+  },
+  doctor: {
+    usage: 'doctor [URL] --id EXTERNAL_ID',
+    says: 'Do what HubSpot does to a recording endpoint, this gateway or the URL of any other, and say what it meets.',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  revoke: {
+    usage: 'revoke URL | --account ID [--id EXTERNAL_ID]',
+    says: 'Break one authenticated URL, or all that were given out so far for an account or one recording of it.',
+    load: async () => (await import('./commands/revoke.ts')).revoke,
+  },
+  keys: {
+    usage: 'keys list | rotate | retire KID',
+    says: 'List the keys that sign URLs, take a new one, or retire one and break every URL it signed.',
+    load: async () => (await import('./commands/keys.ts')).keys,
+  },
+  outbox: {
+    usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
+    says: 'Show the recordings on their way to HubSpot, and why one failed; send a dead letter off again.',
+    load: async () => (await import('./commands/outbox.ts')).outbox,
+  },
+  migrate: {
+    usage: 'migrate',
+    says: 'Bring the database up to date. Every start does so, too; this is for those who want it apart.',
+    load: async () => (await import('./commands/migrate.ts')).migrate,
+  },
+  sandbox: {
+    usage: 'sandbox --port N',
+    says: 'Run a local HubSpot to develop against: app 101, access token sandbox-token.',
+    load: async () => (await import('./commands/sandbox.ts')).sandbox,
+  },
 };
 
 async function main([name, ...args]: string[]): Promise<number> {
@@ -41,11 +82,12 @@ async function main([name, ...args]: string[]): Promise<number> {
     print(version);
     return exit.done;
   }
-  const command = Object.hasOwn(commands, name) && commands[name];
-  if (!command) throw new UsageError(`"${name}" is not a command; playhead help lists them.`);
+  const listed = Object.hasOwn(commands, name) && commands[name];
+  if (!listed) throw new UsageError(`"${name}" is not a command; playhead help lists them.`);
+  const command = await listed.load();
   const { words, options, flags } = parse(name, command, args);
   if (options.help) {
-    print(helpOn(command));
+    print(helpOn(listed, command));
     return exit.done;
   }
   const extra = words[command.words ?? 0];
@@ -76,7 +118,7 @@ function parse(name: string, command: Command, args: string[]) {
 
 const helpOf = (name: string) => `playhead ${name} --help lists what it takes.`;
 
-function helpOn({ usage, says, options = {} }: Command): string {
+function helpOn({ usage, says }: Listed, { options = {} }: Command): string {
   const lines = Object.entries(options).map(
     ([name, { value, says }]) => `  ${`--${name} ${value}`.padEnd(31)} ${says}`,
   );

@@ -14,8 +14,6 @@ export type Checked = { path: string; error?: string } & Pick<
 >;
 
 export const check: Command = {
-  usage: 'check FILE|FOLDER|GLOB|URL...',
-  says: 'Check whether HubSpot can transcribe recordings. Ends with 0: all pass; 1: one fails; 2: one is inconclusive.',
   words: Number.POSITIVE_INFINITY,
   options: {
     ...claimed,

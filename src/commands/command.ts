@@ -1,7 +1,7 @@
 import { isProfile } from '../audio/profiles.ts';
 import type { Claims } from '../audio/report.ts';
 import type { Config } from '../config.ts';
-import { openParts, type Parts } from '../parts.ts';
+import type { Parts } from '../parts.ts';
 
 /** Exit codes, stable. */
 export const exit = {
@@ -26,9 +26,6 @@ export interface Call {
 }
 
 export interface Command {
-  /** What is typed after `playhead`. */
-  usage: string;
-  says: string;
   /** How many words it takes beside options, at most; left out: none. */
   words?: number;
   /** Beside `--help` and the settings, which every command takes. */
@@ -57,6 +54,7 @@ export const claimed = {
 
 /** Builds the parts of a gateway for as long as `use` takes. */
 export async function withParts(config: Config, use: (parts: Parts) => Promise<number>): Promise<number> {
+  const { openParts } = await import('../parts.ts'); // not before it is needed: it imports nearly all there is
   const parts = await openParts(config);
   try {
     return await use(parts);

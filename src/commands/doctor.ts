@@ -13,8 +13,6 @@ import {
 } from './command.ts';
 
 export const doctor: Command = {
-  usage: 'doctor [URL] --id EXTERNAL_ID',
-  says: 'Do what HubSpot does to a recording endpoint, this gateway or the URL of any other, and say what it meets.',
   words: 1,
   options: {
     id: text('EXTERNAL_ID', 'Takes the place of %s in the URL.'),

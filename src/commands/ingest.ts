@@ -17,8 +17,6 @@ import {
 } from './command.ts';
 
 export const ingest: Command = {
-  usage: 'ingest FILE|URL --account ID --id EXTERNAL_ID --direction inbound|outbound',
-  says: 'Check one recording and store it, as POST /v1/recordings does.',
   words: 1,
   options: {
     account: text('ID', 'Your id of the HubSpot account.'),

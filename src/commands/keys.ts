@@ -1,8 +1,6 @@
 import { type Command, exit, print, UsageError, withParts } from './command.ts';
 
 export const keys: Command = {
-  usage: 'keys list | rotate | retire KID',
-  says: 'List the keys that sign URLs, take a new one, or retire one and break every URL it signed.',
   words: 2,
 
   run: ({ words: [action = 'list', kid], config }) =>

@@ -4,8 +4,6 @@ import { type Command, exit, flag, oneOf, print, text, UsageError, withParts } f
 const states = ['waiting', 'done', 'dead'] as const;
 
 export const outbox: Command = {
-  usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
-  says: 'Show the recordings on their way to HubSpot, and why one failed; send a dead letter off again.',
   words: 2,
   options: {
     state: text('waiting|done|dead', 'list: only those.'),

@@ -2,8 +2,6 @@ import { retrieveUrl } from '../routes/retrieve.ts';
 import { type Command, exit, flag, print, text, UsageError, withParts } from './command.ts';
 
 export const register: Command = {
-  usage: 'register [--show | --dry-run]',
-  says: 'Tell HubSpot where to ask for recordings, or show what it has been told.',
   options: {
     show: flag('Reads back what HubSpot has.'),
     'dry-run': flag('Prints the URL and sends nothing.'),

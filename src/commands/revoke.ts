@@ -2,8 +2,6 @@ import { Problem } from '../errors.ts';
 import { type Command, exit, print, text, UsageError, withParts } from './command.ts';
 
 export const revoke: Command = {
-  usage: 'revoke URL | --account ID [--id EXTERNAL_ID]',
-  says: 'Break one authenticated URL, or all that were given out so far for an account or one recording of it.',
   words: 1,
   options: {
     account: text('ID', 'Your id of the HubSpot account.'),

@@ -4,9 +4,6 @@ import { createSandbox } from '../sandbox/hubspot.ts';
 import { type Command, exit, print } from './command.ts';
 
 export const sandbox: Command = {
-  usage: 'sandbox --port N',
-  says: 'Run a local HubSpot to develop against: app 101, access token sandbox-token.',
-
   async run({ config }) {
     const checker = new Checker({ workers: 1 });
     const hubspot = await createSandbox({ port: config.port, check: checkBytes(checker) });

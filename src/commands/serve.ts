@@ -15,8 +15,6 @@ const idleEveryMs = 100;
 const closeMs = 5_000;
 
 export const serve: Command = {
-  usage: 'serve',
-  says: 'Run the gateway; with --workers N in N processes that share the port.',
   run({ config }) {
     if (config.workers === 1) return run(config, alone);
     return cluster.isPrimary ? supervise(config.workers, config.drainTimeout + closeMs) : work(config, run);

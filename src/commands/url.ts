@@ -2,8 +2,6 @@ import { Problem } from '../errors.ts';
 import { type Command, exit, need, print, text, withParts } from './command.ts';
 
 export const url: Command = {
-  usage: 'url --account ID --id EXTERNAL_ID',
-  says: 'Print an authenticated URL of one recording.',
   options: {
     account: text('ID', 'Your id of the HubSpot account.'),
     id: text('EXTERNAL_ID', 'Your id of the call.'),
