@@ -61,6 +61,11 @@ const commands: Record<string, Listed> = {
     says: 'Show the recordings on their way to HubSpot, and why one failed; send a dead letter off again.',
     load: async () => (await import('./commands/outbox.ts')).outbox,
   },
+  installations: {
+    usage: 'installations list | revoke PORTAL',
+    says: 'Show the HubSpot accounts that have installed the app, and why one is lost; give one back to HubSpot.',
+    load: async () => (await import('./commands/installations.ts')).installations,
+  },
   migrate: {
     usage: 'migrate',
     says: 'Bring the database up to date. Every start does so, too; this is for those who want it apart.',

@@ -259,6 +259,23 @@ export class Outbox {
     return jobOf(row);
   }
 
+  /**
+   * Makes dead letters due now with all their attempts before them.
+   *
+   * @param accountIds left out: those of every account
+   * @returns how many there were
+   */
+  async retryDead(accountIds?: readonly string[]): Promise<number> {
+    const now = Date.now();
+    const { numUpdatedRows } = await this.#db.kysely
+      .updateTable('outbox')
+      .set({ state: 'waiting', attempts: 0, due_at: now, updated_at: now })
+      .where('state', '=', 'dead')
+      .$if(accountIds !== undefined, (update) => update.where('account_id', 'in', accountIds!))
+      .executeTakeFirst();
+    return Number(numUpdatedRows);
+  }
+
   async #end(job: TakenJob, changes: Partial<OutboxRow>): Promise<void> {
     const now = Date.now();
     const mine = this.#db.kysely

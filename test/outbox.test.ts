@@ -94,8 +94,15 @@ eachEngine(
     });
     t.same(await outbox.dueAccounts(), []);
     t.match(await outbox.list({ state: 'dead' }), [{ externalId: 'a' }]);
+    t.equal(await outbox.retryDead(['another']), 0);
     await outbox.retry(job!.id);
-    t.equal((await outbox.take('acme', 1))[0]?.attempts, 1);
+    for (const accounts of [['another', 'acme'], undefined]) {
+      const [again] = await outbox.take('acme', 1);
+      t.equal(again?.attempts, 1);
+      await outbox.bury(again!, 'no');
+      t.equal(await outbox.retryDead(accounts), 1);
+      t.equal(await outbox.retryDead(accounts), 0, 'what waits is left alone');
+    }
   },
 );
 

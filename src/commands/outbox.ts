@@ -14,13 +14,14 @@ export const outbox: Command = {
   run: ({ words: [action = 'list', id], options, config }) =>
     withParts(config, async ({ outbox }) => {
       const state = options.state === undefined ? undefined : oneOf('state', options.state, ...states);
-      if (action === 'list') {
+      if (action === 'list' && !id) {
         const jobs = await outbox.list({ state });
         print(options.json ? JSON.stringify(jobs, null, 2) : table(jobs, state));
-      } else if (action === 'retry' && (id || options.all)) {
-        const dead = options.all ? await outbox.list({ state: 'dead', limit: 10_000 }) : [{ id: id! }];
-        for (const job of dead) await outbox.retry(job.id);
-        print(`${dead.length} on their way again.`);
+      } else if (action === 'retry' && options.all && !id) {
+        print(`On their way again: ${await outbox.retryDead()}.`);
+      } else if (action === 'retry' && id && !options.all) {
+        const { accountId, externalId } = await outbox.retry(id);
+        print(`${accountId}/${externalId} is on its way again.`);
       } else throw new UsageError('outbox takes list, or retry with an ID or --all.');
       return exit.done;
     }),

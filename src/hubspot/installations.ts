@@ -43,11 +43,15 @@ export class Installations {
     this.#endpoint = options.endpoint;
   }
 
-  /** Keeps an installation; from now on it serves these accounts, whichever served them before. */
-  async keep(portalId: number, tokens: TokenSet, accountIds: readonly string[]): Promise<void> {
+  /**
+   * Keeps an installation; from now on it serves these accounts, too, whichever served them before.
+   *
+   * @returns all accounts that it serves
+   */
+  async keep(portalId: number, tokens: TokenSet, accountIds: readonly string[]): Promise<string[]> {
     const now = Date.now();
     const row = { ...(await this.#sealed(tokens)), lost: null, lease_until: 0 };
-    await this.#db.kysely.transaction().execute(async (trx) => {
+    const served = await this.#db.kysely.transaction().execute(async (trx) => {
       await trx
         .insertInto('installations')
         .values({ ...row, portal_id: portalId, installed_at: now })
@@ -60,8 +64,15 @@ export class Installations {
           .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ portal_id: portalId }))
           .execute();
       }
+      return trx
+        .selectFrom('installed_accounts')
+        .select('account_id')
+        .where('portal_id', '=', portalId)
+        .orderBy('account_id')
+        .execute();
     });
     this.#held.delete(portalId);
+    return served.map(({ account_id }) => account_id);
   }
 
   /** The HubSpot account that serves an account of the phone system. */
@@ -107,7 +118,11 @@ export class Installations {
     }));
   }
 
-  /** Gives the refresh token back to HubSpot and forgets the installation. */
+  /**
+   * Gives the refresh token back to HubSpot and forgets the installation.
+   *
+   * @throws HubSpotError `NOT_CONNECTED` where there is none, and where HubSpot cannot be told: then it is kept
+   */
   async revoke(portalId: number): Promise<void> {
     const row = await this.#row(portalId);
     const { refreshToken } = await this.#opened(row);

@@ -80,6 +80,7 @@ export class OAuth {
   /**
    * Exchanges the code that HubSpot sent the browser back with, and keeps the installation.
    *
+   * @returns the HubSpot account, and all accounts of the phone system that it serves now
    * @throws Problem `invalid_request` for a state that is not of this browser or too old, or a code that
    *   HubSpot does not take; HubSpotError where HubSpot cannot be asked
    */
@@ -95,8 +96,7 @@ export class OAuth {
       throw new Problem('invalid_request', error.message, { cause: error });
     });
     const portalId = tokens.portalId ?? (await endpoint.portalOf(tokens.accessToken));
-    await installations.keep(portalId, tokens, accountIds);
-    return { portalId, accountIds };
+    return { portalId, accountIds: await installations.keep(portalId, tokens, accountIds) };
   }
 
   async #stateOf({ state: sealed, browser }: { state: string; browser: string }): Promise<State> {

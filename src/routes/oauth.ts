@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
 import type { OAuth } from '../hubspot/oauth.ts';
+import type { Outbox } from '../outbox.ts';
 import { isId } from '../recording.ts';
 
 const cookie = 'playhead_install';
@@ -13,13 +14,18 @@ const mostAccounts = 100;
  * `GET /oauth/install?accountId=…` (repeatable) sends an operator to HubSpot, `GET /oauth/callback` is where
  * HubSpot sends them back. Whoever installs decides where an account's calls are logged: that takes an API
  * key, which a browser asks for as the password of HTTP Basic (RFC 7617).
+ *
+ * Once an account is connected, what could not be published before is tried again: most often that was why.
  */
 export function oauthRoutes(
   app: FastifyInstance,
-  parts: { oauth: OAuth; access: Access; config: Config },
+  parts: { oauth: OAuth; access: Access; config: Config; outbox: Outbox },
 ): void {
-  const { oauth, access, config } = parts;
+  const { oauth, access, config, outbox } = parts;
   const secure = config.publicUrl.startsWith('https:') ? '; Secure' : '';
+  const path = `${config.publicUrl.replace(/^https?:\/\/[^/]*/, '')}/oauth`;
+  const cookieOf = (value: string, seconds: number) =>
+    `${cookie}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Lax${secure}`;
 
   app.get<{ Querystring: { accountId?: string | string[] } }>('/oauth/install', async (request, reply) => {
     reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
@@ -27,7 +33,7 @@ export function oauthRoutes(
     reply.removeHeader('WWW-Authenticate');
     const { url, browser } = await oauth.begin(accountIdsOf(request.query.accountId));
     return reply
-      .header('Set-Cookie', `${cookie}=${browser}; Path=/oauth; Max-Age=900; HttpOnly; SameSite=Lax${secure}`)
+      .header('Set-Cookie', cookieOf(browser, 900))
       .header('Cache-Control', 'no-store')
       .header('Referrer-Policy', 'no-referrer')
       .redirect(url);
@@ -50,13 +56,16 @@ export function oauthRoutes(
             ? new Problem('busy', cause.message, { cause, retryAfter: 5 })
             : cause;
         });
+      const retried = await outbox.retryDead(accountIds);
+      const again =
+        retried > 0 ? ` Of their recordings ${retried} could not be published and are tried again.` : '';
       return reply
-        .header('Set-Cookie', `${cookie}=; Path=/oauth; Max-Age=0; HttpOnly; SameSite=Lax${secure}`)
+        .header('Set-Cookie', cookieOf('', 0))
         .header('Cache-Control', 'no-store')
         .header('Referrer-Policy', 'no-referrer')
         .type('text/plain; charset=utf-8')
         .send(
-          `HubSpot account ${portalId} is connected and serves ${accountIds.join(', ')}. You may close this window.\n`,
+          `HubSpot account ${portalId} is connected and serves ${accountIds.join(', ')}.${again} You may close this window.\n`,
         );
     },
   );

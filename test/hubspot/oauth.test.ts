@@ -11,6 +11,7 @@ import { Installations } from '../../src/hubspot/installations.ts';
 import { authorizeUrlOf, OAuth } from '../../src/hubspot/oauth.ts';
 import { createSend } from '../../src/hubspot/request.ts';
 import { TokenEndpoint, type TokenSet } from '../../src/hubspot/token-endpoint.ts';
+import { Outbox } from '../../src/outbox.ts';
 import { oauthRoutes } from '../../src/routes/oauth.ts';
 import { createSandbox, type Exchange, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
 import { openVault } from '../../src/vault.ts';
@@ -57,8 +58,9 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     const oauth = new OAuth({ vault, endpoint, installations, ...client });
     const access = await Access.open({ db, vault, changes, config });
     const app = fastify();
-    oauthRoutes(app, { oauth, access, config });
-    return { db, installations, app };
+    const outbox = new Outbox(db);
+    oauthRoutes(app, { oauth, access, config, outbox });
+    return { db, installations, app, outbox };
   }
   const first = await worker();
 
