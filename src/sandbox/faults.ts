@@ -1,7 +1,9 @@
+const kinds = ['latency', 'limit', 'error', 'reset', 'silence'] as const;
+
 /** Something that goes wrong on purpose. */
 export interface Fault {
   /** `latency` waits `ms`; `limit` answers 429, `error` 500; `reset` breaks the line; `silence` never answers. */
-  kind: 'latency' | 'limit' | 'error' | 'reset' | 'silence';
+  kind: (typeof kinds)[number];
   /** Whether the request takes effect all the same. `limit` and `latency` are always before. */
   when?: 'before' | 'after';
   /** Only requests whose `METHOD path` contains this. */
@@ -11,6 +13,11 @@ export interface Fault {
   /** How often at most; left out: always. */
   times?: number;
   ms?: number;
+}
+
+/** A list of faults, as far as their kinds tell. */
+export function areFaults(given: unknown): given is Fault[] {
+  return Array.isArray(given) && given.every((fault) => kinds.includes(fault?.kind));
 }
 
 /** The faults in force. The same seed and the same requests meet the same faults. */

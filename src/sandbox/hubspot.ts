@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Report } from '../audio/report.ts';
 import { crmRoutes } from './crm.ts';
-import { type Fault, Faults } from './faults.ts';
+import { areFaults, type Fault, Faults } from './faults.ts';
 import { oauthRoutes } from './oauth.ts';
 import { pickUp } from './pickup.ts';
 import { limited, Refusal, refused } from './refusal.ts';
@@ -106,8 +106,8 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   oauthRoutes(app, world, options);
   timelineRoutes(app, world, pickupOptions);
   app.put('/sandbox/faults', (request, reply) => {
-    if (!Array.isArray(request.body)) throw refused(400, 'VALIDATION_ERROR', 'A list of faults is required.');
-    faults.replace(request.body as Fault[]);
+    if (!areFaults(request.body)) throw refused(400, 'VALIDATION_ERROR', 'A list of faults is required.');
+    faults.replace(request.body);
     reply.code(204).send();
   });
   app.setNotFoundHandler(() => {
