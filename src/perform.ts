@@ -164,7 +164,9 @@ async function markReady(work: Work): Promise<string> {
 async function mustExist({ client, callId }: Work): Promise<void> {
   await client.getCall(callId, ['hs_call_source']).catch((error: unknown) => {
     throw isGone(error)
-      ? new DeadEnd(`Call ${callId} was deleted at HubSpot; it is not logged again.`)
+      ? new DeadEnd(
+          `HubSpot does not have call ${callId} any more: it was deleted, or its account is connected to another HubSpot account now. It is not logged again.`,
+        )
       : error;
   });
 }
