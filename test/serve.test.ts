@@ -1,4 +1,6 @@
+import { access } from 'node:fs/promises';
 import { Agent, get, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { ended, longRecording, spawnGateway, until } from './helpers.ts';
@@ -82,4 +84,10 @@ t.test('what was stored is there after a restart on the same data folder', async
   const second = await spawnGateway(t, { 'data-dir': first.dataDir });
   const moved = url.replace(first.url, second.url);
   t.equal((await fetch(moved)).status, 200, 'and the URL given out before still works');
+});
+
+t.test('what a disk cache has kept is removed once there is none', async (t) => {
+  const dataDir = t.testdir({ blocks: { 'of-an-erased-recording': 'audio' } });
+  await spawnGateway(t, { 'data-dir': dataDir });
+  await t.rejects(access(join(dataDir, 'blocks')), { code: 'ENOENT' });
 });

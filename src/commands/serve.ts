@@ -1,8 +1,10 @@
 import cluster from 'node:cluster';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from '../app.ts';
 import { type Config, ConfigError } from '../config.ts';
+import { blocksFolder } from '../origins/open.ts';
 import { openParts } from '../parts.ts';
 import { type Command, exit } from './command.ts';
 import { alone, type Host, supervise, work } from './workers.ts';
@@ -15,7 +17,11 @@ const idleEveryMs = 100;
 const closeMs = 5_000;
 
 export const serve: Command = {
-  run({ config }) {
+  async run({ config }) {
+    // Blocks of recordings that were erased since would lie there for ever.
+    const isFirst = config.workers === 1 || cluster.isPrimary;
+    if (isFirst && config.cacheDisk === 0)
+      await rm(blocksFolder(config.dataDir), { recursive: true, force: true });
     if (config.workers === 1) return run(config, alone);
     return cluster.isPrimary ? supervise(config.workers, config.drainTimeout + closeMs) : work(config, run);
   },

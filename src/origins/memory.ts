@@ -4,6 +4,8 @@ import { Problem } from '../errors.ts';
 export const blockSize = 1024 * 1024;
 /** Blocks that one load brings at most: how far is read ahead of a listener. */
 export const runLength = 4;
+/** How long a load waits for its turn, in milliseconds; a listener has long given up by then. */
+const patienceMs = 60_000;
 
 /** A block of a recording, of which `filled` bytes have arrived so far. */
 export class Block {
@@ -46,12 +48,14 @@ export class Memory {
   #turnsLeft: number;
   /** Loads under way, by origin. */
   readonly #running = new Map<object, number>();
+  readonly #patienceMs: number;
   readonly #waiting = new Set<{ origin: object; turn: PromiseWithResolvers<void> }>();
   readonly #probation = new Map<string, Block>();
   readonly #protected = new Map<string, Block>();
 
   /** @param bytes is rounded to whole blocks, and to 16 of them where it is less */
-  constructor(bytes: number) {
+  constructor(bytes: number, turnWithinMs = patienceMs) {
+    this.#patienceMs = turnWithinMs;
     this.slots = Math.max(16, Math.floor(bytes / blockSize));
     this.#turns = Math.min(32, Math.floor(this.slots / (2 * runLength)));
     this.#turnsLeft = this.#turns;
@@ -76,7 +80,11 @@ export class Memory {
     return this.#turnsLeft > 0 && this.#running.get(origin)! < share;
   }
 
-  /** Does `work` when there is room for one more load, first come first served, unless `signal` aborts before. */
+  /**
+   * Does `work` when there is room for one more load, first come first served, unless `signal` aborts before.
+   *
+   * @throws Problem `busy` where its turn does not come within a minute, and what `work` throws
+   */
   async inTurn<T>(origin: object, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     if (this.hasTurn(origin)) this.#count(origin, 1);
@@ -103,15 +111,19 @@ export class Memory {
   async #wait(origin: object, signal: AbortSignal): Promise<void> {
     const turn = Promise.withResolvers<void>();
     const place = { origin, turn };
-    const onAbort = () => {
+    const giveUp = (reason: unknown) => {
       this.#waiting.delete(place);
-      turn.reject(signal.reason);
+      turn.reject(reason);
     };
+    const onAbort = () => giveUp(signal.reason);
+    const late = new Problem('busy', undefined, { cause: 'the loads before it hardly move', retryAfter: 10 });
+    const timer = setTimeout(() => giveUp(late), this.#patienceMs);
     this.#waiting.add(place);
     signal.addEventListener('abort', onAbort);
     try {
       await turn.promise;
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
     }
   }

@@ -26,6 +26,11 @@ export interface Origins {
   close(): Promise<void>;
 }
 
+/** Where the disk cache lies. */
+export function blocksFolder(dataDir: string): string {
+  return join(dataDir, 'blocks');
+}
+
 /** @throws ConfigError where a setting names what is not there */
 export async function openOrigins(config: Config, metrics: Metrics): Promise<Origins> {
   const { stallTimeout: stallTimeoutMs, maxAudioSize } = config;
@@ -58,7 +63,7 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
   const memory = new Memory(config.cacheMemory);
   const disk =
     config.cacheDisk > 0
-      ? await Disk.open(join(config.dataDir, 'blocks'), config.cacheDisk, config.workers)
+      ? await Disk.open(blocksFolder(config.dataDir), config.cacheDisk, config.workers)
       : undefined;
   const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
   const cached = (name: string, origin: Origin) =>
