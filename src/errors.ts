@@ -1,3 +1,10 @@
+interface Entry {
+  status: number;
+  sentence: string;
+  /** Seconds for Retry-After, where whoever throws it does not know better. */
+  retryAfter?: number;
+}
+
 /**
  * Every refusal that a person or a program can meet, in one table: a stable code, the HTTP status it
  * travels under (RFC 9110 §15), and one public sentence. docs/problems.md has a section for each.
@@ -33,11 +40,16 @@ export const problems = {
   origin_unavailable: {
     status: 503,
     sentence: 'The storage behind this recording is out of reach; try again.',
+    retryAfter: 2,
   },
-  database_unavailable: { status: 503, sentence: 'The database is out of reach; try again.' },
+  database_unavailable: {
+    status: 503,
+    sentence: 'The database is out of reach; try again.',
+    retryAfter: 2,
+  },
   busy: { status: 503, sentence: 'Too much is under way; try again when Retry-After says.' },
   storage_full: { status: 507, sentence: 'The store has no room for this recording.' },
-} as const satisfies Record<string, { status: number; sentence: string }>;
+} as const satisfies Record<string, Entry>;
 
 export type ProblemCode = keyof typeof problems;
 
@@ -63,7 +75,7 @@ export class Problem extends Error {
     this.code = code;
     this.status = problems[code].status;
     this.extra = options.extra ?? {};
-    this.retryAfter = options.retryAfter;
+    this.retryAfter = options.retryAfter ?? (problems[code] as Entry).retryAfter;
   }
 }
 

@@ -127,7 +127,7 @@ function isAway(error: unknown): boolean {
 }
 
 function unavailable(cause: unknown): Problem {
-  return new Problem('database_unavailable', undefined, { cause, retryAfter: 2 });
+  return new Problem('database_unavailable', undefined, { cause });
 }
 
 function refuse(cause: unknown): never {

@@ -149,7 +149,7 @@ function translate(error: unknown): unknown {
   const code = primaryCode(error);
   if (code === SQLITE_FULL) return new Problem('storage_full', 'The database has no room.', { cause: error });
   if (code === undefined || !away.has(code)) return error;
-  return new Problem('database_unavailable', undefined, { cause: error, retryAfter: 2 });
+  return new Problem('database_unavailable', undefined, { cause: error });
 }
 
 /** The upper bits of a result code only refine it. */
