@@ -45,7 +45,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
     trustProxy: config.trustProxy.length > 0 ? config.trustProxy : false,
     routerOptions: { maxParamLength },
     requestTimeout: 3_600_000, // an upload may take long
-    connectionTimeout: config.stallTimeout, // of one on which nothing moves, whoever has to move
+    connectionTimeout: config.stallTimeout, // see cutStandstills
     return503OnClosing: true,
     forceCloseConnections: 'idle',
   });
@@ -65,6 +65,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   const failures = createFailures(app);
   answerErrors(app, built, failures);
   observe(app, built);
+  cutStandstills(app, config.stallTimeout);
 
   await app.register(async (scope) => streamRoutes(scope, built, limits));
   await app.register(async (scope) => retrieveRoutes(scope, built, failures));
@@ -161,6 +162,23 @@ function observe(app: FastifyInstance, { metrics }: Parts): void {
     // An upload that was refused midway is read to its end and dropped: the connection would stand still else.
     if (!request.raw.complete) request.raw.unpipe().resume();
   });
+}
+
+/**
+ * The timer of a connection runs while its client is to move: to send a request and the body that is read from
+ * it, and to take the answer. It rests while the client waits for us, however long a store, a source or a
+ * check takes. Of requests that were sent at once, it belongs to the one that is being answered.
+ */
+function cutStandstills(app: FastifyInstance, stallMs: number): void {
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    const rest = () => void (reply.raw.headersSent || reply.raw.socket?.setTimeout(0));
+    rest();
+    const hasBody = raw.headers['content-length'] ?? raw.headers['transfer-encoding'];
+    if (!hasBody) return;
+    raw.on('resume', () => raw.socket.setTimeout(stallMs));
+    raw.on('pause', rest).on('end', rest);
+  });
+  app.addHook('onSend', async (_request, reply) => void reply.raw.socket?.setTimeout(stallMs));
 }
 
 function logged(request: FastifyRequest, reply: FastifyReply, route: string) {

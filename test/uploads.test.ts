@@ -1,9 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import t from 'tap';
-import { fixtures, startGateway, until } from './helpers.ts';
+import { FileStore } from '../src/origins/file.ts';
+import { fixtures, longRecording, startGateway, until } from './helpers.ts';
 
 const file = 'inbound-caller1.wav';
 const gateway = await startGateway(t);
@@ -146,9 +148,54 @@ t.test('a sender that stands still is cut off, whatever it sends and whoever it 
   ];
   for (const [name, from, sent, type, path] of cases) {
     const socket = send(from, sent, type, path).resume();
-    const closed = new Promise((resolve) => socket.once('close', () => resolve('cut off')));
-    t.equal(await Promise.race([closed, sleep(20_000, 'still there', { ref: false })]), 'cut off', name);
+    t.equal(await becomesClosed(socket), 'cut off', name);
   }
+});
+
+t.test('a store that stands still is waited for, and its sender is not', async (t) => {
+  const { write } = FileStore.prototype;
+  t.teardown(() => {
+    FileStore.prototype.write = write;
+  });
+  let waited = false;
+  FileStore.prototype.write = function (key, bytes, signal) {
+    return write.call(this, key, slowly(bytes), signal);
+  };
+  async function* slowly(bytes: AsyncIterable<Uint8Array>) {
+    for await (const chunk of bytes) {
+      if (!waited) await sleep(2500);
+      waited = true;
+      yield chunk;
+    }
+  }
+  const impatient = await startGateway(t, { 'stall-timeout': '1s' });
+  const recording = await longRecording(8); // more than the sockets hold between them
+  t.equal((await impatient.ingest(recording)).status, 201);
+
+  waited = false;
+  const socket = send(impatient, form + 'x'.repeat(900_000)).resume();
+  t.equal(await becomesClosed(socket), 'cut off', 'a sender that stands still afterwards');
+  t.ok(waited);
+});
+
+t.test('a client that sends half a request, or takes nothing of its answer, is cut off', async (t) => {
+  const impatient = await startGateway(t, { 'stall-timeout': '300ms' });
+  const { hostname, port } = new URL(impatient.url);
+  const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+  for (const half of ['', 'GET /healthz HTTP/1.1\r\nho']) {
+    const socket = connect(Number(port), hostname)
+      .on('error', () => {})
+      .resume();
+    socket.write(half);
+    t.equal(await becomesClosed(socket), 'cut off', half);
+  }
+  const deaf = connect(Number(port), hostname).on('error', () => {});
+  t.teardown(() => deaf.destroy());
+  deaf.write(request('/docs/static/swagger-ui-bundle.js').repeat(30)); // more than the sockets hold
+  const connections = promisify(impatient.app.server.getConnections.bind(impatient.app.server));
+  await until(async () => (await connections()) === 1);
+  await until(async () => (await connections()) === 0);
+  t.equal(await connections(), 0, 'it took nothing');
 });
 
 t.test('a check that takes longer than a sender may stand still is waited for', async (t) => {
@@ -177,6 +224,11 @@ t.test('a check that takes longer than a sender may stand still is waited for', 
     [201, 201],
   );
 });
+
+function becomesClosed(socket: Socket): Promise<string> {
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve('cut off')));
+  return Promise.race([closed, sleep(20_000, 'still there', { ref: false })]);
+}
 
 /** Promises a megabyte and sends this much of it. */
 function send(

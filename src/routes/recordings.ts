@@ -63,7 +63,6 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
     const { source, mode, ...offer } = readRecordingInput(request.body);
     if (!source)
       throw new Problem('invalid_request', 'The field source is missing: JSON alone brings no audio.');
-    request.socket.setTimeout(0); // nothing moves here for as long as fetching and checking take
     if (mode === 'proxy') return ingest.refer(offer, sources.refer(source), signal);
     return ingest.accept(offer, await sources.open(source, signal), signal);
   }

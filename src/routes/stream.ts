@@ -56,7 +56,6 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     const recording = playable(await find(claims), claims.etag);
     const { status, headers, body, kind } = select(request.method, request.headers, recording, contentType);
     const origin = origins[recording.origin];
-    reply.raw.socket?.setTimeout(0); // what the origin does not send in time is its error, to be answered
     origin.know?.(recording.key, { etag: recording.originEtag, size: recording.size });
     const bytes = await open(body, (range) =>
       origin.read(recording.key, range, recording.originEtag, request.signal),
