@@ -44,6 +44,13 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
     bodyLimit: 1024 * 1024,
     trustProxy: config.trustProxy.length > 0 ? config.trustProxy : false,
     routerOptions: { maxParamLength },
+    ajv: { customOptions: { removeAdditional: false } }, // a filter that is misspelt must not list everything
+    schemaErrorFormatter: ([fault], part) =>
+      new Error(
+        fault!.keyword === 'additionalProperties'
+          ? `the parameter ${fault!.params.additionalProperty} is not known`
+          : `${part}${fault!.instancePath} ${fault!.message}`,
+      ),
     requestTimeout: 3_600_000, // an upload may take long
     connectionTimeout: config.stallTimeout, // see cutStandstills
     return503OnClosing: true,
@@ -56,6 +63,11 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   });
 
   app.removeContentTypeParser('text/plain');
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) =>
+    // Many clients name the type of a body that they do not send, as with DELETE.
+    body === '' ? done(null, undefined) : parseJson(request, body, done),
+  );
   const { store } = counters;
   await app.register(rateLimit, { global: false, store, addHeaders: quiet, addHeadersOnExceeding: quiet });
   await app.register(multipart, { limits: { fileSize: config.maxAudioSize + 1 } });

@@ -202,3 +202,21 @@ t.test('source: a file below an allowed folder is taken, others are not', async 
     t.equal(answer.status, status, `${name}: ${answer.status}`);
   }
 });
+
+t.test('a filter that is not known is refused by its name', async (t) => {
+  const answer = await gateway.v1('/recordings?verdikt=fail');
+  t.equal(answer.status, 400);
+  t.match(await json(answer), { code: 'invalid_request', detail: /the parameter verdikt is not known/ });
+  const wrong = await gateway.v1('/recordings?limit=0');
+  t.match(await json(wrong), { detail: /querystring\/limit must be >= 1/ });
+});
+
+t.test('a JSON body that is empty is none', async (t) => {
+  await gateway.ingest(file, { externalId: 'bodiless' });
+  const headers = { 'content-type': 'application/json' };
+  const path = '/recordings/acct/bodiless';
+  t.equal((await gateway.v1(`${path}/url`, { method: 'POST', headers })).status, 200);
+  t.equal((await gateway.v1(path, { method: 'DELETE', headers })).status, 204);
+  const created = await gateway.v1('/recordings', { method: 'POST', headers });
+  t.match(await json(created), { status: 400, detail: 'The recording must be a JSON object.' });
+});
