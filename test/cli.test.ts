@@ -29,6 +29,8 @@ const fail = join(fixtures, 'inbound-caller2.wav');
 const inconclusive = join(fixtures, 'outbound-no-ringback.wav');
 const ids = ['--account', 'a', '--id', 'call/1'];
 
+const app = ['--hubspot-client-id', 'client', '--hubspot-client-secret', 'secret'];
+
 const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['no command', [], 64, /playhead serve/],
   ['help', ['help'], 0, /playhead check/],
@@ -99,7 +101,14 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
     1,
     /swapped_channels/,
   ],
+  [
+    'ingest: a colon makes no URL',
+    ['ingest', 'ab:c.wav', ...ids, '--direction', 'inbound'],
+    1,
+    /ab:c\.wav is not a file/,
+  ],
   ['url', ['url', ...ids], 0, /^http:\/\/127\.0\.0\.1:8080\/stream\/\S+\n/],
+  ['url without an address', ['url', ...ids, '--port', '0'], 64, /^PLAYHEAD_PUBLIC_URL is missing/],
   ['url of nothing', ['url', '--account', 'a', '--id', 'x'], 1, /no playable recording/],
   ['keys', ['keys', 'list'], 0, /signs/],
   ['keys: retire what is none', ['keys', 'retire', 'x'], 1, /./],
@@ -131,8 +140,20 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ],
   ['doctor without an id', ['doctor'], 64, /--id is missing/],
   ['doctor of what is no URL', ['doctor', 'recordings', '--id', '1'], 64, /"recordings" is not/],
+  ['sandbox: faults that are none', ['sandbox', '--faults', '[{"kind":"x"}]'], 64, /--faults must be/],
   ['outbox: nothing dead', ['outbox', 'list', '--state', 'dead'], 0, /Nothing in the outbox is dead/],
   ['outbox', ['outbox', 'list'], 0, /empty/],
+  ['outbox: list takes no word', ['outbox', 'list', 'x'], 64, /outbox takes list, or retry/],
+  ['outbox: one or all', ['outbox', 'retry', 'x', '--all'], 64, /outbox takes list, or retry/],
+  ['outbox: all of none', ['outbox', 'retry', '--all'], 0, /On their way again: 0/],
+  ['outbox: no such job', ['outbox', 'retry', 'x'], 1, /nothing to retry under x/],
+  ['installations without an app', ['installations'], 64, /PLAYHEAD_HUBSPOT_CLIENT_ID/],
+  [
+    'installations: what it does not take',
+    ['installations', ...app, 'revoke', 'x'],
+    64,
+    /takes list, or revoke/,
+  ],
 ];
 for (const [name, args, code, said] of cases) {
   t.test(`${name}: ends with ${code}`, async (t) => {

@@ -33,7 +33,7 @@ export const ingest: Command = {
       direction: need(options, 'direction'),
       ...readClaims(options),
       ...(options.replace && { replace: true }),
-      ...(/^[a-z0-9]{2,}:/.test(file) && { source: file }),
+      ...(/^(file|s3|https?):/.test(file) && { source: file }),
     });
     if (!source && !(await stat(file).catch(() => undefined))?.isFile()) {
       throw new Error(`${file} is not a file that can be read.`);

@@ -1,5 +1,5 @@
 import { Problem } from '../errors.ts';
-import { type Command, exit, need, print, text, withParts } from './command.ts';
+import { type Command, exit, need, print, text, UsageError, withParts } from './command.ts';
 
 export const url: Command = {
   options: {
@@ -9,6 +9,8 @@ export const url: Command = {
 
   run: ({ options, config }) =>
     withParts(config, async ({ catalog, tokens }) => {
+      if (config.publicUrl === '')
+        throw new UsageError('PLAYHEAD_PUBLIC_URL is missing: a port of 0 tells none.');
       const recording = await catalog.read(need(options, 'account'), need(options, 'id'));
       if (!recording?.key)
         throw new Problem('not_found', 'There is no playable recording with this account and id.');
