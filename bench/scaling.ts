@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { type Library, makeLibrary } from './rig/library.ts';
 import { load, verify } from './rig/load.ts';
 import { busySeconds, cpuSeconds, machine } from './rig/machine.ts';
@@ -50,6 +51,7 @@ interface Sample {
  * costs the server, from which follows what two workers answer when the load comes from elsewhere.
  */
 export async function run(): Promise<void> {
+  const most = await ceiling();
   const library = makeLibrary(16);
   const samples: Sample[] = [];
   const running: { workers: number; serving: Serving }[] = [];
@@ -98,6 +100,7 @@ everything took turns. The load runs on the same two cores: the last column is w
           figure.otherCores.toFixed(2),
         ]),
       ),
+      `Two processes that only compute get ${most.toFixed(2)} times as much done as one here: the cores are no more than that.`,
       ...workloads.map(({ name }) => {
         const [one, two] = figures.filter(({ workload }) => workload === name) as [Sample, Sample];
         const gain = two.requestsPerSecond / one.requestsPerSecond;
@@ -144,6 +147,22 @@ async function startCrew(library: Library, workers: number): Promise<Serving> {
   unpin(serving.pid);
   await verify(serving, library);
   return serving;
+}
+
+/** What two processes that only compute get done beside each other, of what one does alone: cores may share their units. */
+async function ceiling(): Promise<number> {
+  const script = `const { createHash } = require('node:crypto');
+    let done = 0;
+    for (const until = Date.now() + 2_000; Date.now() < until; done++) createHash('sha256').update('x').digest('hex');
+    process.stdout.write(String(done));`;
+  const compute = async () => Number((await promisify(execFile)(process.execPath, ['-e', script])).stdout);
+  const gains: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const alone = await compute();
+    const [one, other] = await Promise.all([compute(), compute()]);
+    gains.push((one + other) / alone);
+  }
+  return median(gains);
 }
 
 /** Lets a server and its workers run on every core. */

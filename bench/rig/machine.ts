@@ -1,4 +1,4 @@
-import { execFileSync, type SpawnOptions, spawn } from 'node:child_process';
+import { execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
@@ -36,7 +36,11 @@ export function startPinned(command: string[], options: SpawnOptions = {}, core 
 
 /** Keeps this process to the core of the load. */
 export function pinSelf(): void {
-  execFileSync('taskset', ['-acp', String(loadCore), String(process.pid)]);
+  const command = ['-acp', String(loadCore), String(process.pid)];
+  // A thread that ends just then makes taskset give up.
+  for (let tries = 1; spawnSync('taskset', command).status !== 0; tries++) {
+    if (tries === 10) throw new Error(`taskset ${command.join(' ')} fails.`);
+  }
 }
 
 /** Resolves when something answers HTTP at `url`. */
