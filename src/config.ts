@@ -105,7 +105,7 @@ export const settings = {
   sourceHosts: setting(
     list,
     '',
-    'Hosts such as `pbx.example:8080` that sources may be fetched from by plain http and at private addresses; all others must be public and https.',
+    'Hosts such as `pbx.example:8080`, or without a port where it is the usual one, that sources may be fetched from by plain http and at private addresses; all others must be public and https.',
   ),
   sourceCredentials: setting(
     list,
@@ -124,7 +124,7 @@ export const settings = {
   stallTimeout: setting(
     duration('1ms', longestTimer),
     '60s',
-    'How long a listener or an origin may stand still before it is cut off.',
+    'How long a listener, a sender or an origin may stand still before it is cut off.',
   ),
   drainTimeout: setting(duration('0s', longestTimer), '30s', 'How long streams may go on after SIGTERM.'),
   workers: setting(workers, '1', 'Processes that serve; `auto` takes one for each core.'),
