@@ -72,7 +72,8 @@ export class Loader {
 
   #request(version: Version, first: number, last: number, joined: Joined): Load {
     let end = first;
-    const isRun = !this.#disk?.has(version.name + first);
+    // Where loads wait for their turn, what is not needed yet would make them wait for longer.
+    const isRun = !this.#disk?.has(version.name + first) && this.#memory.hasTurn(this);
     while (isRun && end < last && end - first + 1 < runLength && this.isMissing(version.name + (end + 1)))
       end++;
     const load = new Load(first, end);

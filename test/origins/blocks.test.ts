@@ -41,6 +41,13 @@ function make(t: Tap, memory = 64 * megabyte) {
   };
 }
 
+/** Reads that are open, once there are as many as expected, and a moment more so that one too many shows. */
+async function underWay(far: CountingOrigin, expected: number): Promise<number> {
+  for (let tries = 0; far.open < expected && tries < 2_000; tries++) await sleep(5);
+  await sleep(20);
+  return far.open;
+}
+
 originContract(t, async (t) => {
   const { far, cache, held } = make(t);
   return { origin: cache, missing: 'no/such.wav', held, put: (name, bytes) => far.put(name, bytes) };
@@ -129,8 +136,7 @@ t.test('a hundred listeners on a cold block are one request, and hear it while i
   const bodies = Array.from({ length: 100 }, () =>
     readAll(cache, 'a.wav', { first: 0, last: megabyte - 1 }, etag),
   );
-  await sleep(20);
-  t.equal(far.open, 1);
+  t.equal(await underWay(far, 1), 1);
   resolve();
   for (const body of await Promise.all(bodies)) if (!body.equals(bytes)) t.fail('wrong bytes');
   t.equal(far.reads.length, 1);
@@ -162,7 +168,7 @@ t.test('a listener that leaves ends its request, unless another waits on it', as
 
   const left = readAll(cache, 'a.wav', whole, etag, leaving.signal);
   const heard = readAll(cache, 'a.wav', whole, etag, staying.signal);
-  await sleep(20);
+  await underWay(far, 1);
   leaving.abort();
   await t.rejects(left);
   t.equal(far.open, 1, 'one stays, and so does the request');
@@ -174,8 +180,7 @@ t.test('a listener that leaves ends its request, unless another waits on it', as
   const other = await known('b.wav', pattern(4 * megabyte, 1));
   const alone = new AbortController();
   const lost = readAll(cache, 'b.wav', whole, other, alone.signal);
-  await sleep(20);
-  t.equal(far.open, 1);
+  t.equal(await underWay(far, 1), 1);
   alone.abort();
   await t.rejects(lost);
   t.equal(await settled(held), 0, 'nobody stays, and the request has ended');
@@ -211,8 +216,7 @@ t.test('a listener that waits for its turn and leaves is not waited for', async 
     readAll(cache, `${i}.wav`, { first: 0, last: megabyte - 1 }, etag, i === 4 ? leaver.signal : awake()),
   );
   const outcomes = Promise.allSettled(bodies);
-  await sleep(20);
-  t.equal(far.open, 2);
+  t.equal(await underWay(far, 2), 2);
   leaver.abort();
   gate.resolve();
   t.same(
@@ -220,6 +224,26 @@ t.test('a listener that waits for its turn and leaves is not waited for', async 
     [true, true, true, true, false, true],
   );
   t.equal(far.bytes, 5 * megabyte);
+  t.equal(await settled(held), 0);
+});
+
+t.test('while loads wait for their turn, each brings no more than the block that is needed', async (t) => {
+  const { cache, far, known, held } = make(t, 0); // two turns
+  const bytes = pattern(4 * megabyte);
+  const whole = { first: 0, last: bytes.length - 1 };
+  const gate = Promise.withResolvers<void>();
+  far.gate = gate.promise;
+  const [a, b, c] = [await known('a.wav', bytes), await known('b.wav', bytes), await known('c.wav', bytes)];
+  const first = [readAll(cache, 'a.wav', whole, a), readAll(cache, 'b.wav', whole, b)];
+  await underWay(far, 2);
+  const late = readAll(cache, 'c.wav', whole, c);
+  for (let tries = 0; far.reads.length < 3 && tries < 2_000; tries++) await sleep(5);
+  t.same(
+    far.reads.map(({ first, last }) => (last + 1 - first) / megabyte),
+    [4, 4, 1],
+  );
+  gate.resolve();
+  for (const body of await Promise.all([...first, late])) t.ok(body.equals(bytes));
   t.equal(await settled(held), 0);
 });
 
