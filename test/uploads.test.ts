@@ -163,12 +163,12 @@ t.test('a store that stands still is waited for, and its sender is not', async (
   };
   async function* slowly(bytes: AsyncIterable<Uint8Array>) {
     for await (const chunk of bytes) {
-      if (!waited) await sleep(2500);
+      if (!waited) await sleep(5000);
       waited = true;
       yield chunk;
     }
   }
-  const impatient = await startGateway(t, { 'stall-timeout': '1s' });
+  const impatient = await startGateway(t, { 'stall-timeout': '3s' });
   const recording = await longRecording(8); // more than the sockets hold between them
   t.equal((await impatient.ingest(recording)).status, 201);
 
@@ -199,11 +199,11 @@ t.test('a client that sends half a request, or takes nothing of its answer, is c
 });
 
 t.test('a check that takes longer than a sender may stand still is waited for', async (t) => {
-  const impatient = await startGateway(t, { 'stall-timeout': '1s', 'source-roots': fixtures });
+  const impatient = await startGateway(t, { 'stall-timeout': '3s', 'source-roots': fixtures });
   const { checker } = impatient.parts;
   const { check } = checker;
   checker.check = async (...args) => {
-    await sleep(2500);
+    await sleep(5000);
     return check.apply(checker, args);
   };
   const source = {
