@@ -20,8 +20,8 @@ const playhead: RemotePeer = {
 };
 
 const playheadSmall: RemotePeer = {
-  name: 'Playhead, 48 MB for blocks',
-  start: (library, s3) => startPlayhead(library, inS3(s3), { 'cache-memory': '48MB' }),
+  name: 'Playhead, 40 MB for blocks',
+  start: (library, s3) => startPlayhead(library, inS3(s3), { 'cache-memory': '40MB' }),
 };
 
 const nginxProxy: RemotePeer = {
