@@ -219,7 +219,7 @@ function report(figures: Figure[], patience: Patience[], on: ReturnType<typeof m
     ['hot, of nginx slice + proxy_cache', times(hot / at256(nginxSlice, 'hot')), 'at most 1.7×'],
     ['cold, of nginx proxy_pass', times(cold / at256(nginxProxy, 'cold')), 'at most 3×'],
     ['cold, the AWS SDK piped takes', times(at256(sdkPipe, 'cold') / cold), 'at least 5×'],
-    [`${listeners} slow listeners, 48 MB for blocks`, `${slow.peakMB} MB`, 'below 300 MB'],
+    [`${listeners} slow listeners, 40 MB for blocks`, `${slow.peakMB} MB`, 'below 300 MB'],
   ];
   save('remote', {
     title: 'Recordings in S3',
