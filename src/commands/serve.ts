@@ -19,8 +19,7 @@ const closeMs = 5_000;
 export const serve: Command = {
   async run({ config }) {
     // Blocks of recordings that were erased since would lie there for ever.
-    const isFirst = config.workers === 1 || cluster.isPrimary;
-    if (isFirst && config.cacheDisk === 0)
+    if (cluster.isPrimary && config.cacheDisk === 0)
       await rm(blocksFolder(config.dataDir), { recursive: true, force: true });
     if (config.workers === 1) return run(config, alone);
     return cluster.isPrimary ? supervise(config.workers, config.drainTimeout + closeMs) : work(config, run);

@@ -116,8 +116,7 @@ export class Memory {
       turn.reject(reason);
     };
     const onAbort = () => giveUp(signal.reason);
-    const late = new Problem('busy', undefined, { cause: 'the loads before it hardly move', retryAfter: 10 });
-    const timer = setTimeout(() => giveUp(late), this.#patienceMs);
+    const timer = setTimeout(() => giveUp(tooLate()), this.#patienceMs);
     this.#waiting.add(place);
     signal.addEventListener('abort', onAbort);
     try {
@@ -207,4 +206,8 @@ export class Memory {
   #reclaim(block: Block): void {
     if (block.pins === 0) this.#spare.push(block.slab);
   }
+}
+
+function tooLate(): Problem {
+  return new Problem('busy', undefined, { cause: 'the loads before it hardly move', retryAfter: 10 });
 }
