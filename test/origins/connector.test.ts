@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Agent } from 'undici';
 import { reusingConnector } from '../../src/origins/connector.ts';
 import { pattern } from '../contracts/origin.ts';
@@ -37,16 +37,21 @@ function get(agent: Agent, origin: string, isPausing: boolean) {
   });
 }
 
+/** Starts the server, and an agent that keeps one connection to it. */
+async function connectTo(t: Test, server: Server) {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const agent = new Agent({ connections: 1, connect: reusingConnector({ allowH2: false }) });
+  t.teardown(async () => {
+    await agent.destroy();
+    server.close();
+  });
+  return { agent, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
 for (const isPausing of [false, true]) {
   t.test(`bodies come whole by one buffer, ${isPausing ? 'paused at each piece' : 'at once'}`, async (t) => {
-    const server = createServer((_, response) => response.end(body)).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const agent = new Agent({ connections: 1, connect: reusingConnector({ allowH2: false }) });
-    t.teardown(async () => {
-      await agent.destroy();
-      server.close();
-    });
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const server = createServer((_, response) => response.end(body));
+    const { agent, origin } = await connectTo(t, server);
     const all = new Set<ArrayBufferLike>();
     for (let i = 0; i < 3; i++) {
       const { pieces, buffers } = await get(agent, origin, isPausing);
@@ -76,14 +81,8 @@ t.test('a head that comes in pieces keeps its fields', async (t) => {
         await sleep(5);
       }
     });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const agent = new Agent({ connections: 1, connect: reusingConnector({ allowH2: false }) });
-  t.teardown(async () => {
-    await agent.destroy();
-    server.close();
   });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { agent, origin } = await connectTo(t, server);
   for (cut of [1, 40, 47, 60, 100, 570, 600, text.length - 3]) {
     const { headers, body } = await agent
       .request({ origin, path: '/', method: 'GET' })
