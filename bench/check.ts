@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Checker } from '../src/audio/process/pool.ts';
 import { openFile, Reader } from '../src/audio/source.ts';
 import { readStructure } from '../src/audio/structure.ts';
-import { Checker } from '../src/audio/worker.ts';
 import { machine } from './rig/machine.ts';
 import { median, save, table } from './rig/report.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSandbox } from '../src/sandbox/hubspot.ts';
-import { openPublishing, recordingOf } from '../test/publishing.ts';
+import { openPublishing, recordingOf } from '../test/publishing/rig.ts';
 import { machine } from './rig/machine.ts';
 import { save, table } from './rig/report.ts';
 

@@ -3,16 +3,16 @@
  * writes docs/accuracy.md; test/audio/accuracy.test.ts holds the page to it.
  */
 import { writeFileSync } from 'node:fs';
-import { describeChannels } from '../src/audio/channels.ts';
 import type { Code } from '../src/audio/codes.ts';
-import { judgeChannels } from '../src/audio/faults.ts';
 import { placeByProfile } from '../src/audio/profiles.ts';
 import type { Verdict } from '../src/audio/report.ts';
-import { judgeRoles } from '../src/audio/roles.ts';
-import { SignalMeter } from '../src/audio/signal.ts';
+import { describeChannels } from '../src/audio/sound/channels.ts';
+import { judgeChannels } from '../src/audio/sound/faults.ts';
+import { judgeRoles } from '../src/audio/sound/roles.ts';
+import { SignalMeter } from '../src/audio/sound/signal.ts';
 import { fails } from '../src/audio/verdict.ts';
-import { type Call, calls } from '../test/calls.ts';
-import { sampleRate } from '../test/voices.ts';
+import { type Call, calls } from '../test/audio/calls.ts';
+import { sampleRate } from '../test/audio/voices.ts';
 
 const count = 330;
 const seed = 20_261_122;
@@ -71,7 +71,7 @@ export function describeAccuracy(outcomes: Outcome[]): string {
   const wrong = [isWrongPass, isWrongRoleFailure, isWrongFault].map((rule) => outcomes.filter(rule).length);
   return `# Accuracy
 
-Made by \`node docs/accuracy.ts\` from ${count} calls of \`test/calls.ts\` with the seed ${seed}; a test compares.
+Made by \`node docs/accuracy.ts\` from ${count} calls of \`test/audio/calls.ts\` with the seed ${seed}; a test compares.
 
 Each call is 14 to 24 seconds at 8 kHz, between voices of different pitch, size and level, in noise of -78 to
 -46 dBFS on each side, half of the sides through µ-law, some with lost packets, some with overlapping turns, DTMF,
@@ -92,7 +92,7 @@ Opus at 32 kb/s, of which none was refused for its channels. Opus at 24 kb/s let
 that half of them are refused as \`crosstalk\`; at 12 kb/s it merges the two, which is refused as \`dual_mono\`.
 
 Music and babble count as voice: a channel that holds nothing else is not found silent. The limits are in
-\`src/audio/signal.ts\`, the weights in \`src/audio/roles.ts\`.
+\`src/audio/sound/signal.ts\`, the weights in \`src/audio/sound/roles.ts\`.
 `;
 }
 

@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describeProfiles } from '../src/audio/profiles.ts';
-import { flagOf, type SettingKey, settings, variableOf } from '../src/config.ts';
+import { flagOf, type SettingKey, settings, variableOf } from '../src/settings/config.ts';
 
 const pages: Record<string, () => string> = {
   'configuration.md': configuration,
@@ -27,7 +27,7 @@ function configuration(): string {
   const lines = [
     '# Configuration',
     '',
-    'Made from `src/config.ts` by `npm run generate`; change it there.',
+    'Made from `src/settings/config.ts` by `npm run generate`; change it there.',
     '',
     'A flag wins over the environment, the environment over a `.env` file in the working folder, and that over the',
     'default. A wrong value, or a `PLAYHEAD_` variable that is not listed here, stops the start with exit code 64 and',

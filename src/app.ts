@@ -12,7 +12,6 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import type { Config } from './config.ts';
 import { asProblem, Problem, problemDetails } from './errors.ts';
 import { openParts, type Parts } from './parts.ts';
 import { checkRoutes } from './routes/check.ts';
@@ -24,6 +23,7 @@ import { openapi, opsRoutes } from './routes/ops.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { retrieveRoutes } from './routes/retrieve.ts';
 import { streamRoutes } from './routes/stream.ts';
+import type { Config } from './settings/config.ts';
 
 /** The longest path segment: a token for the longest ids, or such an id percent-encoded. */
 const maxParamLength = 4096;

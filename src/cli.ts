@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import { type Command, exit, print, UsageError } from './commands/command.ts';
-import { ConfigError, flagOf, readConfig, settings } from './config.ts';
 import { isProblem } from './errors.ts';
+import { ConfigError, flagOf, readConfig, settings } from './settings/config.ts';
 import { version } from './version.ts';
 
 const settingsToo = 'Every setting in docs/configuration.md is a flag, too: PLAYHEAD_DATA_DIR is --data-dir.';

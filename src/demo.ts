@@ -9,11 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from './app.ts';
-import { readConfig } from './config.ts';
 import { openParts, type Parts } from './parts.ts';
 import { retrieveUrl } from './routes/retrieve.ts';
 import { checkBytes } from './sandbox/bytes.ts';
 import { createSandbox, type Sandbox } from './sandbox/hubspot.ts';
+import { readConfig } from './settings/config.ts';
 
 const portalId = 4711;
 const appId = '101';

@@ -1,22 +1,22 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { pino } from 'pino';
-import { Access } from './access.ts';
-import { Checker } from './audio/worker.ts';
-import { Catalog } from './catalog.ts';
-import { type Config, ConfigError } from './config.ts';
+import { Access } from './access/api-keys.ts';
+import { Tokens } from './access/tokens.ts';
+import { openVault } from './access/vault.ts';
+import { Checker } from './audio/process/pool.ts';
 import { Changes } from './db/changes.ts';
 import { openDatabase } from './db/open.ts';
 import { connectHubSpot } from './hubspot/connect.ts';
-import { Ingest } from './ingest.ts';
+import { Ingest } from './ingest/ingest.ts';
+import { Sources } from './ingest/sources.ts';
 import { createMetrics } from './metrics.ts';
 import { openOrigins } from './origins/open.ts';
-import { Outbox } from './outbox.ts';
-import { Publications } from './publications.ts';
-import { Publisher } from './publish.ts';
-import { Sources } from './sources.ts';
-import { Tokens } from './tokens.ts';
-import { openVault } from './vault.ts';
+import { Outbox } from './publishing/outbox.ts';
+import { Publications } from './publishing/publications.ts';
+import { Publisher } from './publishing/publisher.ts';
+import { Catalog } from './recordings/catalog.ts';
+import { type Config, ConfigError } from './settings/config.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 

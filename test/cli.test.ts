@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { fixtures, startGateway, until } from './helpers.ts';
+import { fixtures, startGateway, until } from './gateway.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'playhead-cli-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
-import { settings, variableOf } from '../src/config.ts';
 import { createMetrics } from '../src/metrics.ts';
+import { settings, variableOf } from '../src/settings/config.ts';
 
 const root = new URL('../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');

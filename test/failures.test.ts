@@ -7,8 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
 import { onPostgres } from './contracts/db.ts';
-import { faultProxy } from './fault-proxy.ts';
-import { longRecording, spawnGateway, startGateway } from './helpers.ts';
+import { longRecording, spawnGateway, startGateway } from './gateway.ts';
+import { faultProxy } from './servers/fault-proxy.ts';
 
 /** What docs/operations.md says of each part that may be away. */
 

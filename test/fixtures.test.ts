@@ -3,7 +3,7 @@ import t from 'tap';
 import { checkFixture, describeClaims, expectations } from '../fixtures/qa.ts';
 import { check } from '../src/audio/check.ts';
 import { codes } from '../src/audio/codes.ts';
-import { findMp4Decoder } from '../src/audio/decoders/mp4-decoder.ts';
+import { findMp4Decoder } from '../src/audio/formats/mp4/mp4-decoder.ts';
 
 const folder = new URL('../fixtures/', import.meta.url);
 

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { Checker } from '../src/audio/worker.ts';
+import { Checker } from '../src/audio/process/pool.ts';
 import type { Origin } from '../src/origins/origin.ts';
-import { type Mutant, mutantsOf } from './mutants.ts';
+import { type Mutant, mutantsOf } from './audio/mutants.ts';
 
 const folder = new URL('../fixtures/', import.meta.url);
 const declared = { channels: ['caller', 'recipient'] } as const;

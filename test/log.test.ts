@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ended, spawnGateway } from './helpers.ts';
+import { ended, spawnGateway } from './gateway.ts';
 
 t.test('the log of a whole run holds no token and no key', async (t) => {
   const gateway = await spawnGateway(t, { 'log-level': 'trace' });

@@ -1,10 +1,10 @@
-import { describeChannels, type SignalFacts } from './channels.ts';
 import { decode } from './decode.ts';
-import { judgeChannels } from './faults.ts';
 import { placeByProfile } from './profiles.ts';
 import type { AudioFacts, Claims, Evidence, Report } from './report.ts';
-import { judgeRoles, type RoleJudgement } from './roles.ts';
-import { SignalMeter } from './signal.ts';
+import { describeChannels, type SignalFacts } from './sound/channels.ts';
+import { judgeChannels } from './sound/faults.ts';
+import { judgeRoles, type RoleJudgement } from './sound/roles.ts';
+import { SignalMeter } from './sound/signal.ts';
 import { Reader, type Source } from './source.ts';
 import { readStructure } from './structure.ts';
 import { Finding, header, type Track } from './track.ts';

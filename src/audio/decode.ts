@@ -1,7 +1,7 @@
-import { decodeFlac } from './decoders/flac.ts';
-import { findMp4Decoder } from './decoders/mp4-decoder.ts';
-import { decodePcm } from './decoders/pcm.ts';
-import { decodeUnits } from './decoders/units.ts';
+import { decodeFlac } from './formats/flac/flac-decoder.ts';
+import { findMp4Decoder } from './formats/mp4/mp4-decoder.ts';
+import { decodeUnits } from './formats/mp4/units.ts';
+import { decodePcm } from './formats/wav/pcm.ts';
 import type { Reader } from './source.ts';
 import type { Track } from './track.ts';
 

@@ -1,6 +1,6 @@
-import { readFlac } from './containers/flac.ts';
-import { readMp4 } from './containers/mp4.ts';
-import { readWav } from './containers/wav.ts';
+import { readFlac } from './formats/flac/flac.ts';
+import { readMp4 } from './formats/mp4/mp4.ts';
+import { readWav } from './formats/wav/wav.ts';
 import { readOpinion } from './opinion.ts';
 import type { AudioFacts, Claims, Evidence } from './report.ts';
 import type { Reader } from './source.ts';

@@ -1,6 +1,6 @@
 import { codes } from './codes.ts';
 import type { AudioFacts, Evidence, Report } from './report.ts';
-import type { RoleJudgement } from './roles.ts';
+import type { RoleJudgement } from './sound/roles.ts';
 
 export function fails({ code }: Evidence): boolean {
   return codes[code].severity === 'fail';

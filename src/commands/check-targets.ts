@@ -3,12 +3,12 @@ import { glob, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import type { Checker } from '../audio/process/pool.ts';
 import type { Claims, Report } from '../audio/report.ts';
-import type { Checker } from '../audio/worker.ts';
-import type { Config } from '../config.ts';
 import { isProblem } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
 import { openOrigins } from '../origins/open.ts';
+import type { Config } from '../settings/config.ts';
 import { UsageError } from './command.ts';
 
 /** One recording to be checked, wherever it is. */

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { Checker } from '../audio/process/pool.ts';
 import { profiles } from '../audio/profiles.ts';
 import type { Claims, Report } from '../audio/report.ts';
-import { Checker } from '../audio/worker.ts';
 import { listTargets, type Target } from './check-targets.ts';
 import { type Command, claimed, exit, flag, print, readClaims, text, UsageError } from './command.ts';
 

@@ -1,7 +1,7 @@
 import { isProfile } from '../audio/profiles.ts';
 import type { Claims } from '../audio/report.ts';
-import type { Config } from '../config.ts';
 import type { Parts } from '../parts.ts';
+import type { Config } from '../settings/config.ts';
 
 /** Exit codes, stable. */
 export const exit = {

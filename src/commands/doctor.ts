@@ -1,5 +1,5 @@
+import { examine, formatDiagnosis } from '../doctor/doctor.ts';
 import { retrieveUrl } from '../routes/retrieve.ts';
-import { examine, formatDiagnosis } from '../sandbox/doctor.ts';
 import {
   type Command,
   claimed,

@@ -1,4 +1,4 @@
-import type { Job } from '../outbox.ts';
+import type { Job } from '../publishing/outbox.ts';
 import { type Command, exit, flag, oneOf, print, text, UsageError, withParts } from './command.ts';
 
 const states = ['waiting', 'done', 'dead'] as const;

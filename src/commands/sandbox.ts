@@ -1,4 +1,4 @@
-import { Checker } from '../audio/worker.ts';
+import { Checker } from '../audio/process/pool.ts';
 import { checkBytes } from '../sandbox/bytes.ts';
 import { areFaults, type Fault } from '../sandbox/faults.ts';
 import { createSandbox } from '../sandbox/hubspot.ts';

@@ -3,9 +3,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from '../app.ts';
-import { type Config, ConfigError } from '../config.ts';
 import { blocksFolder } from '../origins/open.ts';
 import { openParts } from '../parts.ts';
+import { type Config, ConfigError } from '../settings/config.ts';
 import { type Command, exit } from './command.ts';
 import { alone, type Host, supervise, work } from './workers.ts';
 

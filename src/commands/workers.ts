@@ -1,8 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../config.ts';
 import { type Metrics, type MetricValues, mergeMetrics } from '../metrics.ts';
+import type { Config } from '../settings/config.ts';
 import { exit } from './command.ts';
 
 /** A worker that lived shorter than this is replaced ever more slowly: what ended it may end the next one. */

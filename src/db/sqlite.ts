@@ -14,8 +14,8 @@ import {
   SqliteQueryCompiler,
   type SqliteStatement,
 } from 'kysely';
-import { ConfigError } from '../config.ts';
 import { Problem } from '../errors.ts';
+import { ConfigError } from '../settings/config.ts';
 
 /** For the first look at the file, while the process has nothing else to do. */
 const OPEN_MS = 5_000;

@@ -1,6 +1,6 @@
-import type { Config } from '../config.ts';
+import type { Vault } from '../access/vault.ts';
 import type { Database } from '../db/open.ts';
-import type { Vault } from '../vault.ts';
+import type { Config } from '../settings/config.ts';
 import { Accounts } from './accounts.ts';
 import { Installations } from './installations.ts';
 import { authorizeUrlOf, OAuth } from './oauth.ts';

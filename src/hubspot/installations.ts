@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Vault } from '../access/vault.ts';
 import type { Database } from '../db/open.ts';
 import type { InstallationRow } from '../db/schema.ts';
-import type { Vault } from '../vault.ts';
 import { HubSpotError } from './error.ts';
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts';
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { Vault } from '../access/vault.ts';
 import { Problem } from '../errors.ts';
-import type { Vault } from '../vault.ts';
 import { HubSpotError } from './error.ts';
 import type { Installations } from './installations.ts';
 import type { TokenEndpoint } from './token-endpoint.ts';

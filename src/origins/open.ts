@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, ConfigError } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
-import { BlockCache } from './blocks.ts';
+import { type Config, ConfigError } from '../settings/config.ts';
 import { Buffers } from './buffers.ts';
-import { Disk } from './disk.ts';
-import { FileStore } from './file.ts';
+import { BlockCache } from './cache/block-cache.ts';
+import { Disk } from './cache/disk.ts';
+import { Memory } from './cache/memory.ts';
+import { FileStore } from './file/file.ts';
 import { HealingOrigin } from './healing.ts';
-import { type Credential, HttpOrigin } from './http.ts';
-import { Memory } from './memory.ts';
+import { type Credential, HttpOrigin } from './http/http.ts';
 import type { Origin, Store } from './origin.ts';
-import { S3Store } from './s3.ts';
+import { S3Store } from './s3/s3.ts';
 
 /** The longest that copying one recording from its vendor may take. */
 const fetchTimeoutMs = 1_800_000;

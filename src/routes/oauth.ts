@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Access } from '../access.ts';
-import type { Config } from '../config.ts';
+import type { Access } from '../access/api-keys.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
 import type { OAuth } from '../hubspot/oauth.ts';
-import type { Outbox } from '../outbox.ts';
-import { isId } from '../recording.ts';
+import type { Outbox } from '../publishing/outbox.ts';
+import { isId } from '../recordings/recording.ts';
+import type { Config } from '../settings/config.ts';
 
 const cookie = 'playhead_install';
 const mostAccounts = 100;

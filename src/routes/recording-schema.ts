@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
-import type { Recording } from '../catalog.ts';
 import { Problem } from '../errors.ts';
+import type { Recording } from '../recordings/catalog.ts';
 
 const Direction = Type.Enum(['inbound', 'outbound']);
 const Role = Type.Enum(['caller', 'recipient']);

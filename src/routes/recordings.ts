@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Recording } from '../catalog.ts';
 import { Problem } from '../errors.ts';
 import type { Parts } from '../parts.ts';
+import type { Recording } from '../recordings/catalog.ts';
 import type { Limits } from './limits.ts';
 import { Id, ListQuery, RecordingInput, readRecordingInput, recordingResource } from './recording-schema.ts';
 import { streamUrl } from './stream.ts';

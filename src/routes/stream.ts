@@ -1,13 +1,13 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Recording } from '../catalog.ts';
-import type { Config } from '../config.ts';
+import type { StreamClaims } from '../access/tokens.ts';
 import { Problem } from '../errors.ts';
 import type { ByteRange } from '../origins/origin.ts';
 import type { Parts } from '../parts.ts';
-import { select } from '../range.ts';
-import { send } from '../send.ts';
-import type { StreamClaims } from '../tokens.ts';
+import type { Recording } from '../recordings/catalog.ts';
+import type { Config } from '../settings/config.ts';
+import { select } from '../streaming/range.ts';
+import { send } from '../streaming/send.ts';
 import type { Limits } from './limits.ts';
 
 const contentType = 'application/octet-stream'; // what HubSpot's transcription downloads, whatever the container

@@ -1,5 +1,5 @@
+import type { Checker } from '../audio/process/pool.ts';
 import type { Report } from '../audio/report.ts';
-import type { Checker } from '../audio/worker.ts';
 import type { Origin } from '../origins/origin.ts';
 
 /** Judges audio that is in memory, as the sandbox has it after a download. */

@@ -3,7 +3,7 @@ import t from 'tap';
 import { check } from '../../src/audio/check.ts';
 import type { Claims } from '../../src/audio/report.ts';
 import { Problem } from '../../src/errors.ts';
-import { chunk, format, sourceOf, talk, wav } from '../hostile.ts';
+import { chunk, format, sourceOf, talk, wav } from './hostile.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../fixtures/${name}`, import.meta.url));
 const declared = { channels: ['caller', 'recipient'] } as const;

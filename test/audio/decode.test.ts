@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { decode } from '../../src/audio/decode.ts';
-import { findFfmpeg, loadNative, type Mp4Decoder } from '../../src/audio/decoders/mp4-decoder.ts';
-import { decodeUnits } from '../../src/audio/decoders/units.ts';
+import { findFfmpeg, loadNative, type Mp4Decoder } from '../../src/audio/formats/mp4/mp4-decoder.ts';
+import { decodeUnits } from '../../src/audio/formats/mp4/units.ts';
 import { Reader } from '../../src/audio/source.ts';
 import { readStructure } from '../../src/audio/structure.ts';
 import { Finding, type UnitTrack } from '../../src/audio/track.ts';
-import { block, chunk, format, sourceOf, streamInfo, wav } from '../hostile.ts';
+import { block, chunk, format, sourceOf, streamInfo, wav } from './hostile.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../fixtures/${name}`, import.meta.url));
 

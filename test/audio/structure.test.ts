@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { aacEntry, writeMp4 } from '../../src/audio/decoders/remux.ts';
+import { aacEntry, writeMp4 } from '../../src/audio/formats/mp4/remux.ts';
 import type { AudioFacts } from '../../src/audio/report.ts';
 import { Reader, type Source } from '../../src/audio/source.ts';
 import { readStructure } from '../../src/audio/structure.ts';
 import { Finding, type Tags } from '../../src/audio/track.ts';
-import { box, chunk, format, riff, sourceOf, talk, wav } from '../hostile.ts';
+import { box, chunk, format, riff, sourceOf, talk, wav } from './hostile.ts';
 
 interface Found {
   audio?: AudioFacts;

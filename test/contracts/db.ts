@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Test } from 'tap';
-import { type AcceptedRecording, Catalog, type Put } from '../../src/catalog.ts';
+import { Tokens } from '../../src/access/tokens.ts';
+import { openVault, type Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { type Database, openDatabase } from '../../src/db/open.ts';
 import { isProblem } from '../../src/errors.ts';
-import { Tokens } from '../../src/tokens.ts';
-import { openVault, type Vault } from '../../src/vault.ts';
+import { type AcceptedRecording, Catalog, type Put } from '../../src/recordings/catalog.ts';
 
 /** A fresh database that any number of handles may be opened on, as the workers of a gateway would. */
 export interface Place {

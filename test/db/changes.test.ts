@@ -2,7 +2,7 @@ import t from 'tap';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { eachEngine, onPostgres, until } from '../contracts/db.ts';
-import { faultProxy } from '../fault-proxy.ts';
+import { faultProxy } from '../servers/fault-proxy.ts';
 
 await eachEngine(t, 'a change reaches this process at once and the others soon', async (t, place) => {
   const [one, other] = await Promise.all([place.worker(), place.worker()]);

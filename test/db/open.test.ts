@@ -12,7 +12,7 @@ import { openDatabase } from '../../src/db/open.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sqliteDialect } from '../../src/db/sqlite.ts';
 import { eachEngine, freshFolder, onPostgres, type Place, until } from '../contracts/db.ts';
-import { faultProxy } from '../fault-proxy.ts';
+import { faultProxy } from '../servers/fault-proxy.ts';
 
 const opener = `
   import { openDatabase } from '${new URL('../../src/db/open.ts', import.meta.url)}';

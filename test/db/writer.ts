@@ -1,7 +1,7 @@
 import type { Report } from '../../src/audio/report.ts';
-import { Catalog } from '../../src/catalog.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
+import { Catalog } from '../../src/recordings/catalog.ts';
 
 /**
  * A process that takes recordings without end, replaces and removes some of them, and says of each once it

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import fastify from 'fastify';
 import t, { type Test } from 'tap';
-import { Access } from '../../src/access.ts';
-import { readConfig } from '../../src/config.ts';
+import { Access } from '../../src/access/api-keys.ts';
+import { openVault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { Accounts } from '../../src/hubspot/accounts.ts';
@@ -11,10 +11,10 @@ import { Installations } from '../../src/hubspot/installations.ts';
 import { authorizeUrlOf, OAuth } from '../../src/hubspot/oauth.ts';
 import { createSend } from '../../src/hubspot/request.ts';
 import { TokenEndpoint, type TokenSet } from '../../src/hubspot/token-endpoint.ts';
-import { Outbox } from '../../src/outbox.ts';
+import { Outbox } from '../../src/publishing/outbox.ts';
 import { oauthRoutes } from '../../src/routes/oauth.ts';
 import { createSandbox, type Exchange, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
-import { openVault } from '../../src/vault.ts';
+import { readConfig } from '../../src/settings/config.ts';
 import { HubSpotSpecs, specsMissing } from '../contracts/hubspot-specs.ts';
 
 const redirectUri = 'https://playhead.example/oauth/callback';

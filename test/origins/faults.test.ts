@@ -15,13 +15,13 @@ import {
 } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../src/metrics.ts';
-import { BlockCache } from '../../src/origins/blocks.ts';
+import { BlockCache } from '../../src/origins/cache/block-cache.ts';
 import { HealingOrigin } from '../../src/origins/healing.ts';
-import { HttpOrigin } from '../../src/origins/http.ts';
+import { HttpOrigin } from '../../src/origins/http/http.ts';
 import type { ByteRange, Origin } from '../../src/origins/origin.ts';
-import { S3Store } from '../../src/origins/s3.ts';
+import { S3Store } from '../../src/origins/s3/s3.ts';
 import { pattern, settled } from '../contracts/origin.ts';
-import { type Fault, faultProxy } from '../fault-proxy.ts';
+import { type Fault, faultProxy } from '../servers/fault-proxy.ts';
 import { startNginx, withoutNginx } from '../servers/nginx.ts';
 
 const megabyte = 1024 * 1024;

@@ -9,11 +9,11 @@ import t from 'tap';
 import { Problem } from '../../src/errors.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { Buffers } from '../../src/origins/buffers.ts';
-import { FileStore } from '../../src/origins/file.ts';
+import { FileStore } from '../../src/origins/file/file.ts';
 import { HealingOrigin } from '../../src/origins/healing.ts';
-import { HttpOrigin } from '../../src/origins/http.ts';
+import { HttpOrigin } from '../../src/origins/http/http.ts';
 import type { ByteRange, Origin } from '../../src/origins/origin.ts';
-import { S3Store } from '../../src/origins/s3.ts';
+import { S3Store } from '../../src/origins/s3/s3.ts';
 import { codeOf, originContract, pattern, readAll, settled, type Tap } from '../contracts/origin.ts';
 
 type Fault = { readonly kind: 'refuse' | 'reset' | 'end' | 'stall'; readonly after: number };

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
-import { readConfig } from '../../src/config.ts';
+import { Sources } from '../../src/ingest/sources.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { openOrigins } from '../../src/origins/open.ts';
-import { Sources } from '../../src/sources.ts';
+import { readConfig } from '../../src/settings/config.ts';
 import { collect, pattern } from '../contracts/origin.ts';
 
 t.test('an object in S3 whose connection breaks is copied whole', async (t) => {

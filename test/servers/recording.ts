@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import http, { type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Test } from 'tap';
-import { select } from '../../src/range.ts';
+import { select } from '../../src/streaming/range.ts';
 
 export const recording = randomBytes(300_000);
 export const token = 'a-token-that-nobody-may-see';

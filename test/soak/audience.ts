@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { longRecording } from '../helpers.ts';
+import { longRecording } from '../gateway.ts';
 import { apiKey, type Site } from './site.ts';
 
 const accountId = 'acct';

@@ -16,8 +16,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { createSandbox, type Sandbox } from '../../src/sandbox/hubspot.ts';
-import { faultProxy } from '../fault-proxy.ts';
-import { ended } from '../helpers.ts';
+import { ended } from '../gateway.ts';
+import { faultProxy } from '../servers/fault-proxy.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { type RedisServer, startRedis } from '../servers/redis.ts';
 

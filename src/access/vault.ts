@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CompactEncrypt, compactDecrypt } from 'jose';
+import { ConfigError } from '../settings/config.ts';
+
+/** Seals small secrets, so that the database alone gives none of them away. */
+export interface Vault {
+  seal(plain: string): Promise<string>;
+  /** @throws ConfigError where it was sealed under another key */
+  open(sealed: string): Promise<string>;
+}
+
+/** 32 bytes. */
+const KEY = /^[A-Za-z0-9_-]{43}$/;
+
+/**
+ * @param config `secretKey` 43 base64url characters, or empty for the one in the file `secret-key`
+ *   of `dataDir`, which is made on the first start
+ * @throws ConfigError
+ */
+export async function openVault(config: { secretKey: string; dataDir: string }): Promise<Vault> {
+  const text = config.secretKey || (await keepSecret(config.dataDir, 'secret-key'));
+  if (!KEY.test(text)) {
+    const name = config.secretKey ? 'PLAYHEAD_SECRET_KEY' : join(config.dataDir, 'secret-key');
+    throw new ConfigError(`${name} must be 43 base64url characters (32 bytes).`);
+  }
+  const key = Buffer.from(text, 'base64url');
+  return {
+    // RFC 7516 compact serialisation; RFC 7518 §4.5 (the key is used directly) and §5.3 (AES-256-GCM).
+    seal: (plain) =>
+      new CompactEncrypt(Buffer.from(plain)).setProtectedHeader({ alg: 'dir', enc: 'A256GCM' }).encrypt(key),
+    async open(sealed) {
+      const only = { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] };
+      try {
+        const { plaintext } = await compactDecrypt(sealed, key, only);
+        return Buffer.from(plaintext).toString();
+      } catch (cause) {
+        throw new ConfigError(
+          'PLAYHEAD_SECRET_KEY, or the file secret-key in the data folder, is not the key that sealed the secrets in this database.',
+          { cause },
+        );
+      }
+    },
+  };
+}
+
+/**
+ * Reads a secret of 43 base64url characters from a file that only its owner may read, or makes both.
+ * Processes that start together agree: the file appears whole under its name, and only once.
+ */
+export async function keepSecret(dataDir: string, name: string): Promise<string> {
+  const path = join(dataDir, name);
+  const held = await readFile(path, 'utf8').catch(unlessCode('ENOENT'));
+  if (held !== undefined) return held.trim();
+
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const draft = join(dataDir, `.${name}-${randomBytes(8).toString('hex')}`);
+  const file = await open(draft, 'wx', 0o600);
+  try {
+    await file.writeFile(`${randomBytes(32).toString('base64url')}\n`);
+    await file.sync();
+    await link(draft, path).catch(unlessCode('EEXIST'));
+  } finally {
+    await file.close();
+    await unlink(draft);
+  }
+  return (await readFile(path, 'utf8')).trim();
+}
+
+function unlessCode(code: string): (error: NodeJS.ErrnoException) => undefined {
+  return (error) => {
+    if (error.code !== code) throw error;
+  };
+}

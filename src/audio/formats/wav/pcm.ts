@@ -1,0 +1,66 @@
+import type { Reader } from '../../source.ts';
+import type { PcmTrack } from '../../track.ts';
+
+const framesPerBlock = 64 * 1024;
+
+/** Reads the sample at a position. */
+type Sample = (view: DataView, at: number) => number;
+
+/** Decodes the samples of a WAV file. */
+export async function* decodePcm(
+  reader: Reader,
+  track: PcmTrack,
+): AsyncGenerator<[Float32Array, Float32Array]> {
+  const sample = sampleOf(track);
+  const frameSize = track.bytesPerSample * track.channels;
+  const left = new Float32Array(framesPerBlock);
+  const right = new Float32Array(framesPerBlock);
+  for (let frame = 0; frame < track.frames; frame += framesPerBlock) {
+    const frames = Math.min(framesPerBlock, track.frames - frame);
+    const view = await reader.view(track.offset + frame * frameSize, frames * frameSize);
+    for (let i = 0, at = 0; i < frames; i++, at += frameSize) {
+      left[i] = sample(view, at);
+      right[i] = sample(view, at + track.bytesPerSample);
+    }
+    yield [left.subarray(0, frames), right.subarray(0, frames)];
+  }
+}
+
+function sampleOf({ encoding, bytesPerSample }: PcmTrack): Sample {
+  switch (encoding) {
+    case 'µ-law':
+      return (view, at) => muLaw[view.getUint8(at)]!;
+    case 'A-law':
+      return (view, at) => aLaw[view.getUint8(at)]!;
+    case 'float':
+      return bytesPerSample === 4
+        ? (view, at) => view.getFloat32(at, true)
+        : (view, at) => view.getFloat64(at, true);
+    case 'integer':
+      return integers[bytesPerSample]!;
+  }
+}
+
+/** By bytes a sample. Eight bits alone are unsigned. */
+const integers: Record<number, Sample> = {
+  1: (view, at) => (view.getUint8(at) - 0x80) / 0x80,
+  2: (view, at) => view.getInt16(at, true) / 0x8000,
+  3: (view, at) => (view.getUint16(at, true) + view.getInt8(at + 2) * 0x1_0000) / 0x80_0000,
+  4: (view, at) => view.getInt32(at, true) / 0x8000_0000,
+};
+
+/** ITU-T G.711 §3.2: sign, three bits of exponent, four of mantissa, all inverted. */
+const muLaw = Float32Array.from({ length: 256 }, (_, byte) => {
+  const code = ~byte & 0xff;
+  const magnitude = ((((code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
+  return (code & 0x80 ? -magnitude : magnitude) / 0x8000;
+});
+
+/** ITU-T G.711 §3.1: the same with every second bit inverted. */
+const aLaw = Float32Array.from({ length: 256 }, (_, byte) => {
+  const code = byte ^ 0x55;
+  const exponent = (code >> 4) & 7;
+  const mantissa = ((code & 0x0f) << 4) + 8;
+  const magnitude = exponent === 0 ? mantissa : (mantissa + 0x100) << (exponent - 1);
+  return (code & 0x80 ? magnitude : -magnitude) / 0x8000;
+});

@@ -1,0 +1,173 @@
+import type { Evidence } from '../../report.ts';
+import type { Reader } from '../../source.ts';
+import { Finding, header, type PcmTrack, type Structure } from '../../track.ts';
+
+const maxChunks = 1000;
+const maxTagBytes = 256 * 1024;
+
+/**
+ * Whether this is what recorders that cannot go back leave where a size belongs: nothing, or the most that 31 or
+ * 32 bits hold less some head or part of a sample, such as sox's 0x7ffff000, or 0x7fffeffc at 24 bits.
+ */
+const isUnknown = (size: number) => size === 0 || (size & 0x7fff_0000) === 0x7fff_0000;
+
+/** Format tags of WAVEFORMATEX. */
+const encodings: Record<number, PcmTrack['encoding']> = { 1: 'integer', 3: 'float', 6: 'A-law', 7: 'µ-law' };
+const extensible = 0xfffe;
+/** What follows the format tag in a sub-format GUID of WAVEFORMATEXTENSIBLE. */
+const subFormatTail = '000000001000800000aa00389b71';
+
+type Format = Omit<PcmTrack, 'offset' | 'frames'> & { bits: number };
+
+interface Chunk {
+  id: string;
+  /** Of its content. */
+  start: number;
+  size: number;
+}
+
+/**
+ * Reads RIFF, RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088) files, whole or streamed.
+ *
+ * @throws Finding for a file that cannot be judged further
+ */
+export async function readWav(reader: Reader): Promise<Structure> {
+  const riffSize = (await reader.view(4, 4)).getUint32(0, true);
+  const promised = isUnknown(riffSize) ? reader.size : riffSize + 8;
+  let format: Format | undefined;
+  let data: Chunk | undefined;
+  let streamed = false;
+  let largeSize: number | undefined;
+  const tags: string[] = [];
+  let tagBytes = 0;
+
+  for (let position = 12, chunks = 1; position + 8 <= reader.size; chunks++) {
+    if (chunks > maxChunks) throw new Finding('too_complex', chunks, maxChunks);
+    const id = await reader.text(position, 4);
+    if (!/^[\x20-\x7e]{4}$/.test(id)) {
+      // Junk behind everything harms nobody; inside, it may be audio that a wrong size leaves out.
+      if (!data || position + 8 <= promised) throw new Finding('bad_header', 'junk between chunks');
+      break;
+    }
+    const chunk = { id, start: position + 8, size: (await reader.view(position + 4, 4)).getUint32(0, true) };
+
+    if (id === 'data') {
+      if (data || !format) throw new Finding('bad_header', data ? 'two data chunks' : 'data before fmt');
+      if (chunk.size === 0xffff_ffff && largeSize) chunk.size = largeSize;
+      else streamed = isStreamed(chunk, riffSize, reader.size);
+      if (streamed) chunk.size = reader.size - chunk.start;
+      data = chunk;
+    }
+    const end = chunk.start + chunk.size;
+    if (end > reader.size) throw new Finding('truncated', reader.size, end);
+    if (id === 'ds64') largeSize = Number((await reader.view(chunk.start, 16)).getBigUint64(8, true));
+    if (id === 'fmt ') {
+      if (format) throw new Finding('bad_header', 'two fmt chunks');
+      format = await readFormat(reader, chunk);
+    }
+    if (/^(LIST|bext|iXML|id3 |ID3 )$/.test(id)) {
+      tagBytes += chunk.size;
+      if (tagBytes > maxTagBytes) throw new Finding('too_complex', tagBytes, maxTagBytes);
+      tags.push(...readTags(id, await reader.text(chunk.start, chunk.size)));
+    }
+    position = end + (end % 2);
+  }
+
+  if (!data || !format) {
+    if (promised > reader.size) throw new Finding('truncated', reader.size, promised);
+    throw new Finding('no_audio_track', format ? 'no data chunk' : 'no fmt chunk');
+  }
+  return describe(reader.size, format, data, streamed, tags);
+}
+
+/** Whether the size of the data chunk was never filled in: the audio then goes on to the end of the file. */
+function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
+  if (!isUnknown(data.size)) return false;
+  if (data.size > 0) return data.start + data.size > fileSize;
+  return isUnknown(riffSize) || riffSize + 8 === data.start;
+}
+
+async function readFormat(reader: Reader, chunk: Chunk): Promise<Format> {
+  if (chunk.size < 16) throw new Finding('bad_header', `fmt chunk of ${chunk.size} bytes`, 16);
+  const view = await reader.view(chunk.start, Math.min(chunk.size, 40));
+  let tag = view.getUint16(0, true);
+  if (tag === extensible) {
+    if (view.byteLength < 40) throw new Finding('bad_header', 'extensible fmt chunk too short', 40);
+    const guid = Buffer.from(view.buffer, view.byteOffset + 24, 16);
+    if (guid.toString('hex', 2) !== subFormatTail)
+      throw new Finding('unsupported_codec', guid.toString('hex'));
+    tag = guid.readUInt16LE(0);
+  }
+  const encoding = encodings[tag];
+  if (!encoding) throw new Finding('unsupported_codec', `WAVE format 0x${tag.toString(16).padStart(4, '0')}`);
+
+  const channels = view.getUint16(2, true);
+  const sampleRate = view.getUint32(4, true);
+  const blockAlign = view.getUint16(12, true);
+  const bits = view.getUint16(14, true);
+  const bytesPerSample = Math.ceil(bits / 8);
+  const sizes = { integer: [1, 2, 3, 4], float: [4, 8], 'µ-law': [1], 'A-law': [1] }[encoding];
+  if (!sizes.includes(bytesPerSample)) throw new Finding('bad_header', `${encoding} of ${bits} bits`);
+  if (channels === 0) throw new Finding('bad_header', 'no channels');
+  if (blockAlign !== channels * bytesPerSample) {
+    throw new Finding('bad_header', `block align ${blockAlign}`, channels * bytesPerSample);
+  }
+  return { kind: 'pcm', encoding, bits, bytesPerSample, channels, sampleRate };
+}
+
+/** Samples and tags as the rest of the check takes them. */
+function describe(size: number, format: Format, data: Chunk, streamed: boolean, tags: string[]): Structure {
+  const { bits, ...track } = format;
+  const frameSize = track.bytesPerSample * track.channels;
+  const frames = Math.floor(data.size / frameSize);
+  if (!streamed && data.size % frameSize !== 0) {
+    throw new Finding('bad_header', `${data.size} bytes of audio`, frameSize);
+  }
+  const evidence: Evidence[] = [];
+  const names = { integer: 'PCM', float: 'IEEE float', 'µ-law': 'µ-law', 'A-law': 'A-law' };
+  if (track.encoding === 'µ-law' || track.encoding === 'A-law') {
+    evidence.push(header('uncommon_codec', track.encoding));
+  }
+  return {
+    audio: {
+      container: 'wav',
+      codec: names[track.encoding],
+      channels: track.channels,
+      sampleRate: track.sampleRate,
+      bitsPerSample: bits,
+      durationSeconds: frames / track.sampleRate,
+      size,
+    },
+    evidence,
+    tags,
+    track: { ...track, offset: data.start, frames },
+  };
+}
+
+/** `name=value` from LIST/INFO, the bext description (EBU Tech 3285) and the track names of iXML. */
+function readTags(id: string, text: string): string[] {
+  if (id === 'bext') return [`description=${untilNull(text.slice(0, 256))}`];
+  if (id === 'iXML') return readTrackNames(text);
+  if (id !== 'LIST' || !text.startsWith('INFO')) return [];
+  const tags: string[] = [];
+  for (let position = 4; position + 8 <= text.length; ) {
+    const size = Buffer.from(text.slice(position + 4, position + 8), 'latin1').readUInt32LE();
+    const value = text.slice(position + 8, position + 8 + size);
+    tags.push(`${text.slice(position, position + 4)}=${untilNull(value)}`);
+    position += 8 + size + (size % 2);
+  }
+  return tags;
+}
+
+/** `channel 1=caller`, by the index that iXML gives the track in the interleaved file. */
+function readTrackNames(xml: string): string[] {
+  return [...xml.matchAll(/<TRACK>(.{0,2000}?)<\/TRACK>/gs)].slice(0, 8).flatMap(([, track]) => {
+    const index = /<INTERLEAVE_INDEX>\s*(\d+)/.exec(track!) ?? /<CHANNEL_INDEX>\s*(\d+)/.exec(track!);
+    const name = /<NAME>([^<]*)</.exec(track!);
+    return index && name ? [`channel ${index[1]}=${name[1]}`] : [];
+  });
+}
+
+function untilNull(text: string): string {
+  return text.split('\0', 1)[0]!.trim();
+}

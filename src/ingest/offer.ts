@@ -1,0 +1,67 @@
+import { isProfile } from '../audio/profiles.ts';
+import type { Claims } from '../audio/report.ts';
+import { Problem } from '../errors.ts';
+import { callProperties } from '../hubspot/call.ts';
+import { HubSpotError } from '../hubspot/error.ts';
+import type { CallData } from '../recordings/recording.ts';
+
+/** What comes with the audio: whose it is, and what is claimed of its channels. */
+export interface Offer extends Claims {
+  accountId: string;
+  externalId: string;
+  direction: 'inbound' | 'outbound';
+  /** Puts this audio in the place of other audio that is there already. */
+  replace?: boolean;
+  call?: CallData;
+}
+
+/**
+ * Says what is wrong with an offer before a byte of it is stored.
+ *
+ * @param appId of HubSpot; empty where nothing is sent there, so that its rules do not matter
+ * @throws Problem `invalid_request` that names the field
+ */
+export function requireOffer(offer: Offer, appId: string): void {
+  requireClaims(offer);
+  requireIdentifier('accountId', offer.accountId, 128);
+  requireIdentifier('externalId', offer.externalId, 512);
+  if (offer.call && appId !== '') requireCallData({ ...offer, call: offer.call, appId });
+}
+
+/**
+ * Says what is wrong with what is claimed of the channels.
+ *
+ * @throws Problem `invalid_request` that names the field
+ */
+export function requireClaims({ channels, profile }: Claims): void {
+  if (channels && channels[0] === channels[1]) {
+    throw new Problem('invalid_request', `The field channels names ${channels[0]} twice.`);
+  }
+  if (profile !== undefined && !isProfile(profile)) {
+    throw new Problem(
+      'invalid_request',
+      `The field profile names "${profile}", which is not known: docs/profiles.md lists them all.`,
+    );
+  }
+}
+
+/** Ids may hold any characters that people use; control characters and half surrogates break logs and databases. */
+function requireIdentifier(field: string, value: string, maxBytes: number): void {
+  const fault =
+    value === ''
+      ? 'must not be empty'
+      : Buffer.byteLength(value) > maxBytes
+        ? `must not be longer than ${maxBytes} bytes`
+        : /\p{Cc}/u.test(value) || !value.isWellFormed()
+          ? 'must not hold control characters'
+          : undefined;
+  if (fault) throw new Problem('invalid_request', `The field ${field} ${fault}.`);
+}
+
+function requireCallData(offer: Offer & { call: CallData; appId: string }): void {
+  try {
+    callProperties({ ...offer, recordedAt: new Date() });
+  } catch (error) {
+    throw error instanceof HubSpotError ? new Problem('invalid_request', error.message) : error;
+  }
+}

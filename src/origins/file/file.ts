@@ -1,0 +1,232 @@
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
+import { Buffers, slowAfter, smallSize } from '../buffers.ts';
+import type { ByteRange, Representation, Store } from '../origin.ts';
+import { Descriptors, OpenFile, representationOf } from './descriptors.ts';
+
+/** A write in progress has this after its name; no key may end with it. */
+const partial = '.part';
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+/**
+ * Recordings as files below one folder. A key is a relative path with `/` between its segments.
+ *
+ * No key leads out of the folder, by its spelling or by a symlink on the way: whatever was opened is
+ * looked up again by its real path. Someone who may rename files in the folder at the very moment of
+ * both looks could defeat that; such a person can put any file there anyway.
+ *
+ * A folder that is only read from needs no more than `stat` and `read`, and is never created.
+ */
+export class FileStore implements Store {
+  readonly #root: string;
+  readonly #buffers: Buffers;
+  readonly #descriptors: Descriptors;
+
+  /** @param options.buffers shared among stores, so that their limit holds for the process */
+  constructor({ root, buffers = new Buffers() }: { root: string; buffers?: Buffers }) {
+    this.#root = resolve(root);
+    this.#buffers = buffers;
+    this.#descriptors = new Descriptors((path) => this.#open(path));
+  }
+
+  async stat(key: string): Promise<Representation> {
+    const path = this.#pathOf(key);
+    const { etag } = representationOf(await lstat(path, { bigint: true }).catch(fail));
+    const file = await this.#borrow(path, etag);
+    this.#descriptors.giveBack(file);
+    return file.representation;
+  }
+
+  async read(
+    key: string,
+    range: ByteRange,
+    etag: string,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    signal.throwIfAborted();
+    const path = this.#pathOf(key);
+    this.#descriptors.giveBack(await this.#borrow(path, etag));
+    return this.#chunks(path, range, etag, signal);
+  }
+
+  /** Borrows the file anew when the first chunk is asked for, so that a body nobody iterates holds nothing. */
+  async *#chunks(
+    path: string,
+    range: ByteRange,
+    etag: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const file = await this.#borrow(path, etag);
+    let remaining = range.last - range.first + 1;
+    let buffer = this.#buffers.take(remaining);
+    try {
+      while (remaining > 0) {
+        signal.throwIfAborted();
+        const wanted = Math.min(buffer.length, remaining);
+        const { bytesRead } = await file.handle
+          .read(buffer, 0, wanted, range.last + 1 - remaining)
+          .catch(fail);
+        if (bytesRead < wanted)
+          throw new Problem('origin_failed', undefined, { cause: `${path} ends early` });
+        if (!file.isUnchanged()) throw new Problem('version_changed');
+        signal.throwIfAborted();
+        remaining -= wanted;
+        const handedAt = performance.now();
+        yield buffer.subarray(0, wanted);
+        const isSlow = performance.now() - handedAt > slowAfter;
+        buffer = this.#buffers.exchange(buffer, isSlow ? smallSize : remaining);
+      }
+    } finally {
+      this.#buffers.give(buffer);
+      this.#descriptors.giveBack(file);
+    }
+  }
+
+  /** The temporary name is there once only, so nobody else can write this key meanwhile. */
+  async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
+    const path = this.#pathOf(key);
+    await this.#makeFolder(dirname(path));
+    const handle = await open(path + partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600).catch(fail);
+    try {
+      if (await isThere(path)) throw keyTaken();
+      for await (const chunk of bytes) {
+        signal?.throwIfAborted();
+        await handle.writeFile(chunk).catch(fail);
+      }
+      signal?.throwIfAborted();
+      await handle.sync().catch(fail);
+      const stats = await handle.stat({ bigint: true });
+      await rename(path + partial, path).catch(fail);
+      await sync(dirname(path));
+      return representationOf(stats);
+    } finally {
+      await handle.close();
+      await rm(path + partial, { force: true });
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    const path = this.#pathOf(key);
+    try {
+      await this.#refuseSymlinks(dirname(path));
+      for (const name of [path, path + partial]) await rm(name, { force: true }).catch(fail);
+      await sync(dirname(path));
+    } catch (error) {
+      if (!isProblem(error, 'not_found')) throw error;
+    } finally {
+      this.#descriptors.forget(path);
+    }
+  }
+
+  /** Closes what is kept open; reads under way go on to their end. */
+  close(): void {
+    this.#descriptors.close();
+  }
+
+  /** The open file, if it is of the version that `etag` names. */
+  async #borrow(path: string, etag: string): Promise<OpenFile> {
+    const file = await this.#descriptors.borrow(path);
+    if (file.representation.etag === etag && file.isUnchanged()) return file;
+    this.#descriptors.giveBack(file);
+    this.#descriptors.forget(path);
+
+    // What was kept may be the predecessor of the file that is there now.
+    const successor = await this.#descriptors.borrow(path);
+    if (successor.representation.etag === etag) return successor;
+    this.#descriptors.giveBack(successor);
+    throw new Problem('version_changed');
+  }
+
+  /** O_NONBLOCK: opening a named pipe would otherwise wait for its writer, and hold a thread. */
+  async #open(path: string): Promise<OpenFile> {
+    const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(fail);
+    try {
+      await this.#refuseSymlinks(dirname(path));
+      const [opened, there] = await Promise.all([
+        handle.stat({ bigint: true }),
+        lstat(path, { bigint: true }),
+      ]);
+      if (!opened.isFile() || opened.ino !== there.ino || opened.dev !== there.dev)
+        throw new Problem('not_found');
+      return new OpenFile(handle, representationOf(opened));
+    } catch (error) {
+      await handle.close();
+      return fail(error);
+    }
+  }
+
+  async #refuseSymlinks(folder: string): Promise<void> {
+    const [root, real] = await Promise.all([realpath(this.#root), realpath(folder)]).catch(fail);
+    if (real !== join(root, relative(this.#root, folder))) throw new Problem('not_found');
+  }
+
+  /** Level by level, because a recursive mkdir would follow a symlink. */
+  async #makeFolder(folder: string): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o700 }).catch(fail);
+    const segments = relative(this.#root, folder).split(sep).filter(Boolean);
+    for (let depth = 1; depth <= segments.length; depth++) {
+      const level = join(this.#root, ...segments.slice(0, depth));
+      await mkdir(level, 0o700).then(() => sync(dirname(level)), unlessExists);
+      if (!(await lstat(level).catch(fail)).isDirectory()) throw new Problem('not_found');
+    }
+  }
+
+  #pathOf(key: string): string {
+    const segments = key.split('/');
+    const sound =
+      key.length <= 1024 &&
+      key.isWellFormed() &&
+      !/[\0\\]/.test(key) &&
+      !key.endsWith(partial) &&
+      segments.every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+    if (!sound) throw new Problem('not_found');
+    return join(this.#root, ...segments);
+  }
+}
+
+/** Makes the names in a folder as durable as the files behind them. */
+async function sync(folder: string): Promise<void> {
+  const handle = await open(folder, O_RDONLY).catch(fail);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function keyTaken(cause?: unknown): Problem {
+  return new Problem('conflict', 'Something is stored under this key already.', { cause });
+}
+
+function unlessExists(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') fail(error);
+}
+
+const codes: Record<string, ProblemCode> = {
+  ENOENT: 'not_found',
+  ENOTDIR: 'not_found',
+  EISDIR: 'not_found',
+  ERR_FS_EISDIR: 'not_found',
+  ELOOP: 'not_found',
+  ENAMETOOLONG: 'not_found',
+  ENXIO: 'not_found',
+  ENOSPC: 'storage_full',
+  EDQUOT: 'storage_full',
+};
+
+/** Throws what an error of the file system means to a caller. */
+function fail(error: unknown): never {
+  if (isProblem(error)) throw error;
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (code === 'EEXIST') throw keyTaken(error);
+  throw new Problem(codes[code] ?? 'origin_unavailable', undefined, { cause: error });
+}

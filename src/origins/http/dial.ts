@@ -1,0 +1,111 @@
+import { lookup as lookUp } from 'node:dns/promises';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+import type { buildConnector } from 'undici';
+import { Problem } from '../../errors.ts';
+import { reusingConnector } from './connector.ts';
+
+/** Every address of a host name. */
+export type Resolve = (hostname: string) => Promise<{ address: string; family: number }[]>;
+
+const resolveAll: Resolve = (hostname) => lookUp(hostname, { all: true });
+
+/**
+ * What is not on the public Internet, after IANA's special-purpose registries (RFC 6890). Of IPv6 that is
+ * all but 2000::/3, so also the loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 ranges.
+ * Two lists, because a BlockList takes an IPv4 address for its IPv4-mapped one, too.
+ */
+const notPublic = {
+  ipv4: blockList('ipv4', [
+    '0.0.0.0/8', // this host
+    '10.0.0.0/8',
+    '100.64.0.0/10', // behind a carrier's NAT
+    '127.0.0.0/8',
+    '168.63.129.16/32', // Azure's host, which hands out credentials
+    '169.254.0.0/16', // link-local, with the metadata services of most clouds
+    '172.16.0.0/12',
+    '192.0.0.0/24',
+    '192.0.2.0/24', // documentation, as are 198.51.100.0 and 203.0.113.0
+    '192.88.99.0/24', // 6to4 relays
+    '192.168.0.0/16',
+    '198.18.0.0/15', // benchmarks
+    '198.51.100.0/24',
+    '203.0.113.0/24',
+    '224.0.0.0/4', // multicast
+    '240.0.0.0/4', // reserved, and broadcast
+  ]),
+  ipv6: blockList('ipv6', [
+    '::/3',
+    '2001::/23', // Teredo among others
+    '2001:db8::/32', // documentation, as is 3fff::
+    '2002::/16', // 6to4: leads to whatever IPv4 address is inside
+    '3fff::/20',
+    '4000::/2',
+    '8000::/1',
+  ]),
+};
+
+function blockList(family: 'ipv4' | 'ipv6', networks: string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address, prefix] = network.split('/');
+    list.addSubnet(address!, Number(prefix), family);
+  }
+  return list;
+}
+
+export function isPublic(address: string): boolean {
+  const family = isIP(address);
+  if (family === 0 || address.includes('%')) return false; // a zone belongs to a link
+  return family === 4 ? !notPublic.ipv4.check(address) : !notPublic.ipv6.check(address, 'ipv6');
+}
+
+/**
+ * Opens connections to public addresses only, except to hosts allowed by name. The check is made on the
+ * very addresses that are then dialled: a name that is looked up once to check it and again to dial it
+ * can have changed its answer in between.
+ *
+ * @param options.allowedHosts as a URL has them, with the port where it is not the scheme's own
+ * @throws Problem `source_refused` by way of the callback
+ */
+export function createConnector(options: {
+  allowedHosts: ReadonlySet<string>;
+  timeoutMs: number;
+  resolve?: Resolve | undefined;
+}): buildConnector.connector {
+  const { allowedHosts, timeoutMs: timeout, resolve = resolveAll } = options;
+  // With autoSelectFamily, sockets ask for all addresses at once and try them in turn.
+  const more = { allowH2: false, autoSelectFamily: true, timeout };
+  const toAnyAddress = reusingConnector({ ...more, lookup: lookupBy(resolve) });
+  const toPublicAddress = reusingConnector({ ...more, lookup: lookupBy(publicOnly(resolve)) });
+  return (target, callback) => {
+    if (allowedHosts.has(target.host ?? '')) return toAnyAddress(target, callback);
+    // Sockets look up no name that is an address already.
+    if (isIP(target.hostname) && !isPublic(target.hostname)) return callback(notPublicProblem(), null);
+    return toPublicAddress(target, callback);
+  };
+}
+
+/** One address that is not public spoils them all: whoever serves such an answer tries something. */
+export function publicOnly(resolve: Resolve): Resolve {
+  return async (hostname) => {
+    const addresses = await resolve(hostname);
+    if (addresses.every(({ address }) => isPublic(address))) return addresses;
+    throw notPublicProblem();
+  };
+}
+
+function lookupBy(resolve: Resolve): LookupFunction {
+  return (hostname, _, callback) => {
+    resolve(hostname).then(
+      (addresses) => callback(null, addresses),
+      (error) => callback(error, []),
+    );
+  };
+}
+
+function notPublicProblem(): Problem {
+  return new Problem(
+    'source_refused',
+    'The source is not at a public address, and its host is not allowed by name.',
+  );
+}

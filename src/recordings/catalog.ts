@@ -1,0 +1,298 @@
+import type { Kysely } from 'kysely';
+import { LRUCache } from 'lru-cache';
+import type { Verdict } from '../audio/report.ts';
+import type { Changes } from '../db/changes.ts';
+import type { Database } from '../db/open.ts';
+import type { RecordingRow, Schema } from '../db/schema.ts';
+import { Problem } from '../errors.ts';
+import {
+  type AcceptedRecording,
+  type CallData,
+  fromRow,
+  isId,
+  type Recording,
+  type RefusedRecording,
+  refusedRow,
+  rowOf,
+} from './recording.ts';
+import * as uploads from './store-keys.ts';
+
+export type { AcceptedRecording, CallData, Recording, RefusedRecording } from './recording.ts';
+
+export interface Put {
+  outcome: 'created' | 'replaced' | 'same';
+  recording: Recording;
+  /** What was there before; its key, if in the store, is already given up: remove the audio, then `endUpload`. */
+  replaced?: Recording;
+}
+
+export interface ListQuery {
+  accountId?: string;
+  externalId?: string;
+  verdict?: Verdict;
+  limit: number;
+  cursor?: string;
+}
+
+/** Characters of JSON kept in memory: some ten thousand recordings. */
+const CACHE_SIZE = 32 * 1024 * 1024;
+
+/** The recordings we know, each under the id that its phone system gave it in an account. */
+export class Catalog {
+  readonly #db: Database;
+  readonly #changes: Changes;
+  readonly #held = new LRUCache<string, Recording>({
+    maxSize: CACHE_SIZE,
+    sizeCalculation: (recording) => JSON.stringify(recording).length,
+  });
+  /** Counts invalidations: a read that began before one may be stale and is not held. */
+  #invalidations = 0;
+
+  constructor(db: Database, changes: Changes) {
+    this.#db = db;
+    this.#changes = changes;
+    changes.on('recording', (subject) => {
+      this.#invalidations += 1;
+      this.#held.delete(subject);
+    });
+  }
+
+  /**
+   * A recording held in memory costs no query: for the streams. What another process made of it is seen within
+   * seconds. One that was refused is found too: its key is null.
+   */
+  async get(accountId: string, externalId: string): Promise<Recording | undefined> {
+    return this.#held.get(subjectOf(accountId, externalId)) ?? (await this.read(accountId, externalId));
+  }
+
+  /** As `get`, but as it is in the database now. */
+  async read(accountId: string, externalId: string): Promise<Recording | undefined> {
+    if (!isId(accountId) || !isId(externalId)) return undefined;
+    const subject = subjectOf(accountId, externalId);
+    const invalidations = this.#invalidations;
+    const row = await this.#db.kysely
+      .selectFrom('recordings')
+      .selectAll()
+      .where('account_id', '=', accountId)
+      .where('external_id', '=', externalId)
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    const recording = fromRow(row);
+    if (invalidations === this.#invalidations) this.#held.set(subject, recording);
+    return recording;
+  }
+
+  /** Playable recordings of this id in any account: at most two, enough to see that it is not unique. */
+  async findByExternalId(externalId: string): Promise<Recording[]> {
+    if (!isId(externalId)) return [];
+    const rows = await this.#db.kysely
+      .selectFrom('recordings')
+      .selectAll()
+      .where('external_id', '=', externalId)
+      .where('key', 'is not', null)
+      .limit(2)
+      .execute();
+    return rows.map(fromRow);
+  }
+
+  /**
+   * Makes accepted audio playable. A key in the store must have been begun with `beginUpload`, which this
+   * ends in the same transaction; after `same` it stays begun: remove the new audio, then `endUpload`.
+   *
+   * @throws Problem `invalid_request` for an id out of bounds, `conflict` where there is other audio and
+   *   not `replace`, `busy` where the upload outlived its lease
+   */
+  async put(input: AcceptedRecording, options: { replace: boolean }): Promise<Put> {
+    checkIds(input);
+    const subject = subjectOf(input.accountId, input.externalId);
+    return this.#changes.transaction(async (trx, record) => {
+      const now = Date.now();
+      const fresh = rowOf(input, now);
+      const inserted = await this.#insert(trx, fresh);
+      if (inserted) {
+        if (input.origin === 'store') await uploads.take(trx, input.key);
+        return { outcome: 'created', recording: fromRow(fresh) };
+      }
+
+      const before = fromRow(await this.#lock(trx, input));
+      if (isSame(before, input)) return { outcome: 'same', recording: before };
+      if (before.key !== null && !options.replace) throw new Problem('conflict');
+
+      const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
+      await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
+      if (input.origin === 'store') await uploads.take(trx, input.key);
+      if (before.origin === 'store' && before.key !== null) await uploads.abandon(trx, before.key);
+      await record('recording', subject);
+      const recording = fromRow(row);
+      return before.key === null
+        ? { outcome: 'created', recording }
+        : { outcome: 'replaced', recording, replaced: before };
+    });
+  }
+
+  /** Takes what is said anew of a call whose audio stays. @returns `undefined` where there is no such recording */
+  async describe(accountId: string, externalId: string, call: CallData): Promise<Recording | undefined> {
+    return this.#changes.transaction(async (trx, record) => {
+      const row = await trx
+        .updateTable('recordings')
+        .set({ call: JSON.stringify(call), updated_at: Date.now() })
+        .where('account_id', '=', accountId)
+        .where('external_id', '=', externalId)
+        .returningAll()
+        .executeTakeFirst();
+      await record('recording', subjectOf(accountId, externalId));
+      return row && fromRow(row);
+    });
+  }
+
+  /**
+   * Keeps the report on audio that was refused. Good audio that is there already stays as it is.
+   *
+   * @throws Problem `invalid_request` for an id out of bounds
+   */
+  async refuse(input: RefusedRecording): Promise<Recording> {
+    checkIds(input);
+    return this.#changes.transaction(async (trx, record) => {
+      const now = Date.now();
+      const fresh = refusedRow(input, now);
+      if (await this.#insert(trx, fresh)) return fromRow(fresh);
+
+      const before = await this.#lock(trx, input);
+      const row =
+        before.key === null
+          ? { ...fresh, id: before.id, created_at: before.created_at }
+          : { ...before, refusal: fresh.refusal, updated_at: now };
+      await trx.updateTable('recordings').set(row).where('id', '=', row.id).execute();
+      await record('recording', subjectOf(input.accountId, input.externalId));
+      return fromRow(row);
+    });
+  }
+
+  /** Forgets a recording. Its key, if in the store, is given up: remove the audio, then `endUpload`. */
+  async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
+    if (!isId(accountId) || !isId(externalId)) return undefined;
+    return this.#changes.transaction(async (trx, record) => {
+      const row = await trx
+        .deleteFrom('recordings')
+        .where('account_id', '=', accountId)
+        .where('external_id', '=', externalId)
+        .returningAll()
+        .executeTakeFirst();
+      if (row === undefined) return undefined;
+      const removed = fromRow(row);
+      if (removed.origin === 'store' && removed.key !== null) await uploads.abandon(trx, removed.key);
+      await record('recording', subjectOf(accountId, externalId));
+      return removed;
+    });
+  }
+
+  /**
+   * Newest first. `next` continues after the last one given, whatever has come or gone meanwhile.
+   *
+   * @throws Problem `invalid_request` for a cursor that is none of ours
+   */
+  async list(query: ListQuery): Promise<{ recordings: Recording[]; next?: string }> {
+    if ([query.accountId, query.externalId].some((id) => id !== undefined && !isId(id)))
+      return { recordings: [] };
+    let select = this.#db.kysely
+      .selectFrom('recordings')
+      .selectAll()
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+      .limit(query.limit + 1);
+    if (query.accountId !== undefined) select = select.where('account_id', '=', query.accountId);
+    if (query.externalId !== undefined) select = select.where('external_id', '=', query.externalId);
+    if (query.verdict !== undefined) select = select.where('verdict', '=', query.verdict);
+    if (query.cursor !== undefined) {
+      const [createdAt, id] = parseCursor(query.cursor);
+      select = select.where((eb) => eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(createdAt, id)));
+    }
+    const rows = await select.execute();
+    const recordings = rows.slice(0, query.limit).map(fromRow);
+    const last = recordings.at(-1);
+    return rows.length > query.limit && last ? { recordings, next: cursorAfter(last) } : { recordings };
+  }
+
+  /** To be called before a byte is stored under `key`, so that a crash leaves nothing unknown behind. */
+  beginUpload(key: string, leaseMs: number): Promise<void> {
+    return uploads.begin(this.#db.kysely, key, leaseMs);
+  }
+
+  /** @throws Problem `busy` where the lease has run out and the key was given up meanwhile */
+  renewUpload(key: string, leaseMs: number): Promise<void> {
+    return uploads.renew(this.#db.kysely, key, leaseMs);
+  }
+
+  /** To be called once nothing is stored under `key` any longer. */
+  endUpload(key: string): Promise<void> {
+    return uploads.end(this.#db.kysely, key);
+  }
+
+  /**
+   * Keys that no recording owns nor will: of uploads whose lease ran out, and of recordings replaced or
+   * removed. For each, remove the audio, then `endUpload`; one that is left out is given again next time.
+   */
+  staleUploads(): Promise<string[]> {
+    return uploads.sweep(this.#db.kysely);
+  }
+
+  /** Whether the row was new. Of two processes that insert the same ids at once the later waits for the first. */
+  async #insert(trx: Kysely<Schema>, row: RecordingRow): Promise<boolean> {
+    const inserted = await trx
+      .insertInto('recordings')
+      .values(row)
+      .onConflict((conflict) => conflict.columns(['account_id', 'external_id']).doNothing())
+      .returning('id')
+      .executeTakeFirst();
+    return inserted !== undefined;
+  }
+
+  async #lock(trx: Kysely<Schema>, ids: { accountId: string; externalId: string }): Promise<RecordingRow> {
+    return (
+      trx
+        .selectFrom('recordings')
+        .selectAll()
+        .where('account_id', '=', ids.accountId)
+        .where('external_id', '=', ids.externalId)
+        .$if(this.#db.engine === 'postgres', (select) => select.forUpdate())
+        // Gone between insert and select: removed by someone else at this very moment.
+        .executeTakeFirstOrThrow(() => new Problem('busy', undefined, { retryAfter: 1 }))
+    );
+  }
+}
+
+function subjectOf(accountId: string, externalId: string): string {
+  return JSON.stringify([accountId, externalId]);
+}
+
+function checkIds(ids: { accountId: string; externalId: string }): void {
+  for (const field of ['accountId', 'externalId'] as const) {
+    if (!isId(ids[field])) {
+      throw new Problem(
+        'invalid_request',
+        `"${field}" must be text of 1 to 1024 bytes without a NUL character.`,
+      );
+    }
+  }
+}
+
+function isSame(before: Recording, input: AcceptedRecording): boolean {
+  if (before.key === null) return false;
+  if (input.sha256 !== null) return before.sha256 === input.sha256;
+  return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
+}
+
+function cursorAfter(last: Recording): string {
+  return Buffer.from(JSON.stringify([last.createdAt.getTime(), last.id])).toString('base64url');
+}
+
+function parseCursor(cursor: string): [createdAt: number, id: string] {
+  try {
+    const [createdAt, id, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    const isOurs = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
+    if (isOurs && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
+  } catch {
+    // Falls through to the same refusal.
+  }
+  throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier answer.');
+}

@@ -1,0 +1,99 @@
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import t from 'tap';
+import { Access } from '../../src/access/api-keys.ts';
+import { eachEngine, freshFolder, until } from '../contracts/db.ts';
+
+const verifies = (access: Access, header: string | undefined) => {
+  try {
+    return access.verifyApiKey(header);
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+};
+
+await eachEngine(t, 'API keys of the settings', async (t, place) => {
+  const dataDir = join(await freshFolder(t), 'data');
+  const apiKeys = ['first-key', 'second-key'];
+  const access = await Access.open({ ...(await place.worker()), config: { apiKeys, dataDir } });
+  const cases: [header: string | undefined, outcome: RegExp][] = [
+    ['Bearer first-key', /^[0-9a-f]{12}$/],
+    ['bearer second-key', /^[0-9a-f]{12}$/],
+    ['BEARER  first-key ', /^[0-9a-f]{12}$/],
+    [undefined, /^unauthorized$/],
+    ['', /^unauthorized$/],
+    ['Bearer', /^unauthorized$/],
+    ['Bearer ', /^unauthorized$/],
+    ['Bearer first-ke', /^unauthorized$/],
+    ['Bearer first-keyy', /^unauthorized$/],
+    ['Bearer first-key second-key', /^unauthorized$/],
+    ['Bearer first-key,second-key', /^unauthorized$/],
+    ['Basic first-key', /^unauthorized$/],
+    ['first-key', /^unauthorized$/],
+    [`Bearer ${' '.repeat(5_000)}first-key`, /^unauthorized$/],
+    [`Bearer${' '.repeat(4_000)}!`, /^unauthorized$/],
+  ];
+  for (const [header, outcome] of cases)
+    t.match(verifies(access, header), outcome, String(header?.slice(0, 40)));
+  t.not(
+    verifies(access, 'Bearer first-key'),
+    verifies(access, 'Bearer second-key'),
+    'each key has a name of its own',
+  );
+  await t.rejects(stat(dataDir), { code: 'ENOENT' }, 'none is generated');
+});
+
+await eachEngine(t, 'a generated API key', async (t, place) => {
+  const config = { apiKeys: [], dataDir: join(await freshFolder(t), 'data') };
+  const file = join(config.dataDir, 'api-key');
+  const [one, other] = await Promise.all([place.worker(), place.worker()]);
+  const opened = await Promise.all([one, other, one].map((worker) => Access.open({ ...worker, config })));
+  const key = (await readFile(file, 'utf8')).trim();
+  for (const access of opened)
+    t.match(verifies(access, `Bearer ${key}`), /^[0-9a-f]{12}$/, 'all starters agree on it');
+  t.equal((await stat(file)).mode & 0o777, 0o600);
+  t.equal((await stat(config.dataDir)).mode & 0o777, 0o700);
+
+  await rm(file);
+  const renewed = await Access.open({ ...one, config });
+  const newKey = (await readFile(file, 'utf8')).trim();
+  t.not(newKey, key);
+  t.match(verifies(renewed, `Bearer ${newKey}`), /^[0-9a-f]{12}$/, 'deleting the file makes a new one');
+  t.equal(verifies(renewed, `Bearer ${key}`), 'unauthorized', 'and ends the old one');
+  const elsewhere = () => verifies(opened[1]!, `Bearer ${key}`) === 'unauthorized';
+  t.ok(await until(elsewhere), 'in the other worker, too');
+  t.match(verifies(opened[1]!, `Bearer ${newKey}`), /^[0-9a-f]{12}$/);
+});
+
+await eachEngine(t, 'the access key', async (t, place) => {
+  const config = { apiKeys: ['x'], dataDir: '' };
+  const workers = await Promise.all([place.worker(), place.worker(), place.worker()]);
+  const opened = await Promise.all(workers.map((worker) => Access.open({ ...worker, config })));
+  const { accessKey } = opened[0]!;
+  t.match(accessKey, /^[A-Za-z0-9_-]{43}$/);
+  for (const access of opened) {
+    t.equal(access.accessKey, accessKey, 'is the same in every worker');
+    t.ok(access.isAccessKey(accessKey));
+    for (const wrong of ['', accessKey.slice(1), `${accessKey}A`, 'ü', accessKey.toLowerCase()]) {
+      t.notOk(access.isAccessKey(wrong), JSON.stringify(wrong));
+    }
+  }
+});
+
+await eachEngine(t, 'a dump of the database holds no secret', async (t, place) => {
+  const config = { apiKeys: [], dataDir: await freshFolder(t) };
+  const worker = await place.worker();
+  const access = await Access.open({ ...worker, config });
+  const apiKey = (await readFile(join(config.dataDir, 'api-key'), 'utf8')).trim();
+  const sealed = await worker.db.kysely.selectFrom('signing_keys').select('secret').executeTakeFirstOrThrow();
+  const signingKey = await worker.vault.open(sealed.secret);
+
+  const tables = await worker.db.kysely.introspection.getTables();
+  const rows = await Promise.all(
+    tables.map(({ name }) => sql`select * from ${sql.table(name)}`.execute(worker.db.kysely)),
+  );
+  const dump = JSON.stringify(rows.map((result) => result.rows));
+  t.ok(dump.includes(sealed.secret), 'the dump is of what is there');
+  for (const secret of [apiKey, access.accessKey, signingKey]) t.notOk(dump.includes(secret));
+});

@@ -1,0 +1,196 @@
+/** Two-party calls made of numbers, with what is true of each: the same from the same seed. */
+import type { Claims, Role } from '../../src/audio/report.ts';
+import {
+  add,
+  addTone,
+  between,
+  castVoice,
+  companded,
+  concatenated,
+  gain,
+  noise,
+  pick,
+  type Random,
+  ringPlans,
+  sampleRate,
+  samples,
+  seeded,
+  utter,
+} from './voices.ts';
+
+export interface Call {
+  kind: string;
+  channels: [Float32Array, Float32Array];
+  callerOn: 1 | 2;
+  /** What is wrong with the channels, by the code that must be found. */
+  fault?: 'silent_channel' | 'no_speech' | 'dual_mono' | 'crosstalk';
+  claims: Claims;
+}
+
+/** Both sides of one call before anything goes wrong: [caller, recipient], and whether there was ringback. */
+function converse(random: Random, ringing: boolean): [Float32Array, Float32Array] {
+  const sides: [Float32Array, Float32Array] = [
+    new Float32Array(samples(between(random, 14, 24))),
+    new Float32Array(0),
+  ];
+  sides[1] = new Float32Array(sides[0].length);
+  let time = between(random, 0, 0.8);
+  if (ringing) {
+    const { tones, cadence } = pick(random, ringPlans);
+    const level = between(random, -36, -18);
+    const until = time + between(random, 1, 6);
+    for (let i = 0; time < until; i++) {
+      const seconds = cadence[i % cadence.length]!;
+      if (i % 2 === 0) addTone(sides[1], time, Math.min(seconds, until - time), tones, level);
+      time += seconds;
+    }
+    time = until + between(random, 0.1, 1);
+  }
+  const voices = [castVoice(random, 0), castVoice(random, 1)];
+  const levels = [between(random, -14, 6), between(random, -14, 6)];
+  // Who answers speaks first, as a rule.
+  let side = random() < 0.88 ? 1 : 0;
+  if (random() < 0.1) {
+    for (let digit = 0; digit < 4; digit++) {
+      const keys = [pick(random, [697, 770, 852, 941]), pick(random, [1209, 1336, 1477])];
+      addTone(sides[0], time + 2 + digit * 0.25, 0.1, keys, -22);
+    }
+  }
+  for (const spoken = [0, 0]; time < sides[0].length / sampleRate - 1 || Math.min(...spoken) === 0; ) {
+    const sound = utter(random, voices[side]!);
+    const needed = samples(time) + sound.length;
+    if (needed > sides[0].length && Math.min(...spoken) > 0) break;
+    if (needed > sides[0].length) {
+      for (const i of [0, 1] as const)
+        sides[i] = concatenated([sides[i], new Float32Array(needed - sides[i].length)]);
+    }
+    add(sides[side]!, time, sound, gain(levels[side]!));
+    spoken[side]!++;
+    time += sound.length / sampleRate + (random() < 0.15 ? -0.4 : between(random, 0.05, 0.7));
+    if (random() < 0.85) side = 1 - side;
+  }
+  return sides;
+}
+
+/** What the line does to one side: noise, companding, a lost packet now and then. */
+function transmit(random: Random, sound: Float32Array): Float32Array {
+  const floor = noise(random, sound.length, between(random, -78, -46));
+  const coded = random() < 0.5;
+  const lossy = random() < 0.2;
+  let lost = 0;
+  return sound.map((value, i) => {
+    if (lossy && i % 160 === 0) lost = random() < 0.01 ? 160 : 0;
+    const heard = lost-- > 0 ? 0 : value + floor[i]!;
+    return coded ? companded(heard) : Math.max(-1, Math.min(1, heard));
+  });
+}
+
+type Made = Pick<Call, 'channels' | 'fault'>;
+const kinds: Record<string, { share: number; make(random: Random): Made; ringback?: boolean }> = {
+  'ringback, then a talk': {
+    share: 70,
+    ringback: true,
+    make: (random) => ({ channels: line(random, converse(random, true)) }),
+  },
+  'a talk from the answer on': {
+    share: 70,
+    make: (random) => ({ channels: line(random, converse(random, false)) }),
+  },
+  'a talk with a faint echo': {
+    share: 40,
+    make: (random) => ({
+      channels: line(random, leaked(random, converse(random, random() < 0.5), -45, -16)),
+    }),
+  },
+  'cross-talk': {
+    share: 30,
+    make: (random) => ({
+      channels: line(random, leaked(random, converse(random, random() < 0.5), -9, -2)),
+      fault: 'crosstalk',
+    }),
+  },
+  'one side silent': {
+    share: 30,
+    make: (random) => {
+      const sides = converse(random, random() < 0.3);
+      sides[random() < 0.5 ? 0 : 1].fill(0);
+      return { channels: line(random, sides), fault: 'silent_channel' };
+    },
+  },
+  'nobody answers': {
+    share: 15,
+    make: (random) => {
+      const sides = converse(random, true);
+      const silent = sides.map((side) => side.fill(0)) as Made['channels'];
+      for (let time = 0.5; time < 12; time += 6) addTone(silent[1], time, 2, [440, 480], -22);
+      return { channels: line(random, silent), fault: 'no_speech' };
+    },
+  },
+  'a mono mix on both channels': {
+    share: 45,
+    make: (random) => {
+      const [caller, recipient] = converse(random, random() < 0.5);
+      add(caller, 0, recipient);
+      const mix = transmit(random, caller);
+      const factor = pick(random, [1, 1, -1, 0.5, 0.2]);
+      const delayed = new Float32Array(mix.length);
+      add(delayed, pick(random, [0, 0, 0.02, 0.0375, 0.3, -0.11]), mix, factor);
+      const copy = random() < 0.4 ? delayed.map(companded) : delayed;
+      return { channels: random() < 0.5 ? [mix, copy] : [copy, mix], fault: 'dual_mono' };
+    },
+  },
+  'a mono mix on one channel': {
+    share: 30,
+    make: (random) => {
+      const [mix, alone] = converse(random, random() < 0.5);
+      add(mix, 0, alone);
+      const level = gain(between(random, -9, 9));
+      return { channels: line(random, [mix, alone.map((value) => value * level)]), fault: 'crosstalk' };
+    },
+  },
+};
+
+function line(random: Random, [caller, recipient]: Made['channels']): Made['channels'] {
+  return [transmit(random, caller), transmit(random, recipient)];
+}
+
+/** Each side as an echo on the other, at the same level both ways. */
+function leaked(random: Random, sides: Made['channels'], low: number, high: number): Made['channels'] {
+  const level = gain(between(random, low, high));
+  const delay = pick(random, [0, 0.03, 0.12, 0.25]);
+  const [caller, recipient] = sides.map((side) => side.slice()) as Made['channels'];
+  add(caller, delay, sides[1], level);
+  add(recipient, delay, sides[0], level);
+  return [caller, recipient];
+}
+
+/** `count` calls in the shares of the table, half of them swapped, some with claims. */
+export function* calls(count: number, seed: number): Generator<Call> {
+  const total = Object.values(kinds).reduce((sum, { share }) => sum + share, 0);
+  for (const [kind, { share, make, ringback = false }] of Object.entries(kinds)) {
+    for (let i = 0; i < Math.round((count * share) / total); i++) {
+      const random = seeded(seed + i + 1000 * Object.keys(kinds).indexOf(kind));
+      const { channels, fault } = make(random);
+      const swapped = random() < 0.5;
+      if (swapped) channels.reverse();
+      yield {
+        kind,
+        channels,
+        callerOn: swapped ? 2 : 1,
+        ...(fault && { fault }),
+        claims: claim(random, swapped, ringback),
+      };
+    }
+  }
+}
+
+/** Mostly none, else a true one; a false one only where ringback can contradict it. */
+function claim(random: Random, swapped: boolean, ringback: boolean): Claims {
+  const truth: [Role, Role] = swapped ? ['recipient', 'caller'] : ['caller', 'recipient'];
+  const dice = random();
+  if (dice < 0.6) return {};
+  if (dice < 0.8) return { channels: truth };
+  if (dice < 0.9 && ringback)
+    return random() < 0.5 ? { channels: ['caller', 'recipient'] } : { profile: 'freeswitch' };
+  return { profile: 'telnyx', leg: truth[0] };
+}

@@ -1,0 +1,222 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import t, { type Test } from 'tap';
+import { Judge } from '../../../src/audio/process/parent.ts';
+import { Checker } from '../../../src/audio/process/pool.ts';
+import { Problem } from '../../../src/errors.ts';
+import type { Origin } from '../../../src/origins/origin.ts';
+import { chunk, format, hostile, talk, wav } from '../hostile.ts';
+
+const good = wav(format(), chunk('data', talk(4)));
+const declared = { channels: ['caller', 'recipient'] } as const;
+const never = new AbortController().signal;
+
+/** An origin of one recording, which counts the reads that it still holds. */
+class Memory implements Origin {
+  held = 0;
+  readonly #bytes: Uint8Array;
+  readonly #before: (signal: AbortSignal) => Promise<unknown>;
+
+  constructor(bytes: Uint8Array, before: (signal: AbortSignal) => Promise<unknown> = async () => {}) {
+    this.#bytes = bytes;
+    this.#before = before;
+  }
+
+  async stat() {
+    return { size: this.#bytes.length, etag: '"1"', lastModified: new Date(0) };
+  }
+
+  async read(
+    _key: string,
+    { first, last }: { first: number; last: number },
+    _etag: string,
+    signal: AbortSignal,
+  ) {
+    this.held++;
+    try {
+      await this.#before(signal);
+    } finally {
+      this.held--;
+    }
+    const bytes = this.#bytes.subarray(first, last + 1);
+    return (async function* () {
+      // In pieces out of one buffer that is used again, as origins may do.
+      const buffer = new Uint8Array(1000);
+      for (let at = 0; at < bytes.length; at += buffer.length) {
+        const part = bytes.subarray(at, at + buffer.length);
+        buffer.set(part);
+        yield buffer.subarray(0, part.length);
+      }
+    })();
+  }
+}
+
+async function recording(origin: Memory) {
+  return { origin, key: 'call', representation: await origin.stat() };
+}
+
+function makeChecker(t: Test, options = {}) {
+  const checker = new Checker({ workers: 1, ...options });
+  t.teardown(() => checker.close());
+  return checker;
+}
+
+async function file(t: Test, bytes: Uint8Array): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'playhead-test-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'file.mjs');
+  await writeFile(path, bytes);
+  return path;
+}
+
+t.test('a path and an origin give the same report', async (t) => {
+  const checker = makeChecker(t);
+  const fromPath = await checker.check({ path: await file(t, good) }, declared);
+  t.strictSame([fromPath.verdict, fromPath.codes], ['pass', ['declared_map']]);
+  t.strictSame(await checker.check(await recording(new Memory(good)), declared), fromPath);
+});
+
+t.test('hostile files are refused', async (t) => {
+  const checker = makeChecker(t);
+  for (const [outcome, make] of Object.entries(hostile)) {
+    const { verdict, codes } = await checker.check(await recording(new Memory(make())), declared);
+    t.equal(verdict, 'fail', `${outcome}: ${codes}`);
+  }
+});
+
+/** A process that does `wrong` once it has been given a recording. */
+async function brokenJudge(t: Test, wrong: string): Promise<Judge> {
+  const program = await file(
+    t,
+    Buffer.from(`process.on('message', () => { process.send({ kind: 'begun' }); ${wrong} });`),
+  );
+  const judge = new Judge(pathToFileURL(program));
+  t.teardown(() => judge.close());
+  return judge;
+}
+
+const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] = [
+  ['never ends', 'for (;;);', 'too_complex', 'time'],
+  [
+    'goes on and comes nowhere',
+    `setInterval(() => process.send({ kind: 'heard', seconds: 0 }), 100);`,
+    'too_complex',
+    'time',
+  ],
+  [
+    'eats memory',
+    'for (const held = []; ; ) held.push(new Array(100_000).fill(0.5));',
+    'too_complex',
+    'crash',
+  ],
+  [
+    'is aborted by its decoder',
+    `process.send({ kind: 'heard', seconds: 0 }, () => process.abort());`,
+    'corrupt_audio',
+    'crash',
+  ],
+];
+
+t.test('the file is refused while the event loop goes on for a process that', async (t) => {
+  let served = 0;
+  let over = false;
+  const judging = tooMuch.map(async ([outcome, wrong, code, limit]) => {
+    const judge = await brokenJudge(t, wrong);
+    const report = await judge.judge({ path: await file(t, good) }, {}, never);
+    t.strictSame([report.verdict, report.codes, report.audio.size], ['fail', [code], good.length]);
+    t.equal(report.evidence[0]!.value, limit, outcome);
+  });
+  const judged = Promise.all(judging).finally(() => {
+    over = true;
+  });
+  for (; !over; served++) await new Promise((resolve) => setImmediate(resolve));
+  await judged;
+  t.ok(served > 1000, `${served} turns of the loop meanwhile`);
+});
+
+for (const wrong of [
+  'process.exit(1)',
+  `throw new Error('a defect')`,
+  `process.kill(process.pid, 'SIGKILL')`,
+]) {
+  t.test(`a process that breaks with ${wrong} is an error of ours, and no verdict`, async (t) => {
+    const judge = await brokenJudge(t, wrong);
+    await t.rejects(judge.judge({ path: await file(t, good) }, {}, never), { code: 'internal' });
+  });
+}
+
+t.test('a process that dies while it is idle is replaced', async (t) => {
+  const judge = await brokenJudge(
+    t,
+    `process.send({ kind: 'report', report: process.pid }, () => process.exit());`,
+  );
+  const path = await file(t, good);
+  const first = await judge.judge({ path }, {}, never);
+  await sleep(200);
+  t.not(await judge.judge({ path }, {}, never), first);
+});
+
+t.test('waiting for an origin is not held against the file', async (t) => {
+  let waits = 0;
+  const origin = new Memory(good, () => (waits++ === 0 ? sleep(6000) : Promise.resolve()));
+  const report = await makeChecker(t).check(await recording(origin), declared);
+  t.strictSame(report.codes, ['declared_map']);
+});
+
+t.test('what the origin throws reaches whoever asked, and the next check works', async (t) => {
+  const checker = makeChecker(t);
+  const changed = new Memory(good, () => Promise.reject(new Problem('version_changed')));
+  await t.rejects(checker.check(await recording(changed), {}), { code: 'version_changed' });
+  await t.rejects(checker.check({ path: '/nowhere/call.wav' }, {}), { code: 'not_found' });
+  t.equal((await checker.check(await recording(new Memory(good)), declared)).verdict, 'pass');
+});
+
+t.test('an abort frees the read and the place', async (t) => {
+  const checker = makeChecker(t, { queue: 1 });
+  const left = new AbortController();
+  const waiting = Promise.withResolvers<void>();
+  const origin = new Memory(good, async (signal) => {
+    waiting.resolve();
+    await sleep(60_000, undefined, { signal });
+  });
+  const first = checker.check(await recording(origin), {}, left.signal);
+  const second = checker.check(await recording(new Memory(good)), {}, left.signal);
+  await waiting.promise;
+  t.equal(origin.held, 1);
+  left.abort(new Error('left'));
+  await t.rejects(first, { message: 'left' });
+  await t.rejects(second, { message: 'left' });
+  t.equal(origin.held, 0);
+  t.equal((await checker.check(await recording(new Memory(good)), declared)).verdict, 'pass');
+});
+
+t.test('a full queue is busy; whoever has a place is judged in order', async (t) => {
+  const checker = makeChecker(t, { queue: 2 });
+  const gate = Promise.withResolvers<void>();
+  const ended: number[] = [];
+  const checks = [0, 1, 2].map(async (place) => {
+    await checker.check(await recording(new Memory(good, () => gate.promise)), {});
+    ended.push(place);
+  });
+  await sleep(0);
+  const late = checker.check(await recording(new Memory(good)), {});
+  await t.rejects(late, { code: 'busy', status: 503, retryAfter: Number });
+  gate.resolve();
+  await Promise.all(checks);
+  t.strictSame(ended, [0, 1, 2]);
+});
+
+t.test('closing ends the checks under way and refuses new ones', async (t) => {
+  const checker = new Checker({ workers: 1 });
+  const checks = [0, 1].map(async () =>
+    checker.check(await recording(new Memory(good, (signal) => sleep(60_000, undefined, { signal }))), {}),
+  );
+  await sleep(0);
+  const rejected = checks.map((check) => t.rejects(check, { code: 'busy' }));
+  await checker.close();
+  await Promise.all(rejected);
+  await t.rejects(checker.check(await recording(new Memory(good)), {}), { code: 'busy' });
+});

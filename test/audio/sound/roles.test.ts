@@ -1,0 +1,166 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { codes } from '../../../src/audio/codes.ts';
+import type { Placement } from '../../../src/audio/profiles.ts';
+import type { Claims, Role } from '../../../src/audio/report.ts';
+import type { ChannelSignal, SignalFacts } from '../../../src/audio/sound/channels.ts';
+import { judgeRoles } from '../../../src/audio/sound/roles.ts';
+
+type Heard = Pick<SignalFacts, 'ringbackOn' | 'firstSpeakerOn' | 'digitsOn'>;
+
+function signalOf(heard: Heard): SignalFacts {
+  const channel: ChannelSignal = {
+    rmsDb: -25,
+    speechSeconds: 5,
+    firstSpeechSeconds: 3,
+    leakDb: -90,
+    ringbackSeconds: 2,
+    ringbackDb: -25,
+    firstRingbackSeconds: 0.4,
+    digits: 4,
+  };
+  return {
+    seconds: 20,
+    channels: [channel, channel],
+    correlation: 0,
+    envelopeCorrelation: 0,
+    envelopeLagSeconds: 0,
+    ...heard,
+  };
+}
+
+const right: [Role, Role] = ['caller', 'recipient'];
+const wrong: [Role, Role] = ['recipient', 'caller'];
+
+interface Known {
+  declared?: [Role, Role];
+  tag?: [Role, Role];
+  profile?: Placement;
+  heard?: Heard;
+}
+
+function judge({ declared, tag, profile, heard }: Known) {
+  const claims: Claims = {
+    ...(declared && { channels: declared }),
+    ...(profile && { profile: 'freeswitch' }),
+  };
+  const tags = tag ? { channelMap: tag, from: 'ICMT' } : {};
+  return judgeRoles({ claims, tags, profile, signal: heard && signalOf(heard) });
+}
+
+const rows: [name: string, known: Known, code: string][] = [
+  ['caller,recipient declared', { declared: right }, 'declared_map'],
+  ['recipient,caller declared', { declared: wrong }, 'swapped_channels'],
+  ['caller,recipient in a tag', { tag: right }, 'embedded_tags'],
+  ['recipient,caller in a tag', { tag: wrong }, 'swapped_channels'],
+  ['a profile that says as is', { profile: 'as-is' }, 'source_profile'],
+  ['a profile that says swapped', { profile: 'swapped' }, 'swapped_channels'],
+  ['a profile that does not say', { profile: 'declare' }, 'channel_assignment_unknown'],
+  ['nothing', {}, 'channel_assignment_unknown'],
+  ['nothing heard', { heard: {} }, 'channel_assignment_unknown'],
+
+  ['a declared map before a tag', { declared: right, tag: wrong }, 'declared_map'],
+  ['a tag before a profile', { tag: right, profile: 'swapped' }, 'embedded_tags'],
+  ['a profile before ringback', { profile: 'swapped', heard: { ringbackOn: 2 } }, 'swapped_channels'],
+  ['ringback behind a silent profile', { profile: 'declare', heard: { ringbackOn: 2 } }, 'signal_evidence'],
+
+  ['a declared map that ringback supports', { declared: right, heard: { ringbackOn: 2 } }, 'declared_map'],
+  [
+    'a declared map against ringback',
+    { declared: right, heard: { ringbackOn: 1 } },
+    'channel_map_contradicted',
+  ],
+  ['a tag against ringback', { tag: right, heard: { ringbackOn: 1 } }, 'channel_map_contradicted'],
+  ['a profile against ringback', { profile: 'as-is', heard: { ringbackOn: 1 } }, 'profile_contradicted'],
+  ['a swapped map against ringback', { declared: wrong, heard: { ringbackOn: 2 } }, 'swapped_channels'],
+  [
+    'a declared map against weak signs',
+    { declared: right, heard: { firstSpeakerOn: 1, digitsOn: 2 } },
+    'declared_map',
+  ],
+
+  ['ringback on 2', { heard: { ringbackOn: 2 } }, 'signal_evidence'],
+  ['ringback on 1', { heard: { ringbackOn: 1 } }, 'swapped_channels'],
+  ['first word on 2', { heard: { firstSpeakerOn: 2 } }, 'channel_assignment_unknown'],
+  ['digits on 1', { heard: { digitsOn: 1 } }, 'channel_assignment_unknown'],
+  [
+    'first word on 2, digits on 1',
+    { heard: { firstSpeakerOn: 2, digitsOn: 1 } },
+    'channel_assignment_unknown',
+  ],
+  [
+    'first word on 1, digits on 2',
+    { heard: { firstSpeakerOn: 1, digitsOn: 2 } },
+    'channel_assignment_unknown',
+  ],
+  [
+    'ringback on 2, first word on 1',
+    { heard: { ringbackOn: 2, firstSpeakerOn: 1 } },
+    'channel_assignment_unknown',
+  ],
+  [
+    'ringback on 1, first word on 2',
+    { heard: { ringbackOn: 1, firstSpeakerOn: 2 } },
+    'channel_assignment_unknown',
+  ],
+  ['all signs for 1', { heard: { ringbackOn: 2, firstSpeakerOn: 2, digitsOn: 1 } }, 'signal_evidence'],
+  ['all signs for 2', { heard: { ringbackOn: 1, firstSpeakerOn: 1, digitsOn: 2 } }, 'swapped_channels'],
+];
+
+for (const [name, known, code] of rows) {
+  const { severity } = codes[code as keyof typeof codes];
+  t.test(`${name} -> ${severity}: ${code}`, async (t) => {
+    const judged = judge(known);
+    t.strictSame([judged.verdict, judged.code], [severity, code]);
+    t.ok(judged.evidence.every((item) => item.code === code && item.confidence > 0.5 && item.confidence < 1));
+  });
+}
+
+t.test('evidence says where it came from, what was measured, and when', async (t) => {
+  const { evidence } = judge({ declared: right, heard: { ringbackOn: 1 } });
+  t.match(evidence, [
+    { source: 'declared', value: 'caller,recipient' },
+    { source: 'signal', channel: 1, value: 'ringback for 2.0 s', atSeconds: 0.4 },
+  ]);
+  t.match(judge({ tag: wrong }).evidence, [{ source: 'tag', value: 'ICMT: recipient,caller' }]);
+  t.match(judge({ heard: { firstSpeakerOn: 1, digitsOn: 2 } }).evidence, [
+    { channel: 1, value: 'first to speak', atSeconds: 3 },
+    { channel: 2, value: '4 DTMF digits' },
+  ]);
+});
+
+const channel = fc.constantFrom(undefined, 1 as const, 2 as const);
+const map = fc.constantFrom(undefined, right, wrong);
+const anything = fc.record({
+  declared: map,
+  tag: map,
+  profile: fc.constantFrom(undefined, 'as-is' as const, 'swapped' as const, 'declare' as const),
+  heard: fc.option(fc.record({ ringbackOn: channel, firstSpeakerOn: channel, digitsOn: channel }), {
+    nil: undefined,
+  }),
+});
+const other = (heard: 1 | 2 | undefined) => heard && ((3 - heard) as 1 | 2);
+
+t.test('a pass never stands against ringback on channel 1', async () => {
+  fc.assert(
+    fc.property(
+      anything,
+      (known) => judge(known as Known).verdict !== 'pass' || known.heard?.ringbackOn !== 1,
+    ),
+  );
+});
+
+t.test('the same signs on the other channels never give the same verdict, unless none', async () => {
+  const verdicts = { pass: 'fail', fail: 'pass', inconclusive: 'inconclusive' };
+  fc.assert(
+    fc.property(channel, channel, channel, (ringbackOn, firstSpeakerOn, digitsOn) => {
+      const heard = { ringbackOn, firstSpeakerOn, digitsOn } as Heard;
+      const mirrored = {
+        ringbackOn: other(ringbackOn),
+        firstSpeakerOn: other(firstSpeakerOn),
+        digitsOn: other(digitsOn),
+      } as Heard;
+      return judge({ heard: mirrored }).verdict === verdicts[judge({ heard }).verdict];
+    }),
+  );
+});

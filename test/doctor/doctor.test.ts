@@ -1,0 +1,227 @@
+import { existsSync, readFileSync } from 'node:fs';
+import http from 'node:http';
+import { dirname } from 'node:path';
+import t from 'tap';
+import type { Report } from '../../src/audio/report.ts';
+import { type Examination, examine, formatDiagnosis } from '../../src/doctor/doctor.ts';
+import { answerRules, retrieveRules } from '../../src/doctor/requirements.ts';
+import { listen, recording, serve, token } from '../servers/recording.ts';
+
+async function unmet(examination: Examination): Promise<string[]> {
+  const { requirements, met } = await examine(examination);
+  const ids = requirements.filter((requirement) => requirement.met === false).map(({ id }) => id);
+  if (met !== (ids.length === 0)) throw new Error('"met" contradicts its requirements');
+  return ids;
+}
+
+const passing: Report = {
+  verdict: 'pass',
+  codes: ['declared_map'],
+  audio: { container: 'wav', codec: 'pcm_s16le', size: recording.length },
+  evidence: [],
+  repairs: {},
+};
+
+t.test('an endpoint that does all of it meets every requirement', async (t) => {
+  const origin = await serve(t);
+  let path = '';
+  let checked: Buffer | undefined;
+  const check = async (given: string) => {
+    path = given;
+    checked = readFileSync(path);
+    return passing;
+  };
+  const url = `${origin}/retrieve/%s`;
+  const call = { externalId: 'call/1', externalAccountId: 'acme', appId: '101' };
+  const { requirements, met } = await examine({ url, ...call, check });
+
+  t.equal(met, true);
+  t.same(
+    requirements.filter((requirement) => requirement.met !== true),
+    [],
+  );
+  t.equal(new Set(requirements.map(({ id }) => id)).size, requirements.length, 'each id is there once');
+  t.ok(checked?.equals(recording), 'the check sees the bytes that were served');
+  t.notMatch(JSON.stringify(requirements), token, 'the URL of the recording is not told');
+  t.notOk(existsSync(dirname(path)), 'nothing is left behind');
+  t.match(
+    formatDiagnosis({ requirements, met }),
+    /^met +The endpoint is reached by https, or is on this machine \(http:\/\/127/,
+  );
+});
+
+t.test('a URL without %s is taken for what it answers', async (t) => {
+  const origin = await serve(t);
+  const rows: [name: string, url: string, tried: boolean][] = [
+    ['JSON: an endpoint', `${origin}/retrieve/call%2F1?externalAccountId=acme`, true],
+    ['bytes: a recording', `${origin}/stream/x`, false],
+  ];
+  for (const [name, url, tried] of rows) {
+    const { requirements, met } = await examine({ url });
+    const retrieval = requirements.filter(({ id }) => id.startsWith('retrieve-'));
+    t.same([...new Set(retrieval.map(({ met }) => met))], [tried || 'unknown'], name);
+    t.equal(met, true);
+  }
+  const audio = (await examine({ url: rows[1]![1] })).requirements.filter(({ id }) =>
+    id.startsWith('audio-'),
+  );
+  t.same(
+    audio.map(({ met }) => met),
+    ['unknown', 'unknown'],
+    'without a check the audio is unknown',
+  );
+});
+
+t.test('only a URL with %s is given a query', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const origin = await listen(
+    t,
+    http.createServer(({ url }, response) => {
+      asked.push(url);
+      response.writeHead(404).end();
+    }),
+  );
+  const call = { externalId: 'a b/%s$&', externalAccountId: 'x&y', appId: '101' };
+  await examine({ url: `${origin}/r/%s?v=1&s=%s`, ...call });
+  await examine({ url: `${origin}/r/1?signature=a%2Fb+c`, ...call });
+  t.same(asked, [
+    '/r/a%20b%2F%25s%24%26?v=1&s=a+b%2F%25s%24%26&appId=101&externalAccountId=x%26y',
+    '/r/1?signature=a%2Fb+c',
+    '/r/1?signature=a%2Fb+c',
+  ]);
+});
+
+t.test('recordings of a few bytes are no trouble', async (t) => {
+  for (const size of [1, 2, 10]) {
+    const origin = await serve(t, {}, recording.subarray(0, size));
+    t.same(await unmet({ url: `${origin}/stream/x` }), [], `${size} bytes`);
+  }
+});
+
+t.test('what the endpoint for authenticated URLs does wrong is said of it', async (t) => {
+  const stream = await serve(t);
+  const rows: [
+    name: string,
+    status: number,
+    headers: http.OutgoingHttpHeaders,
+    body: string,
+    expected: string[],
+  ][] = [
+    ['a redirect', 302, { location: '/login' }, '', ['retrieve-direct']],
+    ['a login', 401, {}, '{}', ['retrieve-direct']],
+    ['an unknown call', 404, {}, '{}', ['retrieve-json']],
+    ['a page in place of JSON', 200, { 'content-type': 'text/html' }, '<html>', ['retrieve-json']],
+    ['another member', 200, {}, JSON.stringify({ url: `${stream}/stream/x` }), ['retrieve-json']],
+    ['a relative URL', 200, {}, '{"authenticatedUrl":"/stream/x"}', ['retrieve-json']],
+    ['a URL that is none', 200, {}, '{"authenticatedUrl":"https://"}', ['retrieve-json']],
+    ['another scheme', 200, {}, '{"authenticatedUrl":"file:///etc/passwd"}', ['retrieve-json']],
+    ['null', 200, {}, 'null', ['retrieve-json']],
+    ['JSON without end', 200, {}, `{"a":"${'x'.repeat(200_000)}`, ['retrieve-json']],
+  ];
+  for (const [name, status, headers, body, expected] of rows) {
+    const origin = await listen(
+      t,
+      http.createServer((_, response) => response.writeHead(status, headers).end(body)),
+    );
+    const { requirements, met } = await examine({ url: `${origin}/%s`, externalId: '1' });
+    const failed = requirements.filter((requirement) => requirement.met === false).map(({ id }) => id);
+    t.same(failed, expected, `${name} → ${expected}`);
+    t.equal(met, false);
+    t.equal(requirements.find(({ id }) => id === 'whole')?.met, 'unknown', 'the recording is not tried');
+  }
+});
+
+t.test('only loopback goes without https, and only the endpoint has to hurry', async (t) => {
+  const rows: [url: string, expected: boolean][] = [
+    ['https://example.com/x', true],
+    ['http://127.0.0.1:80/x', true],
+    ['http://localhost/x', true],
+    ['http://[::1]/x', true],
+    ['http://example.com/x', false],
+    ['http://127.0.0.1.example.com/x', false],
+    ['http://10.0.0.1/x', false],
+  ];
+  const answered = { status: 200, seen: '200', authenticatedUrl: undefined, milliseconds: 0 };
+  for (const [url, expected] of rows) {
+    const origin = new URL(url).origin;
+    t.same(await retrieveRules[0]!.test({ ...answered, url }), [expected, origin], `${url} → ${expected}`);
+    t.same(await answerRules[0]!.test({ ...answered, url }), [expected, origin]);
+  }
+  const fast = retrieveRules.find(({ id }) => id === 'retrieve-fast')!;
+  const slow = { ...answered, url: rows[0]![0], milliseconds: 5001 };
+  t.same(await fast.test(slow), [false, '5001 ms']);
+  t.same(await fast.test({ ...slow, milliseconds: 4999 }), [true, '4999 ms']);
+});
+
+t.test('what is late, endless or not there ends as a requirement unmet', async (t) => {
+  const silent = await listen(
+    t,
+    http.createServer(() => {}),
+  );
+  const closed = await listen(
+    t,
+    http.createServer((request) => void request.socket.destroy()),
+  );
+  const stalled = await listen(
+    t,
+    http.createServer((_, response) => void response.writeHead(200, { 'content-length': 10 }).write('x')),
+  );
+  const endless = await listen(
+    t,
+    http.createServer((_, response) => {
+      const more = () => void response.write(Buffer.alloc(65_536), (error) => error || more());
+      more();
+    }),
+  );
+  const rows: [name: string, examination: Examination, id: string, seen: string][] = [
+    ['silent', { url: silent, timeoutMs: 500 }, 'stream-direct', 'no answer in time'],
+    ['silent endpoint', { url: `${silent}/%s`, timeoutMs: 500 }, 'retrieve-direct', 'no answer in time'],
+    ['closed', { url: closed }, 'stream-direct', 'ECONNRESET'],
+    ['nobody there', { url: 'http://127.0.0.1:1/' }, 'stream-direct', 'ECONNREFUSED'],
+    ['stalled', { url: stalled, timeoutMs: 2000 }, 'whole', 'it broke off after 1 bytes: no answer in time'],
+    [
+      'endless',
+      { url: endless, maxBytes: 1_000_000 },
+      'whole',
+      'it is larger than the limit of 1000000 bytes',
+    ],
+  ];
+  for (const [name, examination, id, seen] of rows) {
+    const { requirements, met } = await examine(examination);
+    t.equal(met, false);
+    t.match(
+      requirements.find((requirement) => requirement.id === id),
+      { met: false, seen },
+      `${name} → ${id}`,
+    );
+  }
+});
+
+t.test('the channel check has its say', async (t) => {
+  const origin = await serve(t);
+  const failing = {
+    ...passing,
+    verdict: 'fail',
+    codes: ['mono'],
+    repairs: { mono: 'Turn on dual-channel recording.' },
+  } satisfies Report;
+  const rows: [name: string, check: Examination['check'], format: unknown, channels: unknown][] = [
+    ['pass', async () => passing, true, true],
+    ['fail', async () => failing, true, false],
+    ['inconclusive', async () => ({ ...passing, verdict: 'inconclusive' }), true, 'unknown'],
+    ['another format', async () => ({ ...failing, audio: { size: 1 } }), false, false],
+    ['a check that breaks', () => Promise.reject(new Error('broken')), 'unknown', 'unknown'],
+  ];
+  for (const [name, check, format, channels] of rows) {
+    const { requirements } = await examine({ url: `${origin}/stream/x`, check });
+    const [first, second] = requirements.slice(-2);
+    t.same([first?.met, second?.met], [format, channels], name);
+    if (channels === false) t.equal(second?.repair, 'Turn on dual-channel recording.');
+  }
+});
+
+t.test('a URL that is none is refused', async (t) => {
+  for (const url of ['recordings', 'file:///etc/passwd', 's3://bucket/%s', '']) {
+    await t.rejects(examine({ url }), TypeError, url);
+  }
+});

@@ -1,0 +1,159 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { openAsBlob } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { createApp } from '../src/app.ts';
+import { openParts } from '../src/parts.ts';
+import { readConfig } from '../src/settings/config.ts';
+import { freshPostgres } from './contracts/db.ts';
+
+export const fixtures = new URL('../fixtures/', import.meta.url).pathname;
+
+/** With `PLAYHEAD_TEST_ENGINE=postgres` gateways stand on databases of that server, else on SQLite. */
+const postgres = process.env.PLAYHEAD_TEST_ENGINE === 'postgres' && process.env.PLAYHEAD_TEST_POSTGRES_URL;
+/** By data folder: a gateway that is started again on its folder finds its database again. */
+const databases = new Map<string, string>();
+
+/** The settings that every gateway of the tests needs: a data folder of its own, a free port, a database. */
+async function place(t: Test, settings: Record<string, string>) {
+  const dataDir = settings['data-dir'] ?? (await mkdtemp(join(tmpdir(), 'playhead-test-')));
+  if (postgres && !settings['data-dir']) databases.set(dataDir, await freshPostgres(t, postgres));
+  const database = databases.get(dataDir);
+  const own = { 'data-dir': dataDir, port: '0', ...(database && { 'database-url': database }) };
+  return { dataDir, own };
+}
+
+/** A whole gateway in this process, on a free port, with a data folder of its own; closed with the test. */
+export async function startGateway(t: Test, settings: Record<string, string> = {}) {
+  const { dataDir, own } = await place(t, settings);
+  const flags = { ...own, 'log-level': 'silent', 'rate-limit': '1000000', ...settings };
+  const config = readConfig(flags, {});
+  const parts = await openParts(config);
+  const app = await createApp(config, parts);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(async () => {
+    app.server.closeAllConnections();
+    await app.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+  return { app, parts, config, dataDir, ...(await client(url, dataDir)) };
+}
+
+const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env; // of the S3 server that some tests ask for
+
+/** `playhead serve` as a process of its own, on a free port; killed with the test if it still runs. */
+export async function spawnGateway(t: Test, settings: Record<string, string> = {}) {
+  const { dataDir, own } = await place(t, settings);
+  const flags = Object.entries({ ...own, ...settings });
+  const args = ['src/cli.ts', 'serve', ...flags.flatMap(([name, value]) => [`--${name}`, value])];
+  const child = spawn(process.execPath, args, {
+    env: { PATH: process.env.PATH, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  let log = '';
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  child.once('exit', (code) => reject(new Error(`playhead serve ended with ${code}: ${log}`)));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      log += text;
+      const url = /listens on (http:\S+) /.exec(log)?.[1];
+      if (url) resolve(url);
+    });
+  }
+  return { child, dataDir, log: () => log, ...(await client(await promise, dataDir)) };
+}
+
+/** What a phone system's backend does with a gateway. */
+async function client(url: string, dataDir: string) {
+  const apiKey = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim();
+  const authorization = `Bearer ${apiKey}`;
+
+  /** Any route of `/v1`, with the key. */
+  function v1(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${url}/v1${path}`, { ...init, headers: { authorization, ...init.headers } });
+  }
+
+  /** Offers a file below fixtures/, or bytes; its channels are declared unless `offer` says otherwise. */
+  async function ingest(
+    audio: string | Buffer<ArrayBuffer>,
+    offer: Record<string, unknown> = {},
+  ): Promise<Response> {
+    const isFile = typeof audio === 'string';
+    const form = new FormData();
+    const recording = {
+      accountId: 'acct',
+      externalId: isFile ? audio : 'bytes',
+      direction: 'inbound',
+      channels: ['caller', 'recipient'],
+      ...offer,
+    };
+    form.append('recording', JSON.stringify(recording));
+    form.append(
+      'audio',
+      isFile ? await openAsBlob(join(fixtures, audio)) : new Blob([audio]),
+      isFile ? basename(audio) : 'call.wav',
+    );
+    return v1('/recordings', { method: 'POST', body: form });
+  }
+
+  /** Ingests and gives the URL of the stream. */
+  async function streamOf(
+    audio: string | Buffer<ArrayBuffer>,
+    offer: Record<string, unknown> = {},
+  ): Promise<string> {
+    const created = await ingest(audio, offer);
+    if (!created.ok) throw new Error(`${created.status} ${await created.text()}`);
+    const { accountId, externalId } = (await created.json()) as Record<string, string>;
+    const path = `/recordings/${encodeURIComponent(accountId!)}/${encodeURIComponent(externalId!)}/url`;
+    const shared = await v1(path, { method: 'POST' });
+    return ((await shared.json()) as { authenticatedUrl: string }).authenticatedUrl;
+  }
+
+  return { url, apiKey, v1, ingest, streamOf };
+}
+
+/** The exit code, once the process has ended; null if a signal ended it. */
+export function ended(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
+    else child.once('exit', resolve);
+  });
+}
+
+/** A recording that outgrows every buffer on the way: a fixture's samples over and over. */
+export async function longRecording(megabytes: number): Promise<Buffer<ArrayBuffer>> {
+  const source = await readFile(join(fixtures, 'inbound-caller1.wav'));
+  const samples = source.subarray(44);
+  const copies = Math.ceil((megabytes * 1024 * 1024) / samples.length);
+  const bytes = Buffer.concat([source.subarray(0, 44), ...Array<Buffer>(copies).fill(samples)]);
+  bytes.writeUInt32LE(bytes.length - 8, 4);
+  bytes.writeUInt32LE(bytes.length - 44, 40);
+  return bytes;
+}
+
+/** Waits until the condition holds. A machine that is busy may take long; half a minute says that it never will. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await condition()) && performance.now() < deadline) await sleep(10);
+}
+
+/** A clock that is put forward by hand, by milliseconds, so that no test has to be quick or to wait. Set right with the test. */
+export function clock(t: Test): (ms: number) => void {
+  const { now } = Date;
+  let ahead = 0;
+  Date.now = () => now() + ahead;
+  t.teardown(() => {
+    Date.now = now;
+  });
+  return (ms) => {
+    ahead += ms;
+  };
+}

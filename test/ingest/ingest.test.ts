@@ -1,0 +1,76 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { Problem } from '../../src/errors.ts';
+import type { FileStore } from '../../src/origins/file/file.ts';
+import { fixtures, startGateway } from '../gateway.ts';
+
+type Gateway = Awaited<ReturnType<typeof startGateway>>;
+
+const file = 'inbound-caller1.wav';
+const other = 'inbound-caller1.flac';
+
+/** Files below the store, however deep. */
+async function stored(dataDir: string): Promise<string[]> {
+  const entries = await readdir(join(dataDir, 'recordings'), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+}
+
+t.test('audio that was entered stays, also where what it replaced cannot be removed at once', async (t) => {
+  const fresh = await startGateway(t);
+  await fresh.ingest(file, { externalId: 'a' });
+  const restore = breakRemoval(fresh, 1);
+  t.equal((await fresh.ingest(other, { externalId: 'a', replace: true })).status, 200);
+  restore();
+  t.equal((await stored(fresh.dataDir)).length, 2, 'both are there still');
+  await fresh.parts.ingest.clean();
+  t.equal((await stored(fresh.dataDir)).length, 1, 'the old file is cleaned away');
+  const whole = await readFile(join(fixtures, other));
+  const answer = await fetch(await fresh.streamOf(other, { externalId: 'a' }));
+  t.ok(Buffer.from(await answer.arrayBuffer()).equals(whole), 'the new audio plays');
+});
+
+t.test(
+  'a file that cannot be removed hides no refusal and no report, and keeps no other from being cleaned',
+  async (t) => {
+    const fresh = await startGateway(t);
+    await fresh.ingest(file, { externalId: 'a' });
+    const restore = breakRemoval(fresh, Number.POSITIVE_INFINITY);
+    t.equal((await fresh.ingest(other, { externalId: 'a' })).status, 409);
+    const form = new FormData();
+    form.append('audio', new Blob([await readFile(join(fixtures, file))]), file);
+    t.equal((await fresh.v1('/check', { method: 'POST', body: form })).status, 200);
+    restore();
+    const keys = ['00/first', '00/second'];
+    for (const key of keys) await fresh.parts.catalog.beginUpload(key, -1);
+    const restoreAgain = breakRemoval(fresh, 1);
+    await t.rejects(fresh.parts.ingest.clean());
+    restoreAgain();
+    t.equal((await fresh.parts.catalog.staleUploads()).length, 1, 'only the one that could not be removed');
+  },
+);
+
+/** The next `times` that something is to be removed from the store it is out of reach. @returns what ends that */
+function breakRemoval(broken: Gateway, times: number): () => void {
+  const store = broken.parts.origins.store as FileStore;
+  const remove = store.remove;
+  let left = times;
+  store.remove = async (key) => {
+    if (left-- > 0) throw new Problem('origin_unavailable');
+    return remove.call(store, key);
+  };
+  return () => {
+    store.remove = remove;
+  };
+}
+
+t.test('erased through one process, put in again through another at once: it is there', async (t) => {
+  const one = await startGateway(t);
+  const two = await startGateway(t, { 'data-dir': one.dataDir });
+  await one.ingest(file, { externalId: 'a' });
+  t.equal((await two.v1('/recordings/acct/a')).status, 200);
+  t.equal((await one.v1('/recordings/acct/a', { method: 'DELETE' })).status, 204);
+  t.equal((await two.ingest(file, { externalId: 'a' })).status, 201);
+  t.equal((await one.v1('/recordings/acct/a')).status, 200);
+  t.equal((await stored(one.dataDir)).length, 1);
+});

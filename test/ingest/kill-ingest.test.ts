@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import t, { type Test } from 'tap';
+import { ended, longRecording, spawnGateway } from '../gateway.ts';
+
+/** In all, over both lanes; PLAYHEAD_TEST_KILLS says how often. */
+const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 12);
+const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
+const lanes = 2;
+const senders = 4;
+const latestKillMs = 400;
+
+type Gateway = Awaited<ReturnType<typeof spawnGateway>>;
+type Outcome = 'acknowledged' | 'refused' | 'cut off';
+
+/** Where recordings lie, as seen from behind the gateway. */
+interface Behind {
+  settings: Record<string, string>;
+  /** Names of whole recordings, and of whatever an interrupted write left. */
+  list(): Promise<{ whole: string[]; partial: string[] }>;
+}
+
+const template = await longRecording(8);
+
+/** Audio of its own for each id: a whole call, of 0.7 MB or up to 8 MB, which S3 takes in parts, that ends with the id. */
+function audioOf(id: string, size: number): Buffer<ArrayBuffer> {
+  const audio = Buffer.from(template.subarray(0, size - (size % 4)));
+  audio.writeUInt32LE(audio.length - 8, 4);
+  audio.writeUInt32LE(audio.length - 44, 40);
+  audio.write(id.padEnd(16), audio.length - 16);
+  return audio;
+}
+
+/** mulberry32: the same numbers for the same seed. */
+function randomFrom(state: number): () => number {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+async function killAgainAndAgain(t: Test, { settings, list }: Behind, lane: number): Promise<void> {
+  const random = randomFrom(seed + lane);
+  const dataDir = await mkdtemp(join(tmpdir(), 'playhead-kill-'));
+  const start = () => spawnGateway(t, { 'data-dir': dataDir, 'log-level': 'silent', ...settings });
+  const sent = new Map<string, { size: number; outcome: Outcome }>();
+
+  for (let round = 0; round < kills / lanes; round++) {
+    const gateway = await start();
+    const acknowledged = Promise.withResolvers<void>();
+    const isUp = () => gateway.child.exitCode === null && gateway.child.signalCode === null;
+    const sending = Array.from({ length: senders }, async (_, sender) => {
+      for (let turn = 0; isUp(); turn++) {
+        const id = `${lane}-${round}-${sender}-${turn}`;
+        const size = Math.round(700_000 + random() ** 6 * (template.length - 700_000));
+        const outcome = await gateway
+          .ingest(audioOf(id, size), { externalId: id })
+          .then(async (answer): Promise<Outcome> => {
+            await answer.json(); // an answer that breaks off acknowledges nothing
+            return answer.ok ? 'acknowledged' : 'refused';
+          })
+          .catch((): Outcome => 'cut off');
+        sent.set(id, { size, outcome });
+        if (outcome === 'acknowledged') acknowledged.resolve();
+      }
+    });
+    // Every other time after an ingest has come through, else while the first ones are still on their way.
+    if (round % 2 === 0) await Promise.race([acknowledged.promise, sleep(10_000)]);
+    await sleep(random() * latestKillMs);
+    gateway.child.kill('SIGKILL');
+    await ended(gateway.child);
+    await Promise.all(sending);
+  }
+
+  // As if half a minute had gone by: the leases of what was cut off have run out.
+  const database = new DatabaseSync(join(dataDir, 'playhead.db'));
+  database.exec('update uploads set lease_until = 0');
+  database.close();
+  const gateway = await start();
+  const counts = await verify(t, gateway, sent);
+  const tidy = async () => {
+    const { whole, partial } = await list();
+    return whole.length === counts.playable && partial.length === 0;
+  };
+  for (let tries = 0; tries < 600 && !(await tidy()); tries++) await sleep(100);
+  const { whole, partial } = await list();
+  t.same(partial, [], 'nothing half-written remains');
+  t.equal(whole.length, counts.playable, 'and nothing that no recording owns');
+  t.comment(`seed ${seed}, lane ${lane}: ${JSON.stringify(counts)}`);
+}
+
+/** Asks for everything that was ever sent. */
+async function verify(t: Test, gateway: Gateway, sent: Map<string, { size: number; outcome: Outcome }>) {
+  const counts = { acknowledged: 0, absent: 0, playable: 0, answerLost: 0 };
+  const wrong: string[] = [];
+  for (const [id, { size, outcome }] of sent) {
+    if (outcome === 'refused') wrong.push(`${id} was refused`);
+    if (outcome === 'acknowledged') counts.acknowledged++;
+    const shared = await gateway.v1(`/recordings/acct/${id}/url`, { method: 'POST' });
+    const { authenticatedUrl } = (await shared.json()) as { authenticatedUrl?: string };
+    if (authenticatedUrl === undefined) {
+      counts.absent++;
+      if (outcome === 'acknowledged' || shared.status !== 404) wrong.push(`${id}: ${shared.status}`);
+      continue;
+    }
+    counts.playable++;
+    if (outcome !== 'acknowledged') counts.answerLost++;
+    const heard = Buffer.from(await (await fetch(authenticatedUrl)).arrayBuffer());
+    if (!heard.equals(audioOf(id, size))) wrong.push(`${id} is not what was sent`);
+  }
+  t.same(wrong, [], 'what was acknowledged is whole, what is not whole is absent');
+  t.ok(counts.acknowledged > 0 && counts.absent > 0, 'some were acknowledged and some cut off');
+  return counts;
+}
+
+async function fileStore(t: Test): Promise<Behind> {
+  const folder = await mkdtemp(join(tmpdir(), 'playhead-kill-store-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return {
+    settings: { store: `file:${folder}` },
+    async list() {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+      const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+      const isPartial = (name: string) => name.endsWith('.part');
+      return { whole: files.filter((name) => !isPartial(name)), partial: files.filter(isPartial) };
+    },
+  };
+}
+
+async function s3Store(t: Test, endpoint: string): Promise<Behind> {
+  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true });
+  const Bucket = `playhead-kill-${randomBytes(6).toString('hex')}`;
+  await client.send(new CreateBucketCommand({ Bucket }));
+  t.teardown(async () => {
+    await client.send(new DeleteBucketCommand({ Bucket })).catch(() => {}); // only if it is empty
+    client.destroy();
+  });
+  return {
+    settings: { store: `s3://${Bucket}/calls`, 's3-endpoint': endpoint, 's3-force-path-style': 'true' },
+    async list() {
+      const uploads = await client.send(new ListMultipartUploadsCommand({ Bucket }));
+      const whole: string[] = [];
+      let token: string | undefined;
+      do {
+        const page = await client.send(new ListObjectsV2Command({ Bucket, ContinuationToken: token }));
+        whole.push(...(page.Contents ?? []).map(({ Key }) => Key!));
+        token = page.NextContinuationToken;
+      } while (token);
+      return { whole, partial: (uploads.Uploads ?? []).map(({ Key }) => Key!) };
+    },
+  };
+}
+
+t.jobs = lanes;
+const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
+for (let lane = 0; lane < lanes; lane++) {
+  t.test(`killed ${kills / lanes} times during ingest, file store, lane ${lane}`, async (t) => {
+    await killAgainAndAgain(t, await fileStore(t), lane);
+  });
+}
+for (let lane = 0; lane < lanes; lane++) {
+  const skip = endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set';
+  t.test(`killed ${kills / lanes} times during ingest, S3, lane ${lane}`, { skip }, async (t) => {
+    await killAgainAndAgain(t, await s3Store(t, endpoint!), lane);
+  });
+}

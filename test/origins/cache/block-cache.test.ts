@@ -1,0 +1,355 @@
+import { utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import t from 'tap';
+import { createMetrics } from '../../../src/metrics.ts';
+import { Buffers } from '../../../src/origins/buffers.ts';
+import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
+import { Memory } from '../../../src/origins/cache/memory.ts';
+import type { ByteRange, Origin, Representation } from '../../../src/origins/origin.ts';
+import {
+  codeOf,
+  collect,
+  originContract,
+  pattern,
+  readAll,
+  settled,
+  type Tap,
+} from '../../contracts/origin.ts';
+import { CountingOrigin } from './counting.ts';
+
+const megabyte = 1024 * 1024;
+const awake = () => new AbortController().signal;
+
+/** A cache before a counting origin. */
+function make(t: Tap, memory = 64 * megabyte) {
+  const origin = new CountingOrigin(t);
+  const buffers = new Buffers();
+  const metrics = createMetrics();
+  const cache = new BlockCache(origin, { name: 'test', memory, buffers, metrics });
+  return {
+    far: origin,
+    cache,
+    held: () => cache.lent + buffers.lent + origin.open,
+    async outcomes() {
+      const { values } = await metrics.blocks.get();
+      return Object.fromEntries(
+        values.map(({ labels, value }) => [labels.outcome, value]).filter(([, n]) => n !== 0),
+      );
+    },
+    /** A recording whose size and etag are known to the cache, as from the catalog. */
+    async known(name: string, bytes: Buffer) {
+      await origin.put(name, bytes);
+      const representation = await origin.stat(name);
+      origin.stats.length = 0;
+      cache.know(name, representation);
+      return representation.etag;
+    },
+  };
+}
+
+/** Reads that are open, once there are as many as expected, and a moment more so that one too many shows. */
+async function underWay(far: CountingOrigin, expected: number): Promise<number> {
+  for (let tries = 0; far.open < expected && tries < 2_000; tries++) await sleep(5);
+  await sleep(20);
+  return far.open;
+}
+
+originContract(t, async (t) => {
+  const { far, cache, held } = make(t);
+  return { origin: cache, missing: 'no/such.wav', held, put: (name, bytes) => far.put(name, bytes) };
+});
+
+t.test('the smallest cache keeps the contract, too', async (t) => {
+  originContract(t, async (t) => {
+    const { far, cache, held } = make(t, 0);
+    return { origin: cache, missing: 'no/such.wav', held, put: (name, bytes) => far.put(name, bytes) };
+  });
+});
+
+t.test('any ranges, many at once, through a cache that is too small for them', async (t) => {
+  const { cache, known, held } = make(t, 0);
+  const bytes = pattern(40 * megabyte + 4321);
+  const etag = await known('a.wav', bytes);
+  const position = fc.nat(bytes.length - 1);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(position, fc.nat(5 * megabyte)), { minLength: 1, maxLength: 12 }),
+      async (ranges) => {
+        const right = ranges.map(async ([first, length]) => {
+          const range = { first, last: Math.min(first + length, bytes.length - 1) };
+          return (await readAll(cache, 'a.wav', range, etag)).equals(
+            bytes.subarray(range.first, range.last + 1),
+          );
+        });
+        return (await Promise.all(right)).every(Boolean);
+      },
+    ),
+    { numRuns: 60 },
+  );
+  t.equal(await settled(held), 0);
+});
+
+t.test('a cold seek is one request of one block, a second one nearby is none', async (t) => {
+  const { cache, far, known, held, outcomes } = make(t);
+  const bytes = pattern(30 * megabyte);
+  const etag = await known('a.wav', bytes);
+  const seek = async (first: number) => {
+    const range = { first, last: first + 65_535 };
+    t.ok((await readAll(cache, 'a.wav', range, etag)).equals(bytes.subarray(first, first + 65_536)));
+    t.equal(await settled(held), 0);
+  };
+  await seek(10 * megabyte + 1000);
+  t.same(far.reads, [{ first: 10 * megabyte, last: 11 * megabyte - 1 }]);
+  await seek(10 * megabyte + 900_000);
+  t.equal(far.reads.length, 1);
+  t.equal(far.bytes, megabyte);
+  t.same(far.stats, [], 'a known version needs no stat');
+  t.same(await outcomes(), { miss: 1, memory: 1 });
+});
+
+t.test('a whole recording of 30 MiB is at most eight requests, each byte once', async (t) => {
+  const { cache, far, known } = make(t);
+  const bytes = pattern(30 * megabyte);
+  const etag = await known('a.wav', bytes);
+  t.ok((await readAll(cache, 'a.wav', { first: 0, last: bytes.length - 1 }, etag)).equals(bytes));
+  t.ok(far.reads.length <= 8, `${far.reads.length}`);
+  t.equal(far.bytes, bytes.length);
+  t.ok((await readAll(cache, 'a.wav', { first: 0, last: bytes.length - 1 }, etag)).equals(bytes));
+  t.equal(far.bytes, bytes.length, 'nothing again for the second listener');
+});
+
+t.test('one request covers the blocks that are missing between those that are there', async (t) => {
+  const { cache, far, known, held } = make(t);
+  const etag = await known('a.wav', pattern(8 * megabyte));
+  await readAll(cache, 'a.wav', { first: 3 * megabyte, last: 3 * megabyte }, etag);
+  await settled(held);
+  await readAll(cache, 'a.wav', { first: 0, last: 5 * megabyte - 1 }, etag);
+  t.same(
+    far.reads.slice(1).map(({ first, last }) => [first / megabyte, (last + 1) / megabyte]),
+    [
+      [0, 3],
+      [4, 5],
+    ],
+  );
+});
+
+t.test('a hundred listeners on a cold block are one request, and hear it while it arrives', async (t) => {
+  const { cache, far, known, held, outcomes } = make(t);
+  const bytes = pattern(megabyte);
+  const etag = await known('a.wav', bytes);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  far.gate = promise;
+  const bodies = Array.from({ length: 100 }, () =>
+    readAll(cache, 'a.wav', { first: 0, last: megabyte - 1 }, etag),
+  );
+  t.equal(await underWay(far, 1), 1);
+  resolve();
+  for (const body of await Promise.all(bodies)) if (!body.equals(bytes)) t.fail('wrong bytes');
+  t.equal(far.reads.length, 1);
+  t.equal(await settled(held), 0);
+  t.same(await outcomes(), { miss: 1, shared: 99 });
+});
+
+t.test('bytes are handed on before their block is whole', async (t) => {
+  const { cache, far, known } = make(t);
+  const etag = await known('a.wav', pattern(megabyte));
+  const body = cache.read('a.wav', { first: 0, last: megabyte - 1 }, etag, awake());
+  const iterator = (await body)[Symbol.asyncIterator]();
+  far.gate = new Promise(() => {}); // after the first chunk of 512 KiB
+  const { value } = await iterator.next();
+  t.equal((value as Uint8Array).length, megabyte / 2);
+  t.equal(far.open, 1, 'the other half is still to come');
+  await iterator.return?.();
+  t.equal(await settled(() => far.open), 0);
+});
+
+t.test('a listener that leaves ends its request, unless another waits on it', async (t) => {
+  const { cache, far, known, held } = make(t);
+  const bytes = pattern(4 * megabyte);
+  const etag = await known('a.wav', bytes);
+  const whole = { first: 0, last: bytes.length - 1 };
+  const gate = Promise.withResolvers<void>();
+  far.gate = gate.promise;
+  const [leaving, staying] = [new AbortController(), new AbortController()];
+
+  const left = readAll(cache, 'a.wav', whole, etag, leaving.signal);
+  const heard = readAll(cache, 'a.wav', whole, etag, staying.signal);
+  await underWay(far, 1);
+  leaving.abort();
+  await t.rejects(left);
+  t.equal(far.open, 1, 'one stays, and so does the request');
+  gate.resolve();
+  t.ok((await heard).equals(bytes));
+  t.equal(far.reads.length, 1);
+
+  far.gate = new Promise(() => {});
+  const other = await known('b.wav', pattern(4 * megabyte, 1));
+  const alone = new AbortController();
+  const lost = readAll(cache, 'b.wav', whole, other, alone.signal);
+  t.equal(await underWay(far, 1), 1);
+  alone.abort();
+  await t.rejects(lost);
+  t.equal(await settled(held), 0, 'nobody stays, and the request has ended');
+});
+
+t.test('a listener that leaves while its size is asked for costs no request', async (t) => {
+  const stat = Promise.withResolvers<Representation>();
+  let reads = 0;
+  const far: Origin = {
+    stat: () => stat.promise,
+    async read() {
+      reads++;
+      return (async function* () {})();
+    },
+  };
+  const cache = new BlockCache(far, { name: 'test', memory: 0, metrics: createMetrics() });
+  const leaving = new AbortController();
+  const left = cache.read('a.wav', { first: 0, last: 9 }, '"x"', leaving.signal);
+  leaving.abort(new Error('gone'));
+  stat.resolve({ etag: '"x"', size: megabyte, lastModified: new Date(0) });
+  await t.rejects(left, { message: 'gone' });
+  t.equal(reads, 0);
+});
+
+t.test('a listener that waits for its turn and leaves is not waited for', async (t) => {
+  const { cache, far, known, held } = make(t, 0); // two turns
+  const etags = [];
+  for (let i = 0; i < 6; i++) etags.push(await known(`${i}.wav`, pattern(megabyte, i)));
+  const gate = Promise.withResolvers<void>();
+  far.gate = gate.promise;
+  const leaver = new AbortController();
+  const bodies = etags.map((etag, i) =>
+    readAll(cache, `${i}.wav`, { first: 0, last: megabyte - 1 }, etag, i === 4 ? leaver.signal : awake()),
+  );
+  const outcomes = Promise.allSettled(bodies);
+  t.equal(await underWay(far, 2), 2);
+  leaver.abort();
+  gate.resolve();
+  t.same(
+    (await outcomes).map(({ status }) => status === 'fulfilled'),
+    [true, true, true, true, false, true],
+  );
+  t.equal(far.bytes, 5 * megabyte);
+  t.equal(await settled(held), 0);
+});
+
+t.test('while loads wait for their turn, each brings no more than the block that is needed', async (t) => {
+  const { cache, far, known, held } = make(t, 0); // two turns
+  const bytes = pattern(4 * megabyte);
+  const whole = { first: 0, last: bytes.length - 1 };
+  const gate = Promise.withResolvers<void>();
+  far.gate = gate.promise;
+  const [a, b, c] = [await known('a.wav', bytes), await known('b.wav', bytes), await known('c.wav', bytes)];
+  const first = [readAll(cache, 'a.wav', whole, a), readAll(cache, 'b.wav', whole, b)];
+  await underWay(far, 2);
+  const late = readAll(cache, 'c.wav', whole, c);
+  for (let tries = 0; far.reads.length < 3 && tries < 2_000; tries++) await sleep(5);
+  t.same(
+    far.reads.map(({ first, last }) => (last + 1 - first) / megabyte),
+    [4, 4, 1],
+  );
+  gate.resolve();
+  for (const body of await Promise.all([...first, late])) t.ok(body.equals(bytes));
+  t.equal(await settled(held), 0);
+});
+
+t.test('an origin that is down: what is cached plays on, the rest says so', async (t) => {
+  const { cache, far, known, held } = make(t);
+  const bytes = pattern(3 * megabyte);
+  const etag = await known('a.wav', bytes);
+  const range: ByteRange = { first: megabyte, last: 2 * megabyte - 1 };
+  await readAll(cache, 'a.wav', range, etag);
+  far.isDown = true;
+  t.ok((await readAll(cache, 'a.wav', range, etag)).equals(bytes.subarray(range.first, range.last + 1)));
+  t.equal(await codeOf(cache.read('a.wav', { first: 0, last: 9 }, etag, awake())), 'origin_unavailable');
+  t.equal(await codeOf(cache.stat('b.wav')), 'origin_unavailable');
+  far.isDown = false;
+  t.equal((await readAll(cache, 'a.wav', { first: 0, last: 9 }, etag)).length, 10, 'a failure is not cached');
+  t.equal(await settled(held), 0);
+});
+
+t.test('stat is asked once for many, and a forgotten recording is gone', async (t) => {
+  const { cache, far } = make(t);
+  await far.put('a.wav', pattern(3 * megabyte));
+  const all = await Promise.all(Array.from({ length: 20 }, () => cache.stat('a.wav')));
+  t.equal(far.stats.length, 1);
+  const representation = all[0]!;
+  await collect(await cache.read('a.wav', { first: 0, last: 2 * megabyte }, representation.etag, awake()));
+  far.isDown = true;
+  await cache.forget('a.wav', representation);
+  t.equal(
+    await codeOf(cache.read('a.wav', { first: 0, last: 9 }, representation.etag, awake())),
+    'origin_unavailable',
+  );
+});
+
+t.test('caches that share a memory never take one recording for another', async (t) => {
+  const folder = t.testdir({ one: {}, two: {} });
+  const memory = new Memory(16 * megabyte);
+  const written = new Date(1_700_000_000_000); // the same size and time: the same etag
+  const reads = ['one', 'two'].map(async (name, version) => {
+    const far = new CountingOrigin(t, join(folder, name));
+    const cache = new BlockCache(far, { name, memory, metrics: createMetrics() });
+    const bytes = pattern(6 * megabyte, version);
+    await utimes(join(folder, name, await far.put('same.wav', bytes)), written, written);
+    const representation = await far.stat('same.wav');
+    const read = () => readAll(cache, 'same.wav', { first: 0, last: bytes.length - 1 }, representation.etag);
+    t.ok((await read()).equals(bytes) && (await read()).equals(bytes), name);
+    t.equal(far.bytes, bytes.length, 'both fit');
+    return representation.etag;
+  });
+  t.equal(new Set(await Promise.all(reads)).size, 1, 'though their keys and etags are the same');
+});
+
+t.test('an origin that does not answer keeps nobody waiting for another one', async (t) => {
+  const memory = new Memory(0);
+  const dead: Origin = {
+    stat: () => Promise.reject(new Error('is known')),
+    read: (_key, _range, _etag, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  };
+  const waiting = new BlockCache(dead, { name: 'dead', memory, metrics: createMetrics() });
+  const leaving = new AbortController();
+  const lost = Array.from({ length: 40 }, (_, i) => {
+    waiting.know(`${i}`, { etag: '"x"', size: megabyte });
+    return waiting.read(`${i}`, { first: 0, last: 9 }, '"x"', leaving.signal);
+  });
+  const far = new CountingOrigin(t);
+  const { etag } = await far.stat(await far.put('a.wav', pattern(100)));
+  const cache = new BlockCache(far, { name: 'alive', memory, metrics: createMetrics() });
+  t.equal((await readAll(cache, 'a.wav', { first: 0, last: 99 }, etag)).length, 100);
+  leaving.abort();
+  t.ok((await Promise.allSettled(lost)).every(({ status }) => status === 'rejected'));
+});
+
+t.test('an origin that hardly moves leaves turns to another one', async (t) => {
+  for (const size of [0, 64 * megabyte]) {
+    const memory = new Memory(size);
+    const dripping: Origin = {
+      stat: () => Promise.reject(new Error('is known')),
+      read: async (_key, _range, _etag, signal) =>
+        (async function* () {
+          yield new Uint8Array(1);
+          await new Promise((_resolve, reject) =>
+            signal.addEventListener('abort', () => reject(signal.reason)),
+          );
+        })(),
+    };
+    const slow = new BlockCache(dripping, { name: 'slow', memory, metrics: createMetrics() });
+    const far = new CountingOrigin(t);
+    const cache = new BlockCache(far, { name: 'sound', memory, metrics: createMetrics() });
+    const leaving = new AbortController();
+    const begun = Array.from({ length: 40 }, async (_, i) => {
+      slow.know(`${i}`, { etag: '"x"', size: 8 * megabyte });
+      const range = { first: 0, last: 8 * megabyte - 1 };
+      await collect(await slow.read(`${i}`, range, '"x"', leaving.signal));
+    });
+    const { etag } = await far.stat(await far.put('a.wav', pattern(3 * megabyte)));
+    const whole = { first: 0, last: 3 * megabyte - 1 };
+    t.ok((await readAll(cache, 'a.wav', whole, etag)).equals(pattern(3 * megabyte)));
+    leaving.abort();
+    t.ok((await Promise.allSettled(begun)).every(({ status }) => status === 'rejected'));
+  }
+});

@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { createMetrics } from '../../../src/metrics.ts';
+import { Buffers } from '../../../src/origins/buffers.ts';
+import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
+import { pattern, readAll, settled, type Tap } from '../../contracts/origin.ts';
+import { CountingOrigin } from './counting.ts';
+
+const megabyte = 1024 * 1024;
+const slow = 60; // milliseconds between chunks; more than 50 is slow
+const awake = () => new AbortController().signal;
+
+function make(t: Tap, memory: number) {
+  const far = new CountingOrigin(t);
+  const buffers = new Buffers();
+  const cache = new BlockCache(far, { name: 'test', memory, buffers, metrics: createMetrics() });
+  const held = () => cache.lent + buffers.lent + far.open;
+  return { far, buffers, cache, held };
+}
+
+async function recordings(far: CountingOrigin, cache: BlockCache, count: number, size: number) {
+  const made = [];
+  for (let version = 0; version < count; version++) {
+    const key = await far.put(`${version}.wav`, pattern(size, version));
+    const representation = await far.stat(key);
+    cache.know(key, representation);
+    made.push({
+      key,
+      bytes: pattern(size, version),
+      etag: representation.etag,
+      all: { first: 0, last: size - 1 },
+    });
+  }
+  return made;
+}
+
+t.test('five hundred slow listeners hold no request and little memory, and none starves', async (t) => {
+  const { far, buffers, cache, held } = make(t, 64 * megabyte);
+  const made = await recordings(far, cache, 20, 5 * megabyte);
+  let heard = 0;
+  let wrong = 0;
+  const listeners = Array.from({ length: 500 }, async (_, i) => {
+    const { key, bytes, etag } = made[i % made.length]!;
+    let position = (i * 7919) % (4 * megabyte);
+    const range = { first: position, last: position + 250_000 };
+    for await (const chunk of await cache.read(key, range, etag, awake())) {
+      if (position === range.first) heard++;
+      await sleep(slow * 12); // all have their first chunk by then
+      if (!bytes.subarray(position, position + chunk.length).equals(chunk)) wrong++;
+      position += chunk.length;
+    }
+    return position === range.last + 1;
+  });
+  for (let tries = 0; heard < 500 && tries < 200; tries++) await sleep(5);
+  t.equal(heard, 500, 'everyone has a first chunk, though nobody has finished');
+  t.equal(await settled(() => far.open), 0, 'no request is open');
+  t.ok(cache.lent <= 16, `${cache.lent} of 64 blocks are lent`);
+  t.ok(buffers.lent <= 500, 'the others hold 32 KiB each');
+  t.ok(far.peak <= 8, `${far.peak} requests at once`);
+  t.same(new Set(await Promise.all(listeners)), new Set([true]));
+  t.equal(wrong, 0);
+  t.equal(await settled(held), 0);
+});
+
+t.test('who stops listening stops the reading ahead', async (t) => {
+  const { far, cache } = make(t, 64 * megabyte);
+  const [recording] = await recordings(far, cache, 1, 30 * megabyte);
+  const { key, all, etag } = recording!;
+  const iterator = (await cache.read(key, all, etag, awake()))[Symbol.asyncIterator]();
+  await iterator.next();
+  t.equal(await settled(() => far.open), 0, 'the request ended by itself');
+  t.equal(far.bytes, 4 * megabyte);
+  t.equal(far.reads.length, 1);
+  await iterator.return?.();
+});
+
+t.test('a slow listener whose block made way reads on in pieces, not in megabytes', async (t) => {
+  const { far, cache, held } = make(t, 16 * megabyte);
+  const [heard, ...others] = await recordings(far, cache, 3, 12 * megabyte);
+  const { key, bytes, all, etag } = heard!;
+  let position = 0;
+  for await (const chunk of await cache.read(key, all, etag, awake())) {
+    t.ok(bytes.subarray(position, position + chunk.length).equals(chunk), `at ${position}`);
+    position += chunk.length;
+    if (position >= 2 * megabyte) break;
+    if (position <= megabyte) continue; // fast for one block, slow from then on
+    await sleep(slow);
+    for (const other of others) await readAll(cache, other.key, other.all, other.etag);
+  }
+  const pieces = far.reads.filter(({ first, last }) => last - first + 1 <= 65_536);
+  t.ok(pieces.length > 5, `${pieces.length} pieces`);
+  t.equal(await settled(held), 0);
+});
+
+t.test('transcribing everything leaves the blocks alone that players use', async (t) => {
+  const { far, cache, held } = make(t, 32 * megabyte);
+  const [played, ...transcribed] = await recordings(far, cache, 4, 30 * megabyte);
+  const seeks = [1, 5, 9, 13].map((block) => ({
+    first: block * megabyte + 5,
+    last: block * megabyte + 65_540,
+  }));
+  const play = async () => {
+    for (const range of seeks) await readAll(cache, played!.key, range, played!.etag);
+    await settled(held);
+  };
+  await play();
+  await play();
+  for (const { key, all, etag } of transcribed) await readAll(cache, key, all, etag);
+  const before = far.reads.length;
+  await play();
+  t.equal(far.reads.length, before);
+});
+
+t.test('whoever leaves whenever, nothing is held and no turn is lost', async (t) => {
+  const { far, cache, held } = make(t, 0);
+  const made = await recordings(far, cache, 6, 6 * megabyte);
+  const visits = Array.from({ length: 300 }, async (_, i) => {
+    const { key, bytes, etag } = made[i % made.length]!;
+    const leaving = AbortSignal.timeout((i * 37) % 400);
+    let position = (i * 104_729) % megabyte;
+    const range = { first: position, last: bytes.length - 1 };
+    try {
+      for await (const chunk of await cache.read(key, range, etag, leaving)) {
+        if (!bytes.subarray(position, position + chunk.length).equals(chunk)) return 'wrong bytes';
+        position += chunk.length;
+        if (i % 3 === 0) await sleep(slow);
+        if (i % 5 === 0 && position > 3 * megabyte) break;
+      }
+      return 'served';
+    } catch (error) {
+      return error === leaving.reason ? 'left' : String(error);
+    }
+  });
+  const outcomes = new Set(await Promise.all(visits));
+  t.ok(outcomes.has('left'));
+  t.same(
+    [...outcomes].filter((outcome) => outcome !== 'left' && outcome !== 'served'),
+    [],
+  );
+  t.equal(await settled(held), 0);
+  const all = made.map(async ({ key, bytes, all, etag }) =>
+    (await readAll(cache, key, all, etag)).equals(bytes),
+  );
+  t.same(new Set(await Promise.all(all)), new Set([true]), 'everyone after them is served');
+});

@@ -1,0 +1,210 @@
+import { readdirSync } from 'node:fs';
+import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { createMetrics } from '../../../src/metrics.ts';
+import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
+import { Disk } from '../../../src/origins/cache/disk.ts';
+import { Block, blockSize } from '../../../src/origins/cache/memory.ts';
+import { pattern, readAll, settled } from '../../contracts/origin.ts';
+import { CountingOrigin } from './counting.ts';
+
+function blockOf(id: string, bytes: Uint8Array = Buffer.alloc(0), length = bytes.length): Block {
+  const block = new Block(id, length, false, Buffer.alloc(blockSize));
+  block.slab.set(bytes);
+  block.filled = bytes.length;
+  return block;
+}
+
+const size = 5_000_000;
+const bytes = pattern(blockSize);
+
+t.test('a block comes back as it went, also after a restart', async (t) => {
+  const folder = join(t.testdir(), 'blocks');
+  const disk = await Disk.open(folder, 10 * blockSize);
+  await disk.write(blockOf('a', bytes), size);
+  await disk.write(blockOf('tail', bytes.subarray(0, 77)), size);
+  for (const opened of [disk, await Disk.open(folder, 10 * blockSize)]) {
+    const [a, tail] = [blockOf('a', undefined, blockSize), blockOf('tail', undefined, 77)];
+    t.ok(opened.has('a') && (await opened.read(a, size)) && a.slab.equals(bytes));
+    t.equal(a.filled, blockSize);
+    t.ok((await opened.read(tail, size)) && tail.slab.subarray(0, 77).equals(bytes.subarray(0, 77)));
+    t.equal(await opened.sizeOf('a'), size);
+    t.notOk(opened.has('b') || (await opened.read(blockOf('b'), size)));
+    t.equal(await opened.sizeOf('b'), undefined);
+  }
+  const [name] = await readdir(folder);
+  t.equal((await stat(join(folder, name!))).mode & 0o777, 0o600);
+});
+
+t.test('what was harmed is a miss, and is gone', async (t) => {
+  const harms: [string, (path: string) => Promise<unknown>][] = [
+    ['cut short', (path) => truncate(path, 1000)],
+    ['cut in its header', (path) => truncate(path, 7)],
+    ['empty', (path) => truncate(path, 0)],
+    ['of zeros, as after a power cut', (path) => writeFile(path, Buffer.alloc(blockSize + 20))],
+    ['one bit flipped', async (path) => writeFile(path, flip(await readFile(path), 500_000))],
+    ['one bit of its size flipped', async (path) => writeFile(path, flip(await readFile(path), 12))],
+  ];
+  for (const [name, harm] of harms) {
+    const folder = t.testdir();
+    const disk = await Disk.open(folder, 10 * blockSize);
+    await disk.write(blockOf('a', bytes), size);
+    await harm(join(folder, (await readdir(folder))[0]!));
+    t.equal(await disk.read(blockOf('a', undefined, blockSize), size), false, name);
+    t.same(await readdir(folder), []);
+    t.notOk(disk.has('a'));
+  }
+  function flip(content: Buffer, at: number): Buffer {
+    content[at]! ^= 4;
+    return content;
+  }
+});
+
+t.test('as many blocks as fit, the least recently used makes way; a smaller limit shrinks', async (t) => {
+  const folder = t.testdir();
+  const disk = await Disk.open(folder, 4 * (blockSize + 20));
+  for (const id of ['a', 'b', 'c', 'd']) await disk.write(blockOf(id, bytes), size);
+  await disk.read(blockOf('a', undefined, blockSize), size);
+  await disk.write(blockOf('e', bytes), size);
+  t.same(
+    ['a', 'b', 'c', 'd', 'e'].filter((id) => disk.has(id)),
+    ['a', 'c', 'd', 'e'],
+  );
+  t.equal((await readdir(folder)).length, 4);
+  await disk.remove('c');
+  t.equal((await readdir(folder)).length, 3);
+  await Disk.open(folder, 2 * (blockSize + 20));
+  t.equal((await readdir(folder)).length, 2);
+});
+
+t.test('two processes may share the folder', async (t) => {
+  const folder = t.testdir();
+  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  await Promise.all([one.write(blockOf('a', bytes), size), two.write(blockOf('a', bytes), size)]);
+  await one.write(blockOf('b', bytes), size);
+  await two.remove('b');
+  t.equal(await one.read(blockOf('b', undefined, blockSize), size), false, 'removed by the other');
+  const opened = await Disk.open(folder, 10 * blockSize);
+  t.ok((await readdir(folder)).length <= 1);
+  for (const disk of [one, two, opened]) {
+    const a = blockOf('a', undefined, blockSize);
+    t.ok(!(await disk.read(a, size)) || a.slab.equals(bytes), 'whole or a miss');
+  }
+});
+
+t.test('each process reads what any has written', async (t) => {
+  const folder = t.testdir();
+  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  await one.write(blockOf('a', bytes), size);
+  t.ok(two.has('a'));
+  t.equal(await two.sizeOf('a'), size);
+  const a = blockOf('a', undefined, blockSize);
+  t.ok((await two.read(a, size)) && a.slab.equals(bytes));
+  await two.remove('a');
+  t.notOk(two.has('a'));
+  t.equal(await one.read(blockOf('a', undefined, blockSize), size), false, 'and none what one has removed');
+  t.notOk(one.has('a'));
+});
+
+t.test(
+  'processes that share the folder keep to their limit together, and start with all of it',
+  async (t) => {
+    for (const processes of [2, 4]) {
+      const folder = t.testdir();
+      const share = 3;
+      const limit = share * processes;
+      const open = () => Disk.open(folder, share * (blockSize + 20), processes);
+      const files = () => readdirSync(folder).length;
+      const before = await Disk.open(folder, 100 * blockSize);
+      for (let i = 0; i < limit + 5; i++) await before.write(blockOf(`old ${i}`, bytes.subarray(0, 9)), size);
+      const disks = [];
+      for (let i = 0; i < processes; i++) disks.push(await open());
+      t.equal(files(), limit, 'all that fits, after a restart');
+
+      let most = 0;
+      for (const [i, disk] of disks.entries()) {
+        for (let n = 0; n < 4 * limit; n++) {
+          await disk.read(blockOf(`0 ${n}`, undefined, 9), size); // of the first one, where it still is there
+          await disk.write(blockOf(`${i} ${n}`, bytes.subarray(0, 9)), size);
+          most = Math.max(most, files());
+        }
+      }
+      t.ok(most <= limit + 1, `${most} at most, where ${limit} fit`);
+      const kept = files();
+      await open();
+      t.equal(files(), kept, 'one that is started anew takes nothing from the others');
+    }
+  },
+);
+
+t.test('one process leaves alone what the other is writing', async (t) => {
+  const folder = t.testdir();
+  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  for (let i = 0; i < 20; i++) {
+    const id = String(i);
+    await Promise.all([one.write(blockOf(id, bytes), size), two.write(blockOf(id, bytes), size)]);
+    t.ok(one.has(id) && two.has(id), `block ${i} is kept`);
+    t.ok(await one.read(blockOf(id, undefined, blockSize), size));
+    await one.remove(id);
+  }
+});
+
+t.test('what is removed while it is written is not there afterwards', async (t) => {
+  const folder = t.testdir();
+  const disk = await Disk.open(folder, 10 * blockSize);
+  const writing = disk.write(blockOf('a', bytes), size);
+  await disk.remove('a');
+  await writing;
+  t.same(await readdir(folder), []);
+  t.notOk(disk.has('a'));
+  await disk.write(blockOf('a', bytes), size);
+  t.ok(disk.has('a'), 'it can be written again');
+});
+
+t.test('left-overs of a crash are cleared, a folder that vanished is put up with', async (t) => {
+  const folder = t.testdir({ [`${'a'.repeat(64)}.part`]: 'half', 'not-ours.txt': 'stays' });
+  await Disk.open(folder, 10 * blockSize);
+  t.same(await readdir(folder), ['not-ours.txt']);
+  const gone = await Disk.open(join(folder, 'x'), 10 * blockSize);
+  await writeFile(join(folder, 'y'), '');
+  t.same(await gone.write(blockOf('a', bytes), size), undefined);
+});
+
+t.test('after a restart without its origin, the cache plays what the disk holds', async (t) => {
+  const far = new CountingOrigin(t);
+  const folder = join(t.testdir(), 'disk');
+  const recording = pattern(6 * blockSize + 99);
+  const whole = { first: 0, last: recording.length - 1 };
+  await far.put('a.wav', recording);
+  const { etag } = await far.stat('a.wav');
+  async function start() {
+    const metrics = createMetrics();
+    const disk = await Disk.open(folder, 100 * blockSize);
+    return { metrics, cache: new BlockCache(far, { name: 'test', memory: 0, disk, metrics }) };
+  }
+
+  const first = await start();
+  for (let at = 0; at < recording.length; at += blockSize) {
+    await readAll(first.cache, 'a.wav', { first: at, last: at }, etag);
+    await settled(() => far.open);
+  }
+  const unwritten = () => 7 - readdirSync(folder).filter((name) => !name.endsWith('.part')).length;
+  t.equal(await settled(unwritten), 0, 'all seven blocks are on disk');
+
+  far.isDown = true;
+  const second = await start();
+  t.ok((await readAll(second.cache, 'a.wav', whole, etag)).equals(recording));
+  const { values } = await second.metrics.blocks.get();
+  t.equal(values.find(({ labels }) => labels.outcome === 'disk')?.value, 7);
+
+  far.isDown = false;
+  const before = far.reads.length;
+  for (const name of await readdir(folder)) await truncate(join(folder, name), 5000);
+  const third = await start();
+  t.ok(
+    (await readAll(third.cache, 'a.wav', whole, etag)).equals(recording),
+    'harmed blocks come from the origin',
+  );
+  t.ok(far.reads.length > before);
+});

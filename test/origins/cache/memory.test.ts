@@ -1,0 +1,102 @@
+import t from 'tap';
+import { Block, blockSize, Memory } from '../../../src/origins/cache/memory.ts';
+import { codeOf } from '../../contracts/origin.ts';
+
+/** Puts a block into memory as a load does; gives it. */
+function bring(memory: Memory, id: string, { isEdge = false, isUsedTwice = false } = {}): Block {
+  const block = new Block(id, blockSize, isEdge, memory.take());
+  block.filled = blockSize;
+  memory.keep(block, isUsedTwice);
+  return block;
+}
+
+const held = (memory: Memory, ids: string[]) => ids.filter((id) => memory.get(id));
+const names = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+
+t.test('as many slabs as fit and no more, whatever passes through', async (t) => {
+  const memory = new Memory(20 * blockSize);
+  const slabs = new Set(names('a', 1000).map((id) => bring(memory, id).slab));
+  t.equal(memory.slots, 20);
+  t.equal(slabs.size, 20);
+  t.same(held(memory, names('a', 1000)), names('a', 1000).slice(-20), 'the oldest went first');
+});
+
+t.test('what was used again outlives a scan of everything', async (t) => {
+  const memory = new Memory(20 * blockSize);
+  for (const id of names('player', 10)) memory.touch(bring(memory, id));
+  for (const id of names('scan', 500)) bring(memory, id);
+  t.same(held(memory, names('player', 10)), names('player', 10));
+  bring(memory, 'shared', { isUsedTwice: true });
+  for (const id of names('more', 500)) bring(memory, id);
+  t.ok(memory.get('shared'), 'wanted by two while it arrived is used again, too');
+});
+
+t.test('what is used again makes way in its turn, for what was used again later', async (t) => {
+  const memory = new Memory(20 * blockSize);
+  for (const id of names('old', 15)) memory.touch(bring(memory, id));
+  for (const id of names('new', 15)) memory.touch(bring(memory, id));
+  for (const id of names('scan', 50)) bring(memory, id);
+  t.same(held(memory, names('old', 15)), []);
+  t.same(held(memory, names('new', 15)), names('new', 15));
+});
+
+t.test('edges of recordings stay for two passes of the queue', async (t) => {
+  const memory = new Memory(20 * blockSize);
+  bring(memory, 'edge', { isEdge: true });
+  bring(memory, 'inner');
+  for (const id of names('a', 25)) bring(memory, id);
+  t.ok(memory.get('edge'));
+  t.notOk(memory.get('inner'));
+  for (const id of names('b', 25)) bring(memory, id);
+  t.notOk(memory.get('edge'));
+});
+
+t.test('a lent or pinned block is never overwritten, not even once it is dropped', async (t) => {
+  const memory = new Memory(16 * blockSize);
+  const lent = bring(memory, 'lent');
+  const pinned = bring(memory, 'pinned');
+  lent.slab.fill(7);
+  t.ok(memory.lend(lent));
+  memory.pin(pinned);
+  memory.drop('lent');
+  const slabs = new Set(names('a', 100).map((id) => bring(memory, id).slab));
+  t.notOk(slabs.has(lent.slab) || slabs.has(pinned.slab));
+  t.ok(memory.get('pinned'));
+  t.equal(memory.lent, 1);
+  memory.giveBack(lent);
+  t.equal(memory.lent, 0);
+  t.equal(memory.take(), lent.slab, 'free again once it is given back');
+});
+
+t.test('a quarter is lent at most, each block to any number of listeners', async (t) => {
+  const memory = new Memory(16 * blockSize);
+  const blocks = names('a', 16).map((id) => bring(memory, id));
+  t.same(
+    blocks.map((block) => memory.lend(block)),
+    blocks.map((_, i) => i < 4),
+  );
+  t.ok(memory.lend(blocks[0]!), 'one that is lent already');
+  t.equal(memory.lent, 4);
+});
+
+t.test('when all is in use it says so', async (t) => {
+  const memory = new Memory(0);
+  t.equal(memory.slots, 16, 'the least that works');
+  for (const id of names('a', 16)) memory.pin(bring(memory, id));
+  t.equal(await codeOf((async () => memory.take())()), 'busy');
+});
+
+t.test('a load whose turn does not come is told so, and its place is free', async (t) => {
+  const memory = new Memory(16 * blockSize, 50); // two turns
+  const origin = {};
+  memory.admit(origin);
+  const { signal } = new AbortController();
+  const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const running = ends.map((end) => memory.inTurn(origin, signal, () => end.promise));
+  const late = memory.inTurn(origin, signal, async () => t.fail('it has no turn'));
+  t.equal(await codeOf(late), 'busy');
+  for (const end of ends) end.resolve();
+  await Promise.all(running);
+  t.equal(await memory.inTurn(origin, signal, async () => 'done'), 'done');
+  t.ok(memory.hasTurn(origin));
+});

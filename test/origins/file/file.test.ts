@@ -1,0 +1,242 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import {
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { Buffers, slowAfter } from '../../../src/origins/buffers.ts';
+import { FileStore } from '../../../src/origins/file/file.ts';
+import { codeOf, originContract, pattern, readAll, settled, type Tap } from '../../contracts/origin.ts';
+
+const megabyte = 1024 * 1024;
+const awake = () => new AbortController().signal;
+
+function make(t: Tap) {
+  const folder = t.testdir();
+  const root = join(folder, 'recordings');
+  const buffers = new Buffers();
+  const store = new FileStore({ root, buffers });
+  t.teardown(() => store.close());
+  return {
+    folder,
+    root,
+    store,
+    origin: store,
+    missing: 'no/such.wav',
+    held: () => buffers.lent,
+    async put(name: string, bytes: Uint8Array) {
+      const path = join(root, name);
+      await mkdir(dirname(path), { recursive: true });
+      await sleep(10); // a file system's clock ticks every 4 ms: two versions need two times
+      await writeFile(`${path}.new`, bytes);
+      await rename(`${path}.new`, path);
+      return name;
+    },
+  };
+}
+
+const whole = { first: 0, last: 4 * megabyte - 1 };
+
+/** Reads a 4 MiB file, does `meddle` after the first chunk; gives the code of the error that ends the read. */
+async function meddled(t: Tap, meddle: (path: string) => Promise<unknown>) {
+  const { root, store, put, held } = make(t);
+  const bytes = pattern(4 * megabyte);
+  const key = await put('a.wav', bytes);
+  const { etag } = await store.stat(key);
+  let position = 0;
+  const code = await codeOf(
+    (async () => {
+      for await (const chunk of await store.read(key, whole, etag, awake())) {
+        if (position === 0) await sleep(10).then(() => meddle(join(root, key)));
+        t.ok(bytes.subarray(position, position + chunk.length).equals(chunk), `old bytes at ${position}`);
+        position += chunk.length;
+      }
+    })(),
+  );
+  t.equal(await settled(held), 0);
+  return code;
+}
+
+originContract(t, async (t) => make(t));
+
+t.test('keys that lead elsewhere are not found, and nothing is written for them', async (t) => {
+  const { folder, store, root } = make(t);
+  await writeFile(join(folder, 'secret'), 'secret');
+  await mkdir(root);
+  const keys = [
+    '', '.', '..', '/', '../secret', 'a/../../secret', 'a/..', './a', '/etc/passwd', 'a//b', 'a/', '..\\secret',
+    'a\\b', 'a\0b', 'secret\0.wav', 'x'.repeat(300), 'x/'.repeat(600), '\ud800', 'a.part', 'x/a.part',
+  ]; // biome-ignore format: a table
+  for (const key of keys) {
+    const name = JSON.stringify(key).slice(0, 40);
+    t.equal(await codeOf(store.stat(key)), 'not_found', `stat ${name}`);
+    t.equal(await codeOf(readAll(store, key, { first: 0, last: 0 }, '"x"')), 'not_found', `read ${name}`);
+    const bytes = (async function* () {
+      yield Buffer.from('x');
+    })();
+    t.equal(await codeOf(store.write(key, bytes)), 'not_found', `write ${name}`);
+  }
+  t.same((await readdir(folder)).sort(), ['recordings', 'secret']);
+  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter((entry) =>
+    entry.isFile(),
+  );
+  t.same(files, []);
+});
+
+t.test('symlinks, folders, pipes and devices are not found', async (t) => {
+  const { folder, root, store, put } = make(t);
+  await put('real/a.wav', pattern(100));
+  await mkdir(join(folder, 'outside'));
+  await writeFile(join(folder, 'outside', 'secret'), 'secret');
+  await symlink(join(folder, 'outside'), join(root, 'folder-link'));
+  await symlink(join(folder, 'outside', 'secret'), join(root, 'file-link'));
+  await symlink('real/a.wav', join(root, 'inner-link'));
+  await symlink('/dev/zero', join(root, 'device-link'));
+  execFileSync('mkfifo', [join(root, 'pipe')]);
+  for (const key of ['folder-link/secret', 'file-link', 'inner-link', 'device-link', 'pipe', 'real']) {
+    t.equal(await codeOf(store.stat(key)), 'not_found', key);
+  }
+  const bytes = (async function* () {
+    yield Buffer.from('x');
+  })();
+  t.equal(await codeOf(store.write('folder-link/deep/new', bytes)), 'not_found', 'write through a link');
+  await store.remove('folder-link/secret');
+  t.same(await readdir(join(folder, 'outside')), ['secret'], 'nothing came or went behind the link');
+});
+
+t.test('the root itself may be a symlink', async (t) => {
+  const { folder, root } = make(t);
+  await mkdir(root);
+  await symlink(root, join(folder, 'link'));
+  const store = new FileStore({ root: join(folder, 'link') });
+  t.teardown(() => store.close());
+  const { etag } = await store.write('x/a.wav', [pattern(10)] as never);
+  t.equal((await readAll(store, 'x/a.wav', { first: 0, last: 9 }, etag)).length, 10);
+});
+
+t.test('what happens to a file meanwhile ends the read with its code, before a wrong byte', async (t) => {
+  const overwrite = async (path: string) => {
+    const handle = await open(path, 'r+');
+    await handle.write(pattern(megabyte, 9), 0, megabyte, 2 * megabyte);
+    await handle.close();
+  };
+  t.equal(await meddled(t, (path) => truncate(path, 600_000)), 'origin_failed', 'truncated');
+  t.equal(await meddled(t, overwrite), 'version_changed', 'overwritten in place');
+  t.equal(await meddled(t, (path) => unlink(path)), 'version_changed', 'removed');
+});
+
+t.test('a file removed by another process is gone at once, though its descriptor is kept', async (t) => {
+  const { root, store, put } = make(t);
+  const key = await put('a.wav', pattern(100));
+  const { etag } = await store.stat(key);
+  await readAll(store, key, { first: 0, last: 99 }, etag);
+  await rm(join(root, key));
+  t.equal(await codeOf(readAll(store, key, { first: 0, last: 99 }, etag)), 'not_found');
+});
+
+t.test('a write is for its owner only, and what a crash left of one is cleared by remove', async (t) => {
+  const { root, store, put } = make(t);
+  await put('deep/er/b.wav.part', pattern(10));
+  t.equal(
+    await codeOf(store.write('deep/er/b.wav', [pattern(10)] as never)),
+    'conflict',
+    'a write is under way',
+  );
+  await store.remove('deep/er/b.wav');
+  await store.write('deep/er/b.wav', [pattern(10)] as never);
+  await store.write('new/folder/c.wav', [pattern(10)] as never);
+  t.same(await readdir(join(root, 'deep/er')), ['b.wav'], 'no temporary name is left');
+  t.equal((await stat(join(root, 'new/folder/c.wav'))).mode & 0o777, 0o600);
+  t.equal((await stat(join(root, 'new/folder'))).mode & 0o777, 0o700);
+});
+
+t.test('a process that is killed in the middle of a write leaves no recording', async (t) => {
+  const { root, store } = make(t);
+  const module = new URL('../../../src/origins/file/file.ts', import.meta.url);
+  const script = `
+    const { FileStore } = await import(${JSON.stringify(module.href)});
+    const bytes = (async function* () {
+      for (;;) {
+        yield Buffer.alloc(65_536);
+        process.stdout.write('.');
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    })();
+    await new FileStore({ root: ${JSON.stringify(root)} }).write('a/b.wav', bytes);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  t.same(await readdir(join(root, 'a')), ['b.wav.part'], 'it was in the middle');
+  t.equal(await codeOf(store.stat('a/b.wav')), 'not_found');
+  await store.remove('a/b.wav');
+  t.same(await readdir(join(root, 'a')), []);
+});
+
+t.test('a full disk is said so, and leaves nothing', async (t) => {
+  const { root, store, held } = make(t);
+  await mkdir(root);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root], { stdio: 'ignore' });
+  } catch {
+    return t.test('full disk', { skip: 'mounting a small file system is not allowed here' }, () => {});
+  }
+  try {
+    t.equal(await codeOf(store.write('big.wav', [pattern(2 * megabyte)] as never)), 'storage_full');
+    t.same(await readdir(root), []);
+    t.equal((await store.write('small.wav', [pattern(1000)] as never)).size, 1000, 'there is room again');
+    t.equal(held(), 0);
+  } finally {
+    execFileSync('umount', [root]);
+  }
+});
+
+t.test('five hundred listeners hold less than 50 MB, and a slow one 32 KiB', async (t) => {
+  const { store, put, held } = make(t);
+  const key = await put('a.wav', pattern(4 * megabyte));
+  const { etag } = await store.stat(key);
+  const listeners = await Promise.all(
+    Array.from({ length: 500 }, async () =>
+      (await store.read(key, whole, etag, awake()))[Symbol.asyncIterator](),
+    ),
+  );
+  const sizeOfNext = async () => {
+    const results = await Promise.all(listeners.map((listener) => listener.next()));
+    return results.reduce((sum, { value }) => sum + (value as Uint8Array).buffer.byteLength, 0);
+  };
+  t.ok((await sizeOfNext()) < 50 * megabyte, 'at the start');
+  await sleep(2 * slowAfter);
+  t.ok((await sizeOfNext()) <= 500 * 32 * 1024, 'once they proved slow');
+  await Promise.all(listeners.map((listener) => listener.return?.()));
+  t.equal(held(), 0);
+});
+
+t.test(
+  'descriptors are bounded, and closed in the end',
+  { skip: process.platform !== 'linux' && 'needs /proc' },
+  async (t) => {
+    const { root, store } = make(t);
+    const opened = () => readdirSync('/proc/self/fd').length;
+    const before = opened();
+    await mkdir(root);
+    for (let i = 0; i < 300; i++) {
+      await writeFile(join(root, `${i}`), pattern(10));
+      await store.stat(`${i}`);
+    }
+    t.ok((await settled(() => Math.max(0, opened() - before - 256))) === 0, 'of 300 files 256 stay open');
+    store.close();
+    t.equal(await settled(() => Math.max(0, opened() - before)), 0);
+  },
+);

@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { Agent } from 'undici';
+import { reusingConnector } from '../../../src/origins/http/connector.ts';
+import { pattern } from '../../contracts/origin.ts';
+
+const body = pattern(3 * 1024 * 1024);
+
+/** What a handler saw of one GET, which pauses at every piece where it is told to. */
+function get(agent: Agent, origin: string, isPausing: boolean) {
+  const pieces: Buffer[] = [];
+  const buffers = new Set<ArrayBufferLike>();
+  return new Promise<{ pieces: Buffer[]; buffers: Set<ArrayBufferLike> }>((resolve, reject) => {
+    agent.dispatch(
+      { origin, path: '/', method: 'GET' },
+      {
+        onRequestStart() {},
+        onResponseStart() {},
+        onResponseData(controller, piece) {
+          if (piece.length > 32 * 1024) buffers.add(piece.buffer); // shorter ones may come with the head
+          pieces.push(Buffer.from(piece));
+          if (!isPausing || piece.length === 0) return;
+          controller.pause();
+          const before = Buffer.from(piece);
+          sleep(2).then(() => {
+            if (!before.equals(piece)) reject(new Error('the buffer was used while the answer was paused'));
+            controller.resume();
+          });
+        },
+        onResponseEnd: () => resolve({ pieces, buffers }),
+        onResponseError: (_, error) => reject(error),
+      },
+    );
+  });
+}
+
+/** Starts the server, and an agent that keeps one connection to it. */
+async function connectTo(t: Test, server: Server) {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const agent = new Agent({ connections: 1, connect: reusingConnector({ allowH2: false }) });
+  t.teardown(async () => {
+    await agent.destroy();
+    server.close();
+  });
+  return { agent, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+for (const isPausing of [false, true]) {
+  t.test(`bodies come whole by one buffer, ${isPausing ? 'paused at each piece' : 'at once'}`, async (t) => {
+    const server = createServer((_, response) => response.end(body));
+    const { agent, origin } = await connectTo(t, server);
+    const all = new Set<ArrayBufferLike>();
+    for (let i = 0; i < 3; i++) {
+      const { pieces, buffers } = await get(agent, origin, isPausing);
+      t.ok(Buffer.concat(pieces).equals(body));
+      for (const buffer of buffers) all.add(buffer);
+    }
+    t.equal(all.size, 1, 'the same for each piece of each answer');
+  });
+}
+
+t.test('a head that comes in pieces keeps its fields', async (t) => {
+  const head = [
+    'HTTP/1.1 206 Partial Content',
+    'etag: "a-validator"',
+    `x-padding: ${'a'.repeat(500)}`,
+    'content-range: bytes 0-4/5',
+    'content-length: 5',
+  ];
+  const text = `${head.join('\r\n')}\r\n\r\nhello`;
+  // One kept connection, so that each head but the first follows another answer in the buffer.
+  let cut = 0;
+  const server = createTcpServer((socket) => {
+    socket.setNoDelay(true);
+    socket.on('data', async () => {
+      for (const part of [text.slice(0, cut), text.slice(cut, cut + 40), text.slice(cut + 40)]) {
+        socket.write(part);
+        await sleep(5);
+      }
+    });
+  });
+  const { agent, origin } = await connectTo(t, server);
+  for (cut of [1, 40, 47, 60, 100, 570, 600, text.length - 3]) {
+    const { headers, body } = await agent
+      .request({ origin, path: '/', method: 'GET' })
+      .then(async (answer) => ({ ...answer, body: await answer.body.text() }));
+    t.match(headers, { etag: '"a-validator"', 'content-range': 'bytes 0-4/5' }, `cut after ${cut} bytes`);
+    t.same(Object.keys(headers), ['etag', 'x-padding', 'content-range', 'content-length']);
+    t.equal(body, 'hello');
+  }
+});

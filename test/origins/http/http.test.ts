@@ -1,0 +1,284 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { createMetrics } from '../../../src/metrics.ts';
+import { type HttpOptions, HttpOrigin } from '../../../src/origins/http/http.ts';
+import { codeOf, collect, originContract, pattern, settled } from '../../contracts/origin.ts';
+import { startNginx, withoutNginx } from '../../servers/nginx.ts';
+
+const awake = new AbortController().signal;
+
+t.test('the contract, with nginx as the vendor', { skip: withoutNginx }, async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'playhead-vendor-'));
+  const nginx = await startNginx(root);
+  t.teardown(async () => {
+    await nginx.stop();
+    await rm(root, { recursive: true });
+  });
+  let seconds = Math.floor(Date.now() / 1000) - 1800;
+  const urlOf = (name: string) => `${nginx.url}/${name.split('/').map(encodeURIComponent).join('/')}`;
+
+  originContract(t, async (t) => {
+    const origin = reading(t, [nginx.url]);
+    return {
+      origin,
+      missing: urlOf('nothing.wav'),
+      held: () => origin.underWay,
+      async put(name, bytes) {
+        const path = join(root, name);
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(`${path}.new`, bytes);
+        await utimes(`${path}.new`, ++seconds, seconds);
+        await rename(`${path}.new`, path);
+        return urlOf(name);
+      },
+    };
+  });
+});
+
+function reading(t: Pick<Test, 'teardown'>, allowed: string[], more: Partial<HttpOptions> = {}): HttpOrigin {
+  const origin = new HttpOrigin({
+    allowedHosts: allowed.map((url) => new URL(url).host),
+    credentials: new Map(),
+    maxBytes: 1_000_000_000,
+    fetchTimeoutMs: 60_000,
+    stallTimeoutMs: 2000,
+    metrics: createMetrics(),
+    ...more,
+  });
+  t.teardown(() => origin.close());
+  return origin;
+}
+
+/** A vendor that answers as told; gives its URL. */
+async function vendor(t: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const audio = pattern(100_000);
+type Answering = (response: ServerResponse, request: IncomingMessage) => void;
+const ranged: Answering = (response, { headers }) => {
+  const [first, last] = /(\d+)-(\d+)/
+    .exec(headers.range ?? '')!
+    .slice(1)
+    .map(Number) as [number, number];
+  response.writeHead(206, { etag: '"v1"', 'content-range': `bytes ${first}-${last}/${audio.length}` });
+  response.end(audio.subarray(first, last + 1));
+};
+
+t.test('which vendors can be played from where they are', async (t) => {
+  const table: [string, Answering, string][] = [
+    ['ranges and a strong ETag', ranged, 'played'],
+    [
+      'ranges, no HEAD',
+      (response, request) =>
+        request.method === 'HEAD' ? response.writeHead(405).end() : ranged(response, request),
+      'played',
+    ],
+    [
+      'no ranges',
+      (response) => response.writeHead(200, { etag: '"v1"', 'accept-ranges': 'bytes' }).end(audio),
+      'origin_failed',
+    ],
+    [
+      'no ranges, one byte long',
+      (response) => response.writeHead(200, { etag: '"v1"', 'content-length': 1 }).end('x'),
+      'origin_failed',
+    ],
+    [
+      'a weak ETag',
+      (response) => response.writeHead(206, { etag: 'W/"v1"', 'content-range': 'bytes 0-0/9' }).end('x'),
+      'origin_failed',
+    ],
+    [
+      'no ETag',
+      (response) => response.writeHead(206, { 'content-range': 'bytes 0-0/9' }).end('x'),
+      'origin_failed',
+    ],
+    [
+      'no size',
+      (response) => response.writeHead(206, { etag: '"v1"', 'content-range': 'bytes 0-0/*' }).end('x'),
+      'origin_failed',
+    ],
+    [
+      'encoded',
+      (response) =>
+        response
+          .writeHead(206, { etag: '"v1"', 'content-range': 'bytes 0-0/9', 'content-encoding': 'gzip' })
+          .end('x'),
+      'origin_failed',
+    ],
+    ['not found', (response) => response.writeHead(404).end(), 'not_found'],
+    ['forbidden', (response) => response.writeHead(403).end(), 'origin_failed'],
+    ['busy', (response) => response.writeHead(503).end(), 'origin_unavailable'],
+  ];
+  for (const [name, answer, outcome] of table) {
+    const url = await vendor(t, (request, response) => answer(response, request));
+    const origin = reading(t, [url]);
+    const play = async () => {
+      const { etag, size } = await origin.stat(url);
+      t.equal(size, audio.length);
+      const body = await collect(await origin.read(url, { first: 500, last: 99_999 }, etag, awake));
+      return t.ok(body.equals(audio.subarray(500))) ? 'played' : 'not the same bytes';
+    };
+    t.equal(await play().catch((error) => error.code), outcome, `${name}: ${outcome}`);
+    t.equal(await settled(() => origin.underWay), 0);
+  }
+});
+
+t.test('a vendor that is busy at first is asked again', async (t) => {
+  let requests = 0;
+  const url = await vendor(t, (request, response) => {
+    requests++;
+    if (requests % 3 !== 0) response.writeHead(requests % 3 === 1 ? 503 : 500).end();
+    else if (request.headers.range) ranged(response, request);
+    else response.end(audio);
+  });
+  const origin = reading(t, [url]);
+  t.equal((await origin.stat(url)).size, audio.length);
+  t.ok(
+    (await collect(await origin.read(url, { first: 1, last: 9 }, '"v1"', awake))).equals(
+      audio.subarray(1, 10),
+    ),
+  );
+  t.ok((await collect(await origin.fetchWhole(url, awake))).equals(audio));
+  t.equal(requests, 9);
+});
+
+t.test('what is fetched whole is whole, and within limits', async (t) => {
+  const cut = (response: ServerResponse) => {
+    response.write(audio.subarray(0, 99));
+    setTimeout(() => response.destroy(), 20);
+  };
+  const drip: Answering = (response) => {
+    const timer = setInterval(() => response.write('x'), 20);
+    response.once('close', () => clearInterval(timer));
+  };
+  const table: [string, Answering, string][] = [
+    [
+      'with a length',
+      (response) => response.writeHead(200, { 'content-length': audio.length }).end(audio),
+      'whole',
+    ],
+    [
+      'chunked',
+      (response) => void response.write(audio.subarray(0, 9), () => response.end(audio.subarray(9))),
+      'whole',
+    ],
+    ['in spite of a weak ETag', (response) => response.writeHead(200, { etag: 'W/"x"' }).end(audio), 'whole'],
+    [
+      'a range of it',
+      (response) => response.writeHead(206, { 'content-range': 'bytes 0-9/10' }).end('0123456789'),
+      'origin_failed',
+    ],
+    [
+      'encoded',
+      (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(audio),
+      'origin_failed',
+    ],
+    [
+      'without a length or chunks',
+      (response) =>
+        response.writeHead(200, { connection: 'close', 'transfer-encoding': 'identity' }).end(audio),
+      'origin_failed',
+    ],
+    [
+      'cut short',
+      (response) => cut(response.writeHead(200, { 'content-length': audio.length })),
+      'origin_failed',
+    ],
+    ['cut short in a chunk', cut, 'origin_failed'],
+    [
+      'too large, and says so',
+      (response) => response.writeHead(200, { 'content-length': 200_001 }).end(),
+      'too_large',
+    ],
+    [
+      'too large, and does not say so',
+      (response) => response.write(Buffer.concat([audio, audio, audio])),
+      'too_large',
+    ],
+    ['dripping for ever', drip, 'origin_failed'],
+    ['standing still', (response) => response.write('x'), 'origin_failed'],
+    ['silent', () => {}, 'origin_unavailable'],
+    ['not there', (response) => response.writeHead(404).end(), 'not_found'],
+    ['expired', (response) => response.writeHead(403).end(), 'origin_failed'],
+    ['nothing to say', (response) => response.writeHead(204).end(), 'origin_failed'],
+  ];
+  for (const [name, answer, outcome] of table) {
+    const url = await vendor(t, (request, response) => answer(response, request));
+    const origin = reading(t, [url], { maxBytes: 200_000, fetchTimeoutMs: 600, stallTimeoutMs: 300 });
+    const fetched = async () =>
+      (await collect(await origin.fetchWhole(url, awake))).equals(audio) ? 'whole' : 'short';
+    t.equal(await fetched().catch((error) => error.code), outcome, `${name}: ${outcome}`);
+    t.equal(await settled(() => origin.underWay), 0);
+  }
+});
+
+t.test('credentials go to their own host and stay there', async (t) => {
+  const seen: Record<string, (string | undefined)[]> = { own: [], other: [] };
+  let other = '';
+  const own = await vendor(t, ({ headers, url }, response) => {
+    seen.own!.push(headers.authorization);
+    const to: Record<string, string> = {
+      '/within': '/file',
+      '/away': `${other}/file`,
+      '/there-and-back': `${other}/back`,
+    };
+    if (to[url!]) response.writeHead(302, { location: to[url!] }).end();
+    else response.end(audio);
+  });
+  other = await vendor(t, ({ headers, url }, response) => {
+    seen.other!.push(headers.authorization);
+    if (url === '/back') response.writeHead(302, { location: `${own}/file` }).end();
+    else response.end(audio);
+  });
+  const bearer = 'Bearer secret';
+  const basic = `Basic ${Buffer.from('usér:pass').toString('base64')}`;
+  const table: [string, string, (string | undefined)[], (string | undefined)[]][] = [
+    ['its host', `${own}/file`, [bearer], []],
+    ['another host', `${other}/file`, [], [undefined]],
+    ['redirected within the host', `${own}/within`, [bearer, bearer], []],
+    ['redirected away', `${own}/away`, [bearer], [undefined]],
+    ['redirected away and back', `${own}/there-and-back`, [bearer, undefined], [undefined]],
+  ];
+  const origin = reading(t, [own, other], {
+    credentials: new Map([[new URL(own).host, { bearer: 'secret' }]]),
+  });
+  for (const [name, url, atOwn, atOther] of table) {
+    seen.own = [];
+    seen.other = [];
+    await collect(await origin.fetchWhole(url, awake));
+    t.same(seen, { own: atOwn, other: atOther }, name);
+  }
+  seen.own = [];
+  const withBasic = reading(t, [own], {
+    credentials: new Map([[new URL(own).host, { basic: 'usér:pass' }]]),
+  });
+  await collect(await withBasic.fetchWhole(`${own}/file`, awake));
+  t.same(seen.own, [basic], 'basic');
+});
+
+t.test('an aborted fetch frees its connection', async (t) => {
+  const url = await vendor(
+    t,
+    (_, response) => void response.writeHead(200, { 'content-length': 9 }).write('x'),
+  );
+  const origin = reading(t, [url]);
+  const abortion = new AbortController();
+  const body = await origin.fetchWhole(url, abortion.signal);
+  t.equal(origin.underWay, 1);
+  abortion.abort(new Error('enough'));
+  t.equal(origin.underWay, 0);
+  t.match(await codeOf(collect(body)), /enough/);
+});

@@ -1,0 +1,133 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { createMetrics } from '../../../src/metrics.ts';
+import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
+import { HealingOrigin } from '../../../src/origins/healing.ts';
+import { S3Store } from '../../../src/origins/s3/s3.ts';
+import { collect, pattern, readAll, settled } from '../../contracts/origin.ts';
+import { faultProxy } from '../../servers/fault-proxy.ts';
+import { startNginx, withoutNginx } from '../../servers/nginx.ts';
+
+const skip = withoutNginx;
+const kilobyte = 1024;
+const megabyte = 1024 * kilobyte;
+const awake = () => new AbortController().signal;
+
+/** Block cache, healing and S3 as the gateway has them, before an nginx that stands for S3; what goes over the wire is counted. */
+async function setUp(t: Test, sizes: number[], memory: number) {
+  const root = await mkdtemp(join(tmpdir(), 'playhead-s3-'));
+  await mkdir(join(root, 'bucket'));
+  const recordings = sizes.map((size, i) => ({ key: `${i}.wav`, bytes: pattern(size, i) }));
+  for (const { key, bytes } of recordings) await writeFile(join(root, 'bucket', key), bytes);
+  const nginx = await startNginx(root);
+  const proxy = await faultProxy(t, { port: Number(new URL(nginx.url).port) });
+
+  const environment = { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' };
+  const before = { ...process.env };
+  Object.assign(process.env, environment);
+  const metrics = createMetrics();
+  const limits = { stallTimeoutMs: 10_000, metrics };
+  const s3 = new S3Store({ bucket: 'bucket', endpoint: proxy.url, forcePathStyle: true, ...limits });
+  const cache = new BlockCache(new HealingOrigin(s3, limits), { name: 's3', memory, metrics });
+  t.teardown(async () => {
+    for (const name of Object.keys(environment)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+    await s3.close();
+    await nginx.stop();
+    await rm(root, { recursive: true });
+  });
+  const { etag } = await cache.stat(recordings[0]!.key);
+  const requests = async () =>
+    (await metrics.originRequests.get()).values.reduce((sum, { value }) => sum + value, 0);
+  /** Requests and bytes that `work` cost. */
+  const cost = async (work: () => Promise<unknown>) => {
+    const [requestsBefore, bytesBefore] = [await requests(), proxy.counts.bytes];
+    await work();
+    await settled(() => s3.underWay);
+    return { requests: (await requests()) - requestsBefore, bytes: proxy.counts.bytes - bytesBefore };
+  };
+  return { s3, cache, proxy, etag, recordings, cost };
+}
+
+t.test('what a seek, a second seek and a whole reading cost', { skip }, async (t) => {
+  const { cache, etag, recordings, cost } = await setUp(t, [30 * megabyte], 64 * megabyte);
+  const { key, bytes } = recordings[0]!;
+  const seek = (first: number) => async () => {
+    const last = first + 64 * kilobyte - 1;
+    t.ok((await readAll(cache, key, { first, last }, etag)).equals(bytes.subarray(first, last + 1)));
+  };
+  const cold = await cost(seek(20 * megabyte + 5000));
+  t.equal(cold.requests, 1, 'cold: one request');
+  t.ok(cold.bytes <= megabyte + 1000, `and ${cold.bytes} bytes of it, with the head`);
+  t.same(await cost(seek(20 * megabyte + 600_000)), { requests: 0, bytes: 0 }, 'nearby: nothing');
+
+  const whole = await cost(async () => {
+    t.ok((await readAll(cache, key, { first: 0, last: bytes.length - 1 }, etag)).equals(bytes));
+  });
+  t.ok(whole.requests <= 8, `the whole: ${whole.requests} requests`);
+  t.ok(whole.bytes <= 29 * megabyte + 8000, 'and no byte a second time');
+});
+
+t.test('a hundred listeners on one cold block are one request', { skip }, async (t) => {
+  const { cache, etag, recordings, cost } = await setUp(t, [3 * megabyte], 64 * megabyte);
+  const { key, bytes } = recordings[0]!;
+  const { requests } = await cost(() =>
+    Promise.all(
+      Array.from({ length: 100 }, async (_, i) => {
+        const range = { first: megabyte + i * 1000, last: megabyte + i * 1000 + 65_535 };
+        const right = bytes.subarray(range.first, range.last + 1);
+        t.ok((await readAll(cache, key, range, etag)).equals(right));
+      }),
+    ),
+  );
+  t.equal(requests, 1);
+});
+
+t.test('a listener that leaves ends its read of S3', { skip }, async (t) => {
+  const { cache, s3, etag, recordings, cost } = await setUp(t, [60 * megabyte], 64 * megabyte);
+  const { key, bytes } = recordings[0]!;
+  const whole = { first: 0, last: bytes.length - 1 };
+  const { bytes: sent } = await cost(async () => {
+    for await (const _ of await cache.read(key, whole, etag, awake())) break;
+    t.equal(await settled(() => s3.underWay), 0);
+  });
+  t.ok(sent < 20 * megabyte, `${sent} bytes had been sent`);
+});
+
+t.test('five hundred slow listeners hold no connection, and none starves', { skip }, async (t) => {
+  const sizes = Array.from({ length: 20 }, () => 2 * megabyte);
+  const { cache, s3, proxy, recordings } = await setUp(t, sizes, 64 * megabyte);
+  const listeners = Array.from({ length: 500 }, (_, i) => recordings[i % 19]!);
+  const halves = await Promise.all(
+    listeners.map(async ({ key, bytes }) => {
+      const { etag } = await cache.stat(key);
+      const range = { first: 0, last: bytes.length - 1 };
+      const body = (await cache.read(key, range, etag, awake()))[Symbol.asyncIterator]();
+      const { value } = await body.next();
+      return { body, bytes, first: Buffer.from(value) };
+    }),
+  );
+  t.ok(
+    halves.every(({ bytes, first }) => first.equals(bytes.subarray(0, first.length))),
+    'each has its first bytes',
+  );
+  t.equal(await settled(() => s3.underWay), 0, 'and while all of them pause, no connection is held');
+  t.ok(proxy.counts.peak <= 50, `of ${proxy.counts.peak} that there were at most`);
+
+  const { key, bytes } = recordings[19]!;
+  const { etag } = await cache.stat(key);
+  t.ok(
+    (await readAll(cache, key, { first: 0, last: bytes.length - 1 }, etag)).equals(bytes),
+    'a newcomer is served',
+  );
+
+  for (const { body, bytes, first } of halves) {
+    const rest = await collect({ [Symbol.asyncIterator]: () => body });
+    if (!rest.equals(bytes.subarray(first.length))) return t.fail('a slow listener got other bytes');
+  }
+  t.pass('all five hundred hear the end');
+});

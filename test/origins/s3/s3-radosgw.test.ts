@@ -1,0 +1,295 @@
+import { once } from 'node:events';
+import { createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import t, { type Test } from 'tap';
+import { Problem } from '../../../src/errors.ts';
+import { createMetrics } from '../../../src/metrics.ts';
+import { S3Store } from '../../../src/origins/s3/s3.ts';
+import { codeOf, originContract, pattern, readAll, settled } from '../../contracts/origin.ts';
+
+const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
+const skip = endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set';
+const megabyte = 1024 * 1024;
+let buckets = 0;
+
+/** A bucket of its own, a store below a prefix in it, and the SDK to look behind the store. */
+async function setUp(t: Pick<Test, 'teardown'>, prefix = 'calls of 2026/') {
+  const admin = new S3Client({ endpoint: endpoint!, region: 'us-east-1', forcePathStyle: true });
+  const Bucket = `playhead-${process.pid}-${buckets++}`;
+  await admin.send(new CreateBucketCommand({ Bucket }));
+  const metrics = createMetrics();
+  const options = { endpoint: endpoint!, forcePathStyle: true, stallTimeoutMs: 5000, metrics };
+  const store = new S3Store({ bucket: Bucket, prefix, ...options });
+  const anywhere = new S3Store(options);
+  t.teardown(async () => {
+    await Promise.all([store.close(), anywhere.close()]);
+    await admin.send(new DeleteBucketCommand({ Bucket })).catch(() => {}); // only if it is empty
+    admin.destroy();
+  });
+  const put = async (name: string, Body: Uint8Array, more: Partial<PutObjectCommandInput> = {}) => {
+    await admin.send(new PutObjectCommand({ Bucket, Key: prefix + name, Body, ...more }));
+    return name;
+  };
+  const requests = async () =>
+    (await metrics.originRequests.get()).values.reduce((sum, { value }) => sum + value, 0);
+  return { admin, Bucket, store, anywhere, put, requests };
+}
+
+async function* chunks(bytes: Uint8Array, size = 65_536): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+t.test('the contract', { skip }, async (t) => {
+  originContract(t, async (t) => {
+    const { store, put } = await setUp(t);
+    return { origin: store, store, put, missing: 'nothing.wav', held: () => store.underWay };
+  });
+});
+
+/** In front of the S3 server: what it did for the first such request is done, but its answer gets lost. */
+async function losingAnswer(
+  t: Test,
+  isToBeLost: (method: string, query: URLSearchParams) => boolean,
+  said: 'nothing' | 404,
+) {
+  const { hostname, port } = new URL(endpoint!);
+  let lost = 0;
+  const server = createServer((request, response) => {
+    const { method, headers, url } = request;
+    const passed = forward({ hostname, port, method, headers, path: url }, (answer) => {
+      if (lost === 0 && isToBeLost(method!, new URL(url!, endpoint).searchParams)) {
+        lost++;
+        answer.resume();
+        return void (said === 404 ? response.writeHead(said).end() : request.socket.resetAndDestroy());
+      }
+      response.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(passed);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, lost: () => lost };
+}
+
+// The SDK asks again. Of an upload that is complete S3 may say that there is none: as if that were the second answer.
+for (const [name, size, isToBeLost, said] of [
+  ['an object was there when it was sent again', 1000, (method) => method === 'PUT', 'nothing'],
+  ['an upload was gone', 6 * megabyte, (method, query) => method === 'POST' && query.has('uploadId'), 404],
+] as [string, number, (method: string, query: URLSearchParams) => boolean, 'nothing' | 404][]) {
+  t.test(`a write does not fail because ${name}: it is its own`, { skip }, async (t) => {
+    const { Bucket, store: direct } = await setUp(t, '');
+    const s3 = await losingAnswer(t, isToBeLost, said);
+    const options = {
+      endpoint: s3.url,
+      forcePathStyle: true,
+      stallTimeoutMs: 5000,
+      metrics: createMetrics(),
+    };
+    const store = new S3Store({ bucket: Bucket, ...options });
+    t.teardown(() => store.close());
+    const { etag } = await store.write('a.wav', chunks(pattern(size)));
+    t.equal(s3.lost(), 1);
+    t.ok((await readAll(direct, 'a.wav', { first: 0, last: size - 1 }, etag)).equals(pattern(size)));
+    await direct.remove('a.wav');
+  });
+}
+
+t.test('keys hold whatever S3 lets them', { skip }, async (t) => {
+  const { store, anywhere, Bucket } = await setUp(t, '');
+  const keys = [
+    'plain.wav',
+    'with space.wav',
+    'a+b.wav',
+    '100%.wav',
+    '%2f%2F%00.wav',
+    'a//b.wav',
+    '/leading.wav',
+    'trailing/',
+    'what?really#yes&x=1;y',
+    'a/../b.wav',
+    '../up.wav',
+    './here.wav',
+    'q\'uo"te`.wav',
+    'back\\slash.wav',
+    'né 音声 🎧.wav',
+    'é.wav',
+    '!*()$,:@=~^{}[]|<>.wav',
+    'k'.repeat(1024),
+  ];
+  for (const [version, key] of keys.entries()) {
+    const name = key.length > 99 ? 'the longest' : key;
+    const bytes = pattern(1000, version);
+    const { etag } = await store.write(key, chunks(bytes));
+    t.ok((await readAll(store, key, { first: 3, last: 999 }, etag)).equals(bytes.subarray(3)), name);
+    const reference = `${Bucket}/${key}`;
+    t.same(await anywhere.stat(reference), await store.stat(key), `${name}, by reference`);
+    t.ok((await readAll(anywhere, reference, { first: 3, last: 999 }, etag)).equals(bytes.subarray(3)));
+  }
+  for (const key of keys) await store.remove(key);
+  for (const key of keys) t.equal(await codeOf(store.stat(key)), 'not_found');
+});
+
+t.test('a range costs one request, and a whole one, too', { skip }, async (t) => {
+  const { store, put, requests } = await setUp(t);
+  const bytes = pattern(3 * megabyte);
+  const key = await put('a.wav', bytes);
+  const { etag } = await store.stat(key);
+  t.equal(await requests(), 1, 'stat: one');
+  for (let i = 0; i < 20; i++) await readAll(store, key, { first: i * 1000, last: i * 1000 + 65_535 }, etag);
+  t.equal(await requests(), 21, 'twenty ranges: twenty');
+  t.ok((await readAll(store, key, { first: 0, last: bytes.length - 1 }, etag)).equals(bytes));
+  t.equal(await requests(), 22, 'the whole: one');
+});
+
+t.test('a recording of many parts is put together in order', { skip }, async (t) => {
+  const { store, admin, Bucket } = await setUp(t);
+  for (const size of [5 * megabyte - 1, 5 * megabyte, 5 * megabyte + 1, 30 * megabyte, 31_457_281]) {
+    const bytes = pattern(size);
+    const key = `${size}.wav`;
+    const { etag } = await store.write(key, chunks(bytes, 100_003));
+    t.match(etag, size < 5 * megabyte ? /^"\w+"$/ : /-\d"$/, `${size} bytes: ${etag}`);
+    t.ok((await readAll(store, key, { first: 0, last: size - 1 }, etag)).equals(bytes));
+    await store.remove(key);
+  }
+  t.notOk((await admin.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads, 'no upload is left open');
+});
+
+t.test('a write that breaks or is aborted among the parts leaves no upload', { skip }, async (t) => {
+  const { store, admin, Bucket } = await setUp(t);
+  const breaking = (async function* () {
+    yield pattern(17 * megabyte);
+    throw new Error('the upload broke');
+  })();
+  t.match(await codeOf(store.write('a.wav', breaking)), /the upload broke/);
+
+  const changing = (async function* () {
+    yield pattern(17 * megabyte);
+    throw new Problem('version_changed');
+  })();
+  t.equal(
+    await codeOf(store.write('a.wav', changing)),
+    'version_changed',
+    'of what is copied, not of the copy',
+  );
+
+  const abortion = new AbortController();
+  const aborting = (async function* () {
+    yield pattern(17 * megabyte);
+    abortion.abort(new Error('enough'));
+    yield pattern(17 * megabyte);
+  })();
+  t.match(await codeOf(store.write('a.wav', aborting, abortion.signal)), /enough/);
+  t.notOk((await admin.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads);
+  t.equal(await codeOf(store.stat('a.wav')), 'not_found');
+});
+
+t.test('remove clears what a killed process left of its upload, and nothing else', { skip }, async (t) => {
+  const { store, admin, Bucket } = await setUp(t, 'p');
+  for (const Key of ['p/a.wav', 'p/a.wav', 'p/a.wav2']) {
+    const { UploadId } = await admin.send(new CreateMultipartUploadCommand({ Bucket, Key }));
+    const Body = pattern(5 * megabyte);
+    await admin.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 1, Body }));
+  }
+  await store.remove('a.wav');
+  const { Uploads = [] } = await admin.send(new ListMultipartUploadsCommand({ Bucket }));
+  t.same(
+    Uploads.map(({ Key }) => Key),
+    ['p/a.wav2'],
+  );
+  await store.remove('a.wav2');
+});
+
+t.test('in a bucket that keeps versions', { skip }, async (t) => {
+  const { store, admin, put, Bucket } = await setUp(t, '');
+  const VersioningConfiguration = { Status: 'Enabled' } as const;
+  await admin.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+  const key = await put('a.wav', pattern(1000, 1));
+  const { etag } = await store.stat(key);
+  await put('a.wav', pattern(1000, 2));
+  await put('a.wav.more', pattern(10));
+  t.equal(await codeOf(readAll(store, key, { first: 0, last: 9 }, etag)), 'version_changed');
+
+  await store.remove(key);
+  t.equal(await codeOf(store.stat(key)), 'not_found');
+  const { Versions = [], DeleteMarkers } = await admin.send(new ListObjectVersionsCommand({ Bucket }));
+  t.same(
+    Versions.map(({ Key }) => Key),
+    ['a.wav.more'],
+    'every version is erased, and no other recording',
+  );
+  t.notOk(DeleteMarkers);
+  await store.remove('a.wav.more');
+});
+
+t.test('an object encrypted with a key of KMS', { skip }, async (t) => {
+  const { store, put } = await setUp(t);
+  const bytes = pattern(megabyte);
+  const encrypted = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'testkey-1' } as const;
+  const refusal = await put('a.wav', bytes, encrypted).then(
+    () => undefined,
+    (error) => error.name,
+  );
+  if (refusal) return t.pass('not on this server', { skip: `it has no KMS: ${refusal}` });
+  const { etag, size } = await store.stat('a.wav');
+  t.equal(size, bytes.length);
+  for (const [first, last] of [
+    [0, 0],
+    [1, 4096],
+    [500_000, 700_000],
+    [0, size - 1],
+  ] as const) {
+    t.ok((await readAll(store, 'a.wav', { first, last }, etag)).equals(bytes.subarray(first, last + 1)));
+  }
+  await put('a.wav', bytes, encrypted);
+  t.equal(await codeOf(readAll(store, 'a.wav', { first: 0, last: 9 }, '"other"')), 'version_changed');
+  await store.remove('a.wav');
+});
+
+t.test('what names no object asks nobody', { skip }, async (t) => {
+  const { store, anywhere, requests } = await setUp(t);
+  const nowhere = [
+    '',
+    'bucket',
+    'bucket/',
+    '/key',
+    '../key',
+    'evil.example:80/key',
+    'a@b/key',
+    'b?/key',
+    'arn:aws:s3:::b/key',
+  ];
+  for (const key of nowhere) t.equal(await codeOf(anywhere.stat(key)), 'not_found', key);
+  t.equal(await codeOf(store.stat('k'.repeat(1025))), 'not_found', 'too long');
+  t.equal(await codeOf(store.stat('\ud800')), 'not_found', 'half a character');
+  t.equal(await requests(), 0);
+  t.equal(await codeOf(anywhere.stat('no-such-bucket-anywhere/key')), 'not_found');
+});
+
+t.test('fifty connections serve two hundred reads at once', { skip }, async (t) => {
+  const { store, put } = await setUp(t);
+  const bytes = pattern(4 * megabyte);
+  const key = await put('a.wav', bytes);
+  const { etag } = await store.stat(key);
+  const reads = Array.from({ length: 200 }, async (_, i) => {
+    const range = { first: i * 9000, last: i * 9000 + 199_999 };
+    return (await readAll(store, key, range, etag)).equals(bytes.subarray(range.first, range.last + 1));
+  });
+  t.same(new Set(await Promise.all(reads)), new Set([true]));
+  t.equal(await settled(() => store.underWay), 0);
+});

@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { HubSpotClient } from '../../src/hubspot/client.ts';
+import { HubSpotError } from '../../src/hubspot/error.ts';
+import { Limiter } from '../../src/hubspot/limiter.ts';
+import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
+
+const creates = 'POST /crm/objects/2026-03/calls';
+
+/** One recording, published against a HubSpot whose search finds a call only after a second. */
+async function publishOne(t: Test, options: Partial<PublishingOptions>, sandboxOptions: SandboxOptions = {}) {
+  const accounts = [{ portalId: 1, appId: '101', accessToken: 'token-acme' }];
+  const sandbox = await createSandbox({ accounts, searchLagMs: 1_000, ...sandboxOptions });
+  const publishing = await openPublishing('sqlite::memory:', {
+    apiBase: sandbox.url,
+    deadlineMs: 20_000,
+    publisher: { settleMs: 8_000, pollMs: 5 },
+    ...options,
+  });
+  t.teardown(async () => {
+    await publishing.close();
+    await sandbox.close();
+  });
+  const { catalog, publisher, db } = publishing;
+  const { recording } = await catalog.put(recordingOf('call-1'), { replace: false });
+  await publisher.publish(recording);
+  publisher.start();
+  const status = async () => (await publisher.status(recording))!;
+  return {
+    sandbox,
+    /** Every request has been answered. */
+    stop: () => publisher.stop(),
+    /** What the database says after the clock was put forward by more than any lease. */
+    async putClockForward() {
+      await db.kysely.updateTable('outbox').set({ lease_until: 1, due_at: 1 }).execute();
+      await db.kysely
+        .updateTable('publication_steps')
+        .set({ started_at: 1 })
+        .where('state', '=', 'running')
+        .execute();
+    },
+    async until(holds: (now: Awaited<ReturnType<typeof status>>) => boolean) {
+      for (let patience = 0; patience < 6_000; patience++) {
+        const now = await status();
+        if (holds(now)) return now;
+        await sleep(5);
+      }
+      throw new Error(`It never came to that: ${JSON.stringify(await status())}`);
+    },
+  };
+}
+
+t.test('a job that is lost while its request waits for the limit is not sent by two', async (t) => {
+  const limits = { requests: new Limiter(1, 0), searches: new Limiter(5, 1) };
+  const held = Promise.withResolvers<void>();
+  void limits.requests.run(() => held.promise);
+  const { sandbox, until, putClockForward, stop } = await publishOne(t, {
+    limits: () => limits,
+    outbox: { leaseMs: 200, firstDelayMs: 5 },
+  });
+  await until(({ attempts }) => attempts >= 1);
+  await putClockForward();
+  await until(({ attempts }) => attempts >= 2);
+  held.resolve();
+  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done' });
+  await stop();
+  t.equal(sandbox.world.calls.size, 1);
+});
+
+t.test('a clock put forward while HubSpot logs the call does not log it twice', async (t) => {
+  let searches = 0;
+  // HubSpot has logged the call, but answers nothing, and its search finds it only after three seconds.
+  const { sandbox, until, putClockForward, stop } = await publishOne(
+    t,
+    { outbox: { firstDelayMs: 5 }, deadlineMs: 5_000 },
+    {
+      searchLagMs: 3_000,
+      faults: [{ kind: 'silence', when: 'after', on: creates, times: 1 }],
+      observe({ path }) {
+        if (path.endsWith('/search')) searches++;
+      },
+    },
+  );
+  await until(({ steps }) => steps[0]?.state === 'running');
+  await putClockForward();
+  await until(() => searches > 0);
+  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done' });
+  await stop();
+  t.equal(sandbox.world.calls.size, 1);
+});
+
+t.test('a refusal after an attempt of unknown outcome does not end the doubt about that', async (t) => {
+  const outcomes = ['TIMEOUT', 'TEN_SECONDLY_ROLLING'];
+  let creates = 0;
+  const client = {
+    portal: '1',
+    appId: '101',
+    async createCall(_properties: unknown, begin: () => Promise<void>) {
+      await begin();
+      const category = outcomes[creates++] ?? 'none is left';
+      throw new HubSpotError(category, { status: category === 'TIMEOUT' ? 0 : 429, category });
+    },
+    // The call of the first attempt shows only after it was attempted again.
+    findCallByExternalId: async () => (creates < 2 ? undefined : { id: '42', properties: {} }),
+    associate: async () => {},
+    markReady: async () => {},
+  } as unknown as HubSpotClient;
+  const { until } = await publishOne(t, {
+    outbox: { firstDelayMs: 5 },
+    publisher: { clientFor: async () => client, settleMs: 0, pollMs: 5 },
+  });
+  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done', callId: '42' });
+  t.equal(creates, 2);
+});

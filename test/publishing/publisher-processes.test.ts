@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { Limiter } from '../../src/hubspot/limiter.ts';
+import { createSandbox, type Exchange } from '../../src/sandbox/hubspot.ts';
+import { eachEngine } from '../contracts/db.ts';
+import { openPublishing, recordingOf } from './rig.ts';
+
+t.test('two processes together keep within an account’s limit, and both accounts get on', async (t) => {
+  const window = { requests: 20, windowMs: 400 };
+  const exchanges: Exchange[] = [];
+  const accounts = ['a', 'b'].map((name, index) => ({
+    portalId: index,
+    appId: '101',
+    accessToken: `token-${name}`,
+  }));
+  const sandbox = await createSandbox({
+    accounts,
+    limits: window,
+    observe: (exchange) => exchanges.push(exchange),
+  });
+  t.teardown(() => sandbox.close());
+  const databaseUrl = `sqlite:${t.testdir()}/playhead.db`;
+  const limits = () => ({ requests: new Limiter(20, 400), searches: new Limiter(5, 1_000) });
+  const options = { apiBase: sandbox.url, limits, outbox: { speakMs: 2_500 }, deadlineMs: 10_000 };
+  const processes = [
+    await openPublishing(databaseUrl, options),
+    await openPublishing(databaseUrl, options),
+  ] as const;
+  t.teardown(() => Promise.all(processes.map(({ close }) => close())));
+  for (const { publisher } of processes) publisher.start();
+  for (let index = 0; index < 40; index++) {
+    const { catalog, publisher } = processes[index % 2]!;
+    const input = recordingOf(`call-${index}`, { accountId: index < 20 ? 'a' : 'b' });
+    await publisher.publish((await catalog.put(input, { replace: false })).recording);
+  }
+  while ((await processes[0].outbox.list({ state: 'waiting', limit: 1 })).length > 0) await sleep(20);
+  t.equal([...sandbox.world.calls.values()].filter(({ ready }) => ready === 1).length, 40);
+  t.equal(exchanges.length, 120);
+  t.equal(exchanges.filter(({ status }) => status === 429).length, 0);
+});
+
+eachEngine(t, 'publishing again and again while it runs logs nothing twice', async (t, place) => {
+  const sandbox = await createSandbox({
+    accounts: [{ portalId: 1, appId: '101', accessToken: 'token-acme' }],
+    limits: { requests: 10_000 },
+  });
+  t.teardown(() => sandbox.close());
+  const limits = () => ({ requests: new Limiter(1_000, 100), searches: new Limiter(1_000, 100) });
+  const { catalog, publisher, outbox, close } = await openPublishing(place.url, {
+    apiBase: sandbox.url,
+    limits,
+    deadlineMs: 10_000,
+  });
+  t.teardown(() => close());
+  publisher.start();
+  const work = Array.from({ length: 20 }, async (_, index) => {
+    const { recording } = await catalog.put(recordingOf(`call-${index}`), { replace: false });
+    for (let again = 0; again < 8; again++) {
+      await Promise.all([publisher.publish(recording), publisher.publish(recording)]);
+      await sleep(again * 5);
+    }
+  });
+  await Promise.all(work);
+  while ((await outbox.list({ state: 'waiting', limit: 1 })).length > 0) await sleep(20);
+  t.equal(sandbox.world.calls.size, 20);
+  const jobs = await outbox.list();
+  t.same(
+    jobs.map(({ state, reason }) => [state, reason]),
+    jobs.map(() => ['done', null]),
+  );
+});

@@ -1,0 +1,90 @@
+import { Redis } from 'ioredis';
+import t, { type Test } from 'tap';
+import { startGateway, until } from '../gateway.ts';
+import { startRedis, withoutRedis } from '../servers/redis.ts';
+
+const file = 'inbound-caller1.wav';
+const limit = 20;
+
+/** Two replicas: one database, one Redis. */
+async function startReplicas(t: Test) {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const settings = { 'redis-url': redis.url, 'rate-limit': String(limit) };
+  const first = await startGateway(t, settings);
+  const second = await startGateway(t, { ...settings, 'data-dir': first.dataDir });
+  const readiness = async () => {
+    const answer = await fetch(`${first.url}/readyz`);
+    return { status: answer.status, ...((await answer.json()) as { database: string; redis: string }) };
+  };
+  const ready = () => until(async () => (await readiness()).redis === 'ok');
+  await ready();
+  await until(async () => (await (await fetch(`${second.url}/readyz`)).text()).includes('"redis":"ok"'));
+  return { redis, first, second, readiness, ready };
+}
+
+/** How many of `count` requests were answered with 206; the others were told to wait. */
+async function passed(t: Test, url: string, count: number): Promise<number> {
+  const headers = { range: 'bytes=0-0' };
+  const answers = await Promise.all(Array.from({ length: count }, () => fetch(url, { headers })));
+  const statuses = answers.map(({ status }) => status);
+  t.ok(
+    statuses.every((status) => status === 206 || status === 429),
+    statuses.join(' '),
+  );
+  return statuses.filter((status) => status === 206).length;
+}
+
+t.test('with Redis', { skip: withoutRedis }, async (t) => {
+  await t.test('a limit holds for two replicas together', async (t) => {
+    const { redis, first, second } = await startReplicas(t);
+    const url = await first.streamOf(file);
+    t.equal(await passed(t, url, 12), 12);
+    t.equal(await passed(t, url.replace(first.url, second.url), 12), limit - 12);
+    t.equal((await fetch(url)).status, 429);
+
+    const client = new Redis(redis.url);
+    t.teardown(() => client.disconnect());
+    const keys = await client.keys('*');
+    t.ok(keys.length > 0);
+    const token = url.split('/').at(-1)!;
+    t.notOk(
+      keys.some((key) => key.includes(token) || key.includes(first.apiKey)),
+      'no secret is kept there',
+    );
+    for (const key of keys) t.ok((await client.pttl(key)) > 0, `${key} expires`);
+  });
+
+  await t.test('while Redis is away each process holds the limit, and says so', async (t) => {
+    const { redis, first, readiness, ready } = await startReplicas(t);
+    const before = await first.streamOf(file, { externalId: 'before' });
+    t.equal(await passed(t, before, 1), 1);
+
+    await redis.stop();
+    await until(async () => (await readiness()).redis !== 'ok');
+    t.same(await readiness(), { status: 200, database: 'ok', redis: 'out of reach' });
+    t.equal(await passed(t, before, 1), 1, 'what was counted there goes on here');
+    const during = await first.streamOf(file, { externalId: 'during' });
+    t.equal(await passed(t, during, limit + 5), limit);
+
+    await redis.start();
+    await ready();
+    t.same(await readiness(), { status: 200, database: 'ok', redis: 'ok' });
+    const after = await first.streamOf(file, { externalId: 'after' });
+    t.equal(await passed(t, after, limit + 5), limit);
+  });
+
+  await t.test('a Redis that takes questions and answers none keeps nobody waiting for long', async (t) => {
+    const { redis, first, readiness } = await startReplicas(t);
+    const url = await first.streamOf(file);
+    redis.freeze(true);
+    t.teardown(() => redis.freeze(false));
+    t.equal(await passed(t, url, limit + 5), limit, 'counted here');
+    t.match(await readiness(), { status: 200, redis: 'out of reach' });
+  });
+});
+
+t.test('without Redis /readyz says nothing of it', async (t) => {
+  const gateway = await startGateway(t);
+  t.same(await (await fetch(`${gateway.url}/readyz`)).json(), { database: 'ok' });
+});

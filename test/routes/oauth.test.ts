@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { createSandbox } from '../../src/sandbox/hubspot.ts';
+import { startGateway, until } from '../gateway.ts';
+
+const app = { 'hubspot-client-id': 'sandbox-client', 'hubspot-client-secret': 'sandbox-secret' };
+
+/** A gateway that publishes to a local HubSpot, in which the app is not installed yet. */
+async function setUp(t: Test) {
+  const sandbox = await createSandbox({ accounts: [{ portalId: 4711, appId: '101' }] });
+  t.teardown(() => sandbox.close());
+  const hubspot = { ...app, 'hubspot-app-id': '101', 'hubspot-api-base': sandbox.url };
+  const gateway = await startGateway(t, { ...hubspot, 'public-url': 'https://playhead.example/calls' });
+  gateway.parts.publisher.start();
+
+  /** Follows the browser of an operator; the proxy in front takes the path of the public URL away. */
+  async function install(accountId: string): Promise<string> {
+    const authorization = `Bearer ${gateway.apiKey}`;
+    const begun = await fetch(`${gateway.url}/oauth/install?accountId=${accountId}`, {
+      redirect: 'manual',
+      headers: { authorization },
+    });
+    const cookie = begun.headers.get('set-cookie')!;
+    const granted = await fetch(begun.headers.get('location')!, { redirect: 'manual' });
+    const back = new URL(granted.headers.get('location')!);
+    t.ok(back.pathname.startsWith(/Path=([^;]*)/.exec(cookie)![1]!), 'the browser sends the cookie back');
+    const path = back.pathname.replace('/calls', '') + back.search;
+    return (await fetch(gateway.url + path, { headers: { cookie: cookie.split(';')[0]! } })).text();
+  }
+
+  async function playhead(...args: string[]): Promise<string> {
+    const flags = Object.entries({ ...hubspot, 'data-dir': gateway.dataDir });
+    const settings = flags.flatMap(([name, value]) => [`--${name}`, value]);
+    const databaseUrl = ['--database-url', gateway.config.databaseUrl];
+    const given = ['src/cli.ts', ...args, ...settings, ...databaseUrl];
+    return (await promisify(execFile)(process.execPath, given)).stdout;
+  }
+  return { sandbox, gateway, install, playhead };
+}
+
+t.test(
+  'what could not be published for want of an installation is published once there is one',
+  async (t) => {
+    const { sandbox, gateway, install } = await setUp(t);
+    const stateOf = async (id: string) => (await gateway.parts.outbox.get('acct', id))?.state;
+    await gateway.ingest('inbound-caller1.wav', { externalId: '1', call: { title: 'A call' } });
+    await until(async () => (await stateOf('1')) === 'dead');
+    t.match(await gateway.parts.outbox.list(), [{ state: 'dead', reason: /oauth\/install\?accountId=acct/ }]);
+    t.match(await install('acct'), /serves acct\. Of their recordings 1 could not be published/);
+    await until(async () => (await stateOf('1')) === 'done');
+    t.equal(sandbox.world.calls.size, 1);
+
+    sandbox.world.uninstalled.add(4711);
+    await gateway.ingest('inbound-caller1.wav', { externalId: '2', call: { title: 'Another' } });
+    await until(async () => (await stateOf('2')) === 'dead');
+    t.match(await install('another'), /serves acct, another\. Of their recordings 1/);
+    await until(async () => (await stateOf('2')) === 'done');
+    t.equal(sandbox.world.calls.size, 2);
+  },
+);
+
+t.test('an operator sees who has installed the app, and gives one back', async (t) => {
+  const { gateway, install, playhead } = await setUp(t);
+  t.match(await playhead('installations'), /^No HubSpot account has installed the app/);
+  await install('acct');
+  t.match(await playhead('installations', 'list'), /^4711 .* acct/);
+  const [listed] = JSON.parse(await playhead('installations', 'list', '--json'));
+  t.match(listed, { portalId: 4711, accountIds: ['acct'], lost: null });
+  t.match(await playhead('installations', 'revoke', '4711'), /^HubSpot account 4711 has its grant back/);
+  t.same(await gateway.parts.hubspot.installations!.list(), []);
+  await t.rejects(playhead('installations', 'revoke', '4711'), {
+    code: 1,
+    stderr: /^The app is not installed in HubSpot account 4711\.\n$/,
+  });
+});
+
+t.test('a browser that would install is asked for the API key, a program for its token', async (t) => {
+  const gateway = await startGateway(t, {
+    'public-url': 'https://playhead.example',
+    ...app,
+  });
+  const asked = async (path: string) => {
+    const answer = await fetch(gateway.url + path, { redirect: 'manual' });
+    return [answer.status, answer.headers.get('www-authenticate')];
+  };
+  t.match(await asked('/oauth/install?accountId=a'), [401, /^Basic realm=/]);
+  t.same(await asked('/v1/recordings'), [401, 'Bearer']);
+});

@@ -1,0 +1,75 @@
+import { get, type IncomingMessage } from 'node:http';
+import t from 'tap';
+import { longRecording, startGateway, until } from '../gateway.ts';
+
+const gateway = await startGateway(t);
+
+t.test('/healthz says that it lives, and which version', async (t) => {
+  t.match(await (await fetch(`${gateway.url}/healthz`)).json(), { status: 'ok', version: /^\d+\.\d+\.\d+$/ });
+});
+
+t.test('/readyz says that the database answers, and 503 when it does not', async (t) => {
+  t.match(await (await fetch(`${gateway.url}/readyz`)).json(), { database: 'ok' });
+  const broken = await startGateway(t);
+  await broken.parts.db.close();
+  t.equal((await fetch(`${broken.url}/readyz`)).status, 503);
+});
+
+t.test('/metrics counts requests by route and bytes by kind, and names no recording', async (t) => {
+  const url = await gateway.streamOf('inbound-caller1.wav', { accountId: 'secret-account' });
+  await (await fetch(url, { headers: { range: 'bytes=0-99' } })).arrayBuffer();
+  await fetch(`${gateway.url}/stream/wrong`);
+  const text = await (await fetch(`${gateway.url}/metrics`)).text();
+  t.match(text, /playhead_requests_total\{route="\/stream\/:token",status="206"\} 1/);
+  t.match(text, /playhead_stream_bytes_total\{kind="range"\} 100/);
+  t.match(text, /playhead_refusals_total\{code="invalid_token"\} 1/);
+  t.notMatch(text, 'secret-account');
+  t.notMatch(text, url.slice(-43));
+});
+
+t.test('/metrics counts an answer that its listener leaves, once', async (t) => {
+  const { url, parts, streamOf } = await startGateway(t);
+  const listened = await streamOf(await longRecording(24));
+  const answer = await new Promise<IncomingMessage>((resolve) => get(listened, resolve));
+  answer.on('error', () => {}).destroy();
+  const counted = /playhead_requests_total\{route="\/stream\/:token",status="200"\} (\d+)/;
+  const count = async () => counted.exec(await parts.metricsPage())?.[1];
+  await until(async () => (await count()) !== undefined);
+  await fetch(`${url}/healthz`);
+  t.equal(await count(), '1');
+});
+
+t.test('/openapi.json describes every route that is for others', async (t) => {
+  const { paths } = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { security?: unknown[] }>>;
+  };
+  for (const path of [
+    '/stream/{token}',
+    '/v1/recordings',
+    '/v1/recordings/{accountId}/{externalId}',
+    '/v1/recordings/{accountId}/{externalId}/url',
+    '/v1/recordings/{accountId}/{externalId}/revoke',
+    '/v1/check',
+    '/k/{accessKey}/retrieve/authenticated/recordings/{externalId}',
+  ]) {
+    t.ok(path in paths, path);
+  }
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { security }] of Object.entries(methods)) {
+      const keys = path.startsWith('/v1/') ? [{ apiKey: [] }] : undefined;
+      t.same(security, keys, `${method} ${path} ${keys ? 'asks' : 'does not ask'} for the API key`);
+    }
+  }
+});
+
+t.test('/docs shows them to people', async (t) => {
+  const page = await fetch(`${gateway.url}/docs`);
+  t.equal(page.status, 200);
+  t.match(page.headers.get('content-type'), 'text/html');
+});
+
+t.test('an unknown path is a problem like any other', async (t) => {
+  const answer = await fetch(`${gateway.url}/nothing`);
+  t.equal(answer.status, 404);
+  t.match(answer.headers.get('content-type'), 'application/problem+json');
+});

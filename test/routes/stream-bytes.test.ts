@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import t from 'tap';
+import { fixtures, longRecording, spawnGateway, startGateway, until } from '../gateway.ts';
+
+const files = [
+  'inbound-caller1.wav',
+  'inbound-caller1.flac',
+  'inbound-caller1.mp4',
+  'inbound-caller1-moov-last.mp4',
+];
+const gateway = await startGateway(t);
+
+async function rangeOf(url: string, first: number, last: number): Promise<Buffer> {
+  const answer = await fetch(url, { headers: { range: `bytes=${first}-${last}` } });
+  if (answer.status !== 206) throw new Error(`status ${answer.status}`);
+  return Buffer.from(await answer.arrayBuffer());
+}
+
+/** Paths of the recordings that this process has open. */
+async function openRecordings(): Promise<string[]> {
+  const names = await readdir('/proc/self/fd');
+  const paths = await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')));
+  return paths.filter((path) => path.startsWith(join(gateway.dataDir, 'recordings')));
+}
+
+async function activeStreams(): Promise<number> {
+  const { values } = await gateway.parts.metrics.activeStreams.get();
+  return values[0]!.value;
+}
+
+for (const file of files) {
+  t.test(`${file}: any range is the same slice of the file`, async (t) => {
+    const whole = await readFile(join(fixtures, file));
+    const url = await gateway.streamOf(file);
+    const position = fc.nat(whole.length - 1);
+    await fc.assert(
+      fc.asyncProperty(position, position, async (one, other) => {
+        const [first, last] = [Math.min(one, other), Math.max(one, other)];
+        const bytes = await rangeOf(url, first, last);
+        return bytes.equals(whole.subarray(first, last + 1));
+      }),
+      { numRuns: 200, seed: 1 },
+    );
+    t.pass('200 random ranges');
+  });
+}
+
+t.test('64 ranges asked for at once make up the file', async (t) => {
+  const bytes = await longRecording(24);
+  const url = await gateway.streamOf(bytes);
+  const step = Math.ceil(bytes.length / 64);
+  const parts = await Promise.all(
+    Array.from({ length: 64 }, (_, index) =>
+      rangeOf(url, index * step, Math.min((index + 1) * step, bytes.length) - 1),
+    ),
+  );
+  const digest = (buffer: Buffer) => createHash('sha256').update(buffer).digest('hex');
+  t.equal(digest(Buffer.concat(parts)), digest(bytes));
+});
+
+t.test('a listener that stops reading holds less than 2 MB of the gateway', async (t) => {
+  const spawned = await spawnGateway(t);
+  const url = await spawned.streamOf(await longRecording(24));
+  const rss = async () => {
+    const status = await readFile(`/proc/${spawned.child.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) * 1024;
+  };
+  const listeners = 100;
+  const before = await rss();
+  const answers = await listenWithoutReading(url, listeners);
+  await sleep(500);
+  const held = ((await rss()) - before) / listeners;
+  t.ok(held < 2 * 1024 * 1024, `${Math.round(held / 1024)} KiB each`);
+  for (const answer of answers) answer.destroy();
+});
+
+t.test('listeners that leave free what they held', async (t) => {
+  const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'leaves' });
+  const answers = await listenWithoutReading(url, 20);
+  for (const answer of answers) answer.destroy();
+  await until(async () => (await activeStreams()) === 0);
+  t.equal(await activeStreams(), 0);
+  t.ok(
+    (await openRecordings()).length <= files.length + 2,
+    'one descriptor a recording, however many listened',
+  );
+});
+
+/** Opens streams and reads the head of each answer only. */
+function listenWithoutReading(url: string, listeners: number): Promise<IncomingMessage[]> {
+  const agent = new Agent({ maxSockets: listeners });
+  const listen = () => {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    get(url, { agent }, (answer) => resolve(answer.pause().on('error', () => {}))).on('error', reject);
+    return promise;
+  };
+  return Promise.all(Array.from({ length: listeners }, listen));
+}
+
+t.test('a recording that is erased is not kept open', async (t) => {
+  for (const { externalId } of (await listed()).recordings) {
+    await gateway.v1(`/recordings/acct/${encodeURIComponent(externalId)}`, { method: 'DELETE' });
+  }
+  await until(async () => (await openRecordings()).length === 0);
+  t.same(await openRecordings(), []);
+});
+
+async function listed(): Promise<{ recordings: { externalId: string }[] }> {
+  return (await (await gateway.v1('/recordings?accountId=acct')).json()) as never;
+}
+
+t.test('a stream whose origin breaks is broken off, never ended short', async (t) => {
+  const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'breaks' });
+  const { read } = gateway.parts.origins.store;
+  gateway.parts.origins.store.read = async function (...args) {
+    const bytes = await read.apply(this, args);
+    return (async function* () {
+      for await (const chunk of bytes) {
+        yield chunk.subarray(0, 1000);
+        throw new Error('the disk is gone');
+      }
+    })();
+  };
+  const answer = await fetch(url);
+  t.equal(answer.status, 200);
+  await t.rejects(answer.arrayBuffer(), 'the listener sees a broken connection');
+});

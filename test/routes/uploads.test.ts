@@ -1,0 +1,251 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { FileStore } from '../../src/origins/file/file.ts';
+import { fixtures, longRecording, startGateway, until } from '../gateway.ts';
+
+const file = 'inbound-caller1.wav';
+const gateway = await startGateway(t);
+
+async function json(answer: Response): Promise<Record<string, unknown>> {
+  return (await answer.json()) as Record<string, unknown>;
+}
+
+/** Files below the store, however deep, whole or in the making. */
+async function stored(dataDir: string): Promise<string[]> {
+  const folder = join(dataDir, 'recordings');
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+}
+
+const offer = JSON.stringify({ accountId: 'a', externalId: 'broken', direction: 'inbound' });
+const form = `--b\r\ncontent-disposition: form-data; name="recording"\r\n\r\n${offer}\r\n--b\r\ncontent-disposition: form-data; name="audio"; filename="x.wav"\r\n\r\n`;
+
+t.test('forms out of order, without audio, or not JSON are refused', async (t) => {
+  const audioFirst = new FormData();
+  audioFirst.append('audio', new Blob(['x']), 'x.wav');
+  audioFirst.append('recording', '{}');
+  const noAudio = new FormData();
+  noAudio.append('recording', JSON.stringify({ accountId: 'a', externalId: 'b', direction: 'inbound' }));
+  const notJson = new FormData();
+  notJson.append('recording', '{');
+  notJson.append('audio', new Blob(['x']), 'x.wav');
+  const twice = new FormData();
+  for (const _ of [1, 2]) twice.append('recording', '{}');
+  twice.append('audio', new Blob(['x']), 'x.wav');
+  for (const body of [noAudio, notJson, audioFirst, twice]) {
+    const answer = await gateway.v1('/recordings', { method: 'POST', body });
+    t.equal(answer.status, 400);
+  }
+  const text = await gateway.v1('/recordings', {
+    method: 'POST',
+    body: 'x',
+    headers: { 'content-type': 'text/plain' },
+  });
+  t.equal(text.status, 415);
+});
+
+t.test('the recording is read however a client writes its part', async (t) => {
+  const audio = new Blob([await readFile(join(fixtures, file))]);
+  const offer = (externalId: string) =>
+    JSON.stringify({
+      accountId: 'parts',
+      externalId,
+      direction: 'inbound',
+      channels: ['caller', 'recipient'],
+    });
+  const cases: [name: string, content: string, type: string, fileName?: string][] = [
+    ['as text', offer('text'), 'text/plain'],
+    ['as JSON', offer('json'), 'application/json'],
+    ['as JSON with a charset', offer('charset'), 'application/json; charset=utf-8'],
+    ['as a file', offer('file'), 'application/json', 'recording.json'],
+    ['as a file of no type', offer('untyped'), 'application/octet-stream', 'blob'],
+  ];
+  for (const [name, content, type, fileName] of cases) {
+    const { status, body } = await post(content, type, fileName);
+    t.equal(status, 201, `${name}: ${body}`);
+  }
+  const large = JSON.stringify({ call: { body: 'x'.repeat(1024 * 1024) } });
+  for (const type of ['text/plain', 'application/json']) {
+    for (const fileName of [undefined, 'recording.json']) {
+      const name = `${type}, ${fileName ?? 'no file'}`;
+      for (const content of [large, '{']) {
+        const wrong = { status: 400, body: /must be valid JSON of 1 MB at most/ };
+        t.match(await post(content, type, fileName), wrong, name);
+      }
+    }
+  }
+
+  async function post(content: string, type: string, fileName?: string) {
+    const named = fileName ? `; filename="${fileName}"` : '';
+    const parts = [
+      `--b\r\ncontent-disposition: form-data; name="recording"${named}\r\ncontent-type: ${type}\r\n\r\n${content}\r\n`,
+      '--b\r\ncontent-disposition: form-data; name="audio"\r\n\r\n',
+      audio,
+      '\r\n--b--\r\n',
+    ];
+    const answer = await gateway.v1('/recordings', {
+      method: 'POST',
+      body: new Blob(parts),
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    });
+    return { status: answer.status, body: await answer.text() };
+  }
+});
+
+t.test('forms that cannot be read, or end early, are the sender’s mistake', async (t) => {
+  const fresh = await startGateway(t);
+  const recording = JSON.stringify({ accountId: 'a', externalId: 'b', direction: 'inbound' });
+  const upToAudio = [
+    '--b\r\ncontent-disposition: form-data; name="recording"\r\n',
+    `${recording}\r\n--b\r\ncontent-disposition: form-data; name="audio"; filename="x.wav"\r\n`,
+    'RIFF',
+  ].join('\r\n');
+  const cases: [name: string, type: string, body: string][] = [
+    ['without a boundary', 'multipart/form-data', upToAudio],
+    ['cut in the recording', 'multipart/form-data; boundary=b', upToAudio.slice(0, 80)],
+    ['cut in the audio', 'multipart/form-data; boundary=b', upToAudio],
+  ];
+  for (const [name, type, body] of cases) {
+    const answer = await fresh.v1('/recordings', { method: 'POST', body, headers: { 'content-type': type } });
+    t.equal(answer.status, 400, name);
+    t.match(await json(answer), { code: 'invalid_request' }, name);
+  }
+  t.same(await stored(fresh.dataDir), []);
+});
+
+t.test('audio beyond the limit is refused while it streams in', async (t) => {
+  const small = await startGateway(t, { 'max-audio-size': '64KB' });
+  const answer = await small.ingest(file);
+  t.equal(answer.status, 413);
+  t.same(await stored(small.dataDir), []);
+});
+
+t.test('an upload broken off leaves nothing', async (t) => {
+  const fresh = await startGateway(t);
+  const socket = send(fresh, `${form}${'x'.repeat(300_000)}`);
+  await until(async () => (await stored(fresh.dataDir)).length === 1);
+  t.equal((await stored(fresh.dataDir)).length, 1, 'it had begun');
+  socket.destroy();
+  const notes = () => fresh.parts.db.kysely.selectFrom('uploads').select('key').execute();
+  await until(async () => (await notes()).length === 0);
+  t.same(await stored(fresh.dataDir), []);
+  t.same(await notes(), []);
+});
+
+t.test('a sender that stands still is cut off, whatever it sends and whoever it is', async (t) => {
+  const impatient = await startGateway(t, { 'stall-timeout': '300ms' });
+  const stranger = { ...impatient, apiKey: 'none' };
+  const cases: [name: string, from: typeof stranger, sent: string, type?: string, path?: string][] = [
+    ['a form in its audio', impatient, form],
+    ['a form before its audio', impatient, form.slice(0, 40)],
+    ['JSON', impatient, '{', 'application/json'],
+    ['JSON to a route that is none', stranger, '{', 'application/json', '/nothing'],
+    ['a form, after it was refused', impatient, form.replace('inbound', 'sideways')],
+  ];
+  for (const [name, from, sent, type, path] of cases) {
+    const socket = send(from, sent, type, path).resume();
+    t.equal(await becomesClosed(socket), 'cut off', name);
+  }
+});
+
+t.test('a store that stands still is waited for, and its sender is not', async (t) => {
+  const { write } = FileStore.prototype;
+  t.teardown(() => {
+    FileStore.prototype.write = write;
+  });
+  let waited = false;
+  FileStore.prototype.write = function (key, bytes, signal) {
+    return write.call(this, key, slowly(bytes), signal);
+  };
+  async function* slowly(bytes: AsyncIterable<Uint8Array>) {
+    for await (const chunk of bytes) {
+      if (!waited) await sleep(5000);
+      waited = true;
+      yield chunk;
+    }
+  }
+  const impatient = await startGateway(t, { 'stall-timeout': '3s' });
+  const recording = await longRecording(8); // more than the sockets hold between them
+  t.equal((await impatient.ingest(recording)).status, 201);
+
+  waited = false;
+  const socket = send(impatient, form + 'x'.repeat(900_000)).resume();
+  t.equal(await becomesClosed(socket), 'cut off', 'a sender that stands still afterwards');
+  t.ok(waited);
+});
+
+t.test('a client that sends half a request, or takes nothing of its answer, is cut off', async (t) => {
+  const impatient = await startGateway(t, { 'stall-timeout': '300ms' });
+  const { hostname, port } = new URL(impatient.url);
+  const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+  for (const half of ['', 'GET /healthz HTTP/1.1\r\nho']) {
+    const socket = connect(Number(port), hostname)
+      .on('error', () => {})
+      .resume();
+    socket.write(half);
+    t.equal(await becomesClosed(socket), 'cut off', half);
+  }
+  const deaf = connect(Number(port), hostname).on('error', () => {});
+  t.teardown(() => deaf.destroy());
+  deaf.write(request('/docs/static/swagger-ui-bundle.js').repeat(30)); // more than the sockets hold
+  const connections = promisify(impatient.app.server.getConnections.bind(impatient.app.server));
+  await until(async () => (await connections()) === 1);
+  await until(async () => (await connections()) === 0);
+  t.equal(await connections(), 0, 'it took nothing');
+});
+
+t.test('a check that takes longer than a sender may stand still is waited for', async (t) => {
+  const impatient = await startGateway(t, { 'stall-timeout': '3s', 'source-roots': fixtures });
+  const { checker } = impatient.parts;
+  const { check } = checker;
+  checker.check = async (...args) => {
+    await sleep(5000);
+    return check.apply(checker, args);
+  };
+  const source = {
+    accountId: 'acct',
+    externalId: 'source',
+    direction: 'inbound',
+    channels: ['caller', 'recipient'],
+    source: `file:${join(fixtures, file)}`,
+  };
+  const asJson = {
+    method: 'POST',
+    body: JSON.stringify(source),
+    headers: { 'content-type': 'application/json' },
+  };
+  const answers = await Promise.all([impatient.ingest(file), impatient.v1('/recordings', asJson)]);
+  t.same(
+    answers.map(({ status }) => status),
+    [201, 201],
+  );
+});
+
+function becomesClosed(socket: Socket): Promise<string> {
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve('cut off')));
+  return Promise.race([closed, sleep(20_000, 'still there', { ref: false })]);
+}
+
+/** Promises a megabyte and sends this much of it. */
+function send(
+  { url, apiKey }: { url: string; apiKey: string },
+  sent: string,
+  type = 'multipart/form-data; boundary=b',
+  path = '/v1/recordings',
+) {
+  const { hostname, port } = new URL(url);
+  const head = [
+    `POST ${path} HTTP/1.1`,
+    'host: x',
+    `authorization: Bearer ${apiKey}`,
+    `content-type: ${type}`,
+    'content-length: 1000000',
+  ].join('\r\n');
+  const socket = connect(Number(port), hostname).on('error', () => {});
+  socket.write(`${head}\r\n\r\n${sent}`);
+  return socket;
+}

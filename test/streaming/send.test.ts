@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { send } from '../../src/streaming/send.ts';
+import { until } from '../gateway.ts';
+
+const megabyte = 1024 * 1024;
+const stallMs = 10_000;
+
+/** A server whose every answer is `chunks` chunks of `size` bytes; it counts what was asked for. */
+async function serve(
+  t: Test,
+  { chunks, size, ready }: { chunks: number; size: number; ready?: Promise<unknown> },
+) {
+  const counts = { bodies: 0, asked: 0, begun: 0, sent: 0, broken: 0 };
+  async function* body() {
+    counts.bodies++;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      counts.asked++;
+      yield Buffer.alloc(size, 'x');
+    }
+  }
+  const server = createServer(async (_request, response) => {
+    counts.begun++;
+    await ready;
+    send(response, 200, { 'content-length': chunks * size }, body(), stallMs, () => {}).then(
+      () => counts.sent++,
+      () => counts.broken++,
+    );
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.closeAllConnections());
+  t.teardown(() => server.close());
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  return { counts, socket };
+}
+
+const request = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+const lastRequest = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
+
+t.test('of requests sent at once only the one whose turn it is asks for bytes', async (t) => {
+  const { counts, socket } = await serve(t, { chunks: 64, size: megabyte });
+  socket.pause().write(request.repeat(20));
+  await until(() => counts.begun === 20 && counts.asked > 0);
+  t.equal(counts.begun, 20);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.equal(counts.sent, 0);
+  socket.destroy();
+  await until(() => counts.broken === 20);
+  t.equal(counts.broken, 20, 'all of them end with the connection');
+  t.ok(counts.asked < 64, 'the first one stood still');
+  t.equal(counts.bodies, 1, 'and nobody overtook it');
+});
+
+t.test('requests sent at once are all answered, in their order', async (t) => {
+  const { counts, socket } = await serve(t, { chunks: 2, size: 5 });
+  socket.write(request.repeat(4) + lastRequest);
+  const received = await text(socket);
+  t.equal(received.match(/\r\n\r\nx{10}(?=HTTP|$)/g)?.length, 5);
+  await until(() => counts.sent === 5);
+  t.equal(counts.sent, 5);
+});
+
+t.test('answers that are ready only when the listener has left break off', async (t) => {
+  const ready = Promise.withResolvers<void>();
+  const { counts, socket } = await serve(t, { chunks: 2, size: 5, ready: ready.promise });
+  socket.write(request.repeat(3));
+  await until(() => counts.begun === 3);
+  socket.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  ready.resolve();
+  await until(() => counts.broken === 3);
+  t.equal(counts.broken, 3);
+});
+
+t.test('a listener is cut off for standing still, and never for a body that does', async (t) => {
+  const limitMs = 200;
+  const broken = Promise.withResolvers<unknown>();
+  async function* body() {
+    yield Buffer.from('one');
+    await sleep(4 * limitMs);
+    yield Buffer.from('two');
+    yield Buffer.alloc(64 * megabyte);
+  }
+  const server = createServer((_request, response) => {
+    send(response, 200, {}, body(), limitMs, () => {}).catch(broken.resolve);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {});
+  socket.write(request);
+  let received = '';
+  while (!received.includes('two')) received += (await once(socket, 'data'))[0].toString('latin1', 0, 1000);
+  t.match(received, /one[\s\S]*two/);
+  socket.pause();
+  t.match(await broken.promise, Error, 'it takes no more');
+});
