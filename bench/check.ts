@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Checker } from '../src/audio/process/pool.ts';
+import { CheckPool } from '../src/audio/process/pool.ts';
 import { openFile, Reader } from '../src/audio/source.ts';
 import { readStructure } from '../src/audio/structure.ts';
 import { machine } from './rig/machine.ts';
@@ -85,13 +85,13 @@ async function timeStructure(path: string): Promise<{ ms: number; bytes: number 
 
 /** How late the event loop of the gateway is while a file is judged beside it: ms, 99th percentile. */
 async function loopDelay(path: string): Promise<number> {
-  const checker = new Checker({ workers: 1 });
+  const checkPool = new CheckPool({ workers: 1 });
   const resolution = 1;
   const delay = monitorEventLoopDelay({ resolution });
   delay.enable();
-  await checker.check({ path }, {});
+  await checkPool.check({ path }, {});
   delay.disable();
-  await checker.close();
+  await checkPool.close();
   return delay.percentile(99) / 1e6 - resolution;
 }
 

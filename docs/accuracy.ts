@@ -1,16 +1,16 @@
 /**
- * Judges 330 made calls, of which everything is known, by their sound and their claims. `node docs/accuracy.ts`
+ * Judges 330 made calls, of which everything is known, by their sound and by what is declared. `node docs/accuracy.ts`
  * writes docs/accuracy.md; test/audio/accuracy.test.ts holds the page to it.
  */
 import { writeFileSync } from 'node:fs';
 import type { Code } from '../src/audio/codes.ts';
 import { placeByProfile } from '../src/audio/profiles.ts';
-import type { Verdict } from '../src/audio/report.ts';
 import { describeChannels } from '../src/audio/sound/channels.ts';
 import { judgeChannels } from '../src/audio/sound/faults.ts';
 import { judgeRoles } from '../src/audio/sound/roles.ts';
 import { SignalMeter } from '../src/audio/sound/signal.ts';
 import { fails } from '../src/audio/verdict.ts';
+import type { Verdict } from '../src/unions.ts';
 import { type Call, calls } from '../test/audio/calls.ts';
 import { sampleRate } from '../test/audio/voices.ts';
 
@@ -18,7 +18,7 @@ const count = 330;
 const seed = 20_261_122;
 
 export interface Outcome {
-  call: Pick<Call, 'kind' | 'callerOn' | 'fault' | 'claims'>;
+  call: Pick<Call, 'kind' | 'callerOn' | 'fault' | 'declared'>;
   verdict: Verdict;
   /** What decided. */
   code: Code;
@@ -30,8 +30,8 @@ function judge({ channels, ...call }: Call): Outcome {
   const signal = describeChannels(meter.finish());
   const fault = judgeChannels(signal).find(fails);
   if (fault) return { call, verdict: 'fail', code: fault.code };
-  const { claims } = call;
-  return { call, ...judgeRoles({ claims, tags: {}, profile: placeByProfile(claims), signal }) };
+  const { declared } = call;
+  return { call, ...judgeRoles({ declared, tags: {}, profile: placeByProfile(declared), signal }) };
 }
 
 export function judgeCalls(): Outcome[] {

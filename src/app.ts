@@ -73,7 +73,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   await app.register(multipart, { limits: { fileSize: config.maxAudioSize + 1 } });
   await openapi(app);
 
-  const limits = createLimits(config.rateLimit, (header) => built.access.verifyApiKey(header));
+  const limits = createLimits(config.rateLimit, (header) => built.apiKeys.verifyApiKey(header));
   const failures = createFailures(app);
   answerErrors(app, built, failures);
   observe(app, built);
@@ -84,7 +84,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   await app.register(async (scope) => {
     scope.addHook(
       'onRequest',
-      async (request) => void built.access.verifyApiKey(request.headers.authorization),
+      async (request) => void built.apiKeys.verifyApiKey(request.headers.authorization),
     );
     recordingRoutes(scope, built, limits);
     checkRoutes(scope, built, limits);

@@ -75,7 +75,7 @@ async function tour(gateway: Gateway, hubspot: Sandbox): Promise<void> {
 
 async function register({ parts }: Gateway): Promise<string> {
   const client = await parts.hubspot.accounts.clientFor(accountId);
-  await client.registerRecordingUrl(retrieveUrl(parts.config, parts.access.accessKey));
+  await client.registerRecordingUrl(retrieveUrl(parts.config, parts.apiKeys.accessKey));
   return '…/retrieve/authenticated/recordings/%s';
 }
 
@@ -128,7 +128,7 @@ async function bePickedUp({ world }: Sandbox, id: string): Promise<string> {
 }
 
 async function retrieve({ parts }: Gateway, id: string): Promise<{ seen: string; result: string }> {
-  const registered = retrieveUrl(parts.config, parts.access.accessKey).replace('%s', id);
+  const registered = retrieveUrl(parts.config, parts.apiKeys.accessKey).replace('%s', id);
   const answer = await fetch(`${registered}?appId=${appId}&externalAccountId=${accountId}`);
   const { authenticatedUrl } = (await answer.json()) as { authenticatedUrl: string };
   return {
@@ -206,7 +206,7 @@ async function main(stay: boolean): Promise<void> {
   const settings = { 'data-dir': dataDir, port, 'log-level': 'warn', 'hubspot-app-id': appId };
   const account = { portalId, appId, accessToken };
   let hubspot: Sandbox | undefined;
-  const check = (audio: Uint8Array) => checkBytes(parts.checker)(audio);
+  const check = (audio: Uint8Array) => checkBytes(parts.checkPool)(audio);
   hubspot = await createSandbox({ accounts: [account], check });
   const api = { 'hubspot-api-base': hubspot.url, 'hubspot-access-token': accessToken };
   const config = readConfig({ ...settings, ...api }, {});

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { pino } from 'pino';
-import { Access } from './access/api-keys.ts';
+import { ApiKeys } from './access/api-keys.ts';
 import { Tokens } from './access/tokens.ts';
 import { openVault } from './access/vault.ts';
-import { Checker } from './audio/process/pool.ts';
+import { CheckPool } from './audio/process/pool.ts';
 import { Changes } from './db/changes.ts';
 import { openDatabase } from './db/open.ts';
 import { connectHubSpot } from './hubspot/connect.ts';
@@ -40,10 +40,10 @@ export async function openParts(config: Config) {
   const vault = await openVault(config);
   const catalog = new Catalog(db, changes);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
-  const access = await Access.open({ db, vault, changes, config });
+  const apiKeys = await ApiKeys.open({ db, vault, changes, config });
   const origins = await openOrigins(config, metrics);
   // Workers share the cores, and so the judging.
-  const checker = new Checker({ workers: Math.ceil(availableParallelism() / config.workers) });
+  const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, read } = origins;
   const hubspot = connectHubSpot({ config, db, vault });
   const outbox = new Outbox(db);
@@ -56,7 +56,7 @@ export async function openParts(config: Config) {
     metrics,
     log,
   });
-  const ingest = new Ingest({ catalog, store, origins: read, checker, tokens, publisher, metrics, config });
+  const ingest = new Ingest({ catalog, store, origins: read, checkPool, tokens, publisher, metrics, config });
   const sources = new Sources(origins.sources, config.sourceRoots);
 
   return {
@@ -68,9 +68,9 @@ export async function openParts(config: Config) {
     db,
     catalog,
     tokens,
-    access,
+    apiKeys,
     origins: read,
-    checker,
+    checkPool,
     hubspot,
     outbox,
     publisher,
@@ -78,7 +78,7 @@ export async function openParts(config: Config) {
     sources,
     async close() {
       await publisher.stop();
-      await checker.close();
+      await checkPool.close();
       await origins.close();
       await changes.close();
       await db.close();

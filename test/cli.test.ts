@@ -245,7 +245,7 @@ t.test('check reads a gateway’s stream by ranges', async (t) => {
 t.test('doctor finds nothing unmet in a gateway', async (t) => {
   const gateway = await startGateway(t);
   await gateway.ingest('inbound-caller1.wav', { accountId: 'a', externalId: 'call 1' });
-  const retrieve = `${gateway.url}/k/${gateway.parts.access.accessKey}/retrieve/authenticated/recordings/%s`;
+  const retrieve = `${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/%s`;
   const { code, stdout } = await playhead('doctor', retrieve, '--id', 'call 1', '--account', 'a', '--json');
   const { requirements } = JSON.parse(stdout) as {
     requirements: { id: string; met: unknown; seen: string }[];

@@ -46,7 +46,7 @@ await t.test('the database is down', (t) =>
     await bytesOf(heard);
     await gateway.streamOf('inbound-caller1.wav', { externalId: 'unheard' });
     const retrieve = () =>
-      fetch(`${gateway.url}/k/${gateway.parts.access.accessKey}/retrieve/authenticated/recordings/unheard`);
+      fetch(`${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/unheard`);
     t.equal((await retrieve()).status, 200);
 
     proxy.down(true);

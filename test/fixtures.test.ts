@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import t from 'tap';
-import { checkFixture, describeClaims, expectations } from '../fixtures/qa.ts';
+import { checkFixture, describeDeclared, expectations } from '../fixtures/qa.ts';
 import { check } from '../src/audio/check.ts';
 import { codes } from '../src/audio/codes.ts';
 import { findMp4Decoder } from '../src/audio/formats/mp4/mp4-decoder.ts';
@@ -10,9 +10,9 @@ const folder = new URL('../fixtures/', import.meta.url);
 const lacking = (await findMp4Decoder()) ? false : 'neither ALSA’s library (libasound2) nor ffmpeg is here';
 
 for (const expected of expectations) {
-  const { path, arguments: claims, verdict, codes } = expected;
+  const { path, arguments: declared, verdict, codes } = expected;
   const skip = /\.(mp4|m4a)$/.test(path) && lacking;
-  t.test(`${path} ${describeClaims(claims)} -> ${verdict}: ${codes.join(', ')}`, { skip }, async (t) => {
+  t.test(`${path} ${describeDeclared(declared)} -> ${verdict}: ${codes.join(', ')}`, { skip }, async (t) => {
     const report = await checkFixture(expected);
     t.strictSame([report.verdict, report.codes], [verdict, codes]);
   });
@@ -76,8 +76,8 @@ const swappedIn = (ending: string) =>
   expectations.filter(({ path, codes }) => path.endsWith(ending) && codes.includes('swapped_channels'));
 for (const ending of ['.wav', '.flac', '.mp4', '.m4a']) {
   t.test(`swapped ${ending} is refused by a map, a tag, a profile and ringback alone`, async (t) => {
-    const ways = swappedIn(ending).map(({ path, arguments: claims = {} }) =>
-      claims.channels ? 'map' : claims.profile ? 'profile' : path.startsWith('tag-') ? 'tag' : 'ringback',
+    const ways = swappedIn(ending).map(({ path, arguments: declared = {} }) =>
+      declared.channels ? 'map' : declared.profile ? 'profile' : path.startsWith('tag-') ? 'tag' : 'ringback',
     );
     t.strictSame([...new Set(ways)].sort(), ['map', 'profile', 'ringback', 'tag']);
   });

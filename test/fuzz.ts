@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { Checker } from '../src/audio/process/pool.ts';
+import { CheckPool } from '../src/audio/process/pool.ts';
 import type { Origin } from '../src/origins/origin.ts';
 import { type Mutant, mutantsOf } from './audio/mutants.ts';
 
@@ -28,13 +28,13 @@ export async function fuzz(
   const names = readdirSync(folder).filter((name) => /\.(wav|flac|mp4|m4a)$/.test(name));
   const files = Object.fromEntries(names.map((name) => [name, readFileSync(new URL(name, folder))]));
   const mutants = mutantsOf(files, count, seed);
-  const checker = new Checker({ workers: 2 });
+  const checkPool = new CheckPool({ workers: 2 });
   const outcome: Outcome = { judged: 0, verdicts: {}, wrong: [], slowestMs: 0, memory: [0, 0] };
 
   const judge = async () => {
     for await (const mutant of { [Symbol.asyncIterator]: () => ({ next: () => mutants.next() }) }) {
       const started = performance.now();
-      const problem = await judgeOne(checker, mutant, outcome.verdicts);
+      const problem = await judgeOne(checkPool, mutant, outcome.verdicts);
       outcome.slowestMs = Math.max(outcome.slowestMs, performance.now() - started);
       if (problem) outcome.wrong.push(`${mutant.outcome}: ${problem}`);
       outcome.judged++;
@@ -43,7 +43,7 @@ export async function fuzz(
     }
   };
   await Promise.all([judge(), judge()]);
-  await checker.close();
+  await checkPool.close();
   return outcome;
 }
 
@@ -52,7 +52,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 async function judgeOne(
-  checker: Checker,
+  checkPool: CheckPool,
   mutant: Mutant,
   verdicts: Record<string, number>,
 ): Promise<string | undefined> {
@@ -63,7 +63,7 @@ async function judgeOne(
     read: async (_key, { first, last }) => once(bytes.subarray(first, last + 1)),
   };
   try {
-    const report = await checker.check({ origin, key: 'call', representation }, declared);
+    const report = await checkPool.check({ origin, key: 'call', representation }, declared);
     verdicts[report.verdict] = (verdicts[report.verdict] ?? 0) + 1;
     if (report.verdict !== 'pass' || openEnded.test(outcome)) return undefined;
     if (cut) return 'passed although audio was cut off';

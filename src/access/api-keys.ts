@@ -4,7 +4,7 @@ import type { Database } from '../db/open.ts';
 import { Problem } from '../errors.ts';
 import { keepSecret, type Vault } from './vault.ts';
 
-export interface AccessParts {
+export interface ApiKeysParts {
   db: Database;
   vault: Vault;
   changes: Changes;
@@ -16,7 +16,7 @@ const HEADER_LIMIT = 4096;
 const BEARER = /^bearer +(\S+) *$/i;
 
 /** Who may call: API keys for `/v1`, and the access key in the path of the retrieve URL. */
-export class Access {
+export class ApiKeys {
   /** Secret path segment of the retrieve URL; the same in every process that shares the database. */
   readonly accessKey: string;
   readonly #accessHash: Buffer;
@@ -34,17 +34,17 @@ export class Access {
    *
    * @throws ConfigError, Problem `database_unavailable`
    */
-  static async open({ db, vault, changes, config }: AccessParts): Promise<Access> {
+  static async open({ db, vault, changes, config }: ApiKeysParts): Promise<ApiKeys> {
     const accessKey = await keepAccessKey(db, vault);
-    if (config.apiKeys.length > 0) return new Access(accessKey, config.apiKeys.map(sha256));
+    if (config.apiKeys.length > 0) return new ApiKeys(accessKey, config.apiKeys.map(sha256));
 
     const hash = sha256(await keepSecret(config.dataDir, 'api-key'));
-    const access = new Access(accessKey, [hash]);
+    const apiKeys = new ApiKeys(accessKey, [hash]);
     changes.on('api-key', (subject) => {
-      access.#apiKeyHashes = [Buffer.from(subject, 'hex')];
+      apiKeys.#apiKeyHashes = [Buffer.from(subject, 'hex')];
     });
     await keepApiKeyHash(changes, hash.toString('hex'));
-    return access;
+    return apiKeys;
   }
 
   /**

@@ -1,6 +1,6 @@
 import { decode } from './decode.ts';
 import { placeByProfile } from './profiles.ts';
-import type { AudioFacts, Claims, Evidence, Report } from './report.ts';
+import type { AudioFacts, Declared, Evidence, Report } from './report.ts';
 import { describeChannels, type SignalFacts } from './sound/channels.ts';
 import { judgeChannels } from './sound/faults.ts';
 import { judgeRoles, type RoleJudgement } from './sound/roles.ts';
@@ -23,14 +23,18 @@ export type Progress = (seconds: number) => void;
  *
  * @throws Problem where the source cannot be read; what is wrong with the file itself is in the report
  */
-export async function check(source: Source, claims: Claims, progress: Progress = () => {}): Promise<Report> {
+export async function check(
+  source: Source,
+  declared: Declared,
+  progress: Progress = () => {},
+): Promise<Report> {
   const reader = new Reader(source);
   const evidence: Evidence[] = [];
   let audio: AudioFacts = { size: source.size };
   let roles: RoleJudgement | undefined;
   try {
     reader.allow(structureBytes(source.size), structureMilliseconds);
-    const { track, tags, ...structure } = await readStructure(reader, claims);
+    const { track, tags, ...structure } = await readStructure(reader, declared);
     audio = structure.audio;
     evidence.push(...structure.evidence);
     if (!evidence.some(fails)) {
@@ -38,7 +42,7 @@ export async function check(source: Source, claims: Claims, progress: Progress =
       const signal = track && (await listen(reader, track, progress));
       evidence.push(...(signal ? judgeChannels(signal) : [notHeard(audio, track)]));
       if (!evidence.some(fails))
-        roles = judgeRoles({ claims, tags, profile: placeByProfile(claims), signal });
+        roles = judgeRoles({ declared, tags, profile: placeByProfile(declared), signal });
     }
   } catch (error) {
     if (!(error instanceof Finding)) throw error;

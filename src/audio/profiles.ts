@@ -1,4 +1,5 @@
-import type { Claims, Direction, Role } from './report.ts';
+import type { Direction, Role } from '../unions.ts';
+import type { Declared } from './report.ts';
 
 /** Who is on channel 1: one role, whoever's leg was recorded, or nobody can tell. */
 type First = Role | 'leg' | 'unknown';
@@ -8,7 +9,7 @@ interface Profile {
   /** What the channel numbers follow. */
   numbering: string;
   first: Record<Direction, First>;
-  /** Whose leg is recorded unless the claims say otherwise. */
+  /** Whose leg is recorded unless "leg" says otherwise. */
   usualLeg?: Role;
   /** How to make this source put the caller on channel 1. */
   recipe: string;
@@ -161,7 +162,7 @@ export function isProfile(name: string): name is ProfileName {
  * What the claimed profile says of the channels, given the direction and the recorded leg. Without a direction
  * it must say the same of both. Nothing where no profile, or an unknown one, is claimed.
  */
-export function placeByProfile({ profile, direction, leg }: Claims): Placement | undefined {
+export function placeByProfile({ profile, direction, leg }: Declared): Placement | undefined {
   if (profile === undefined || !isProfile(profile)) return undefined;
   const { first, usualLeg }: Profile = profiles[profile];
   const directions: Direction[] = direction ? [direction] : ['inbound', 'outbound'];

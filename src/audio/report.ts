@@ -1,8 +1,5 @@
+import type { Container, Direction, Role, Verdict } from '../unions.ts';
 import type { Code } from './codes.ts';
-
-export type Verdict = 'pass' | 'fail' | 'inconclusive';
-export type Direction = 'inbound' | 'outbound';
-export type Role = 'caller' | 'recipient';
 
 /** One thing that was found, where it was found, and against which limit it was held. */
 export interface Evidence {
@@ -19,7 +16,7 @@ export interface Evidence {
 
 /** What the file is, read from its content. A member is absent where it could not be known. */
 export interface AudioFacts {
-  container?: 'wav' | 'flac' | 'mp4';
+  container?: Container;
   codec?: string;
   channels?: number;
   sampleRate?: number;
@@ -30,7 +27,7 @@ export interface AudioFacts {
 }
 
 /** What the person who offers a recording says of it. */
-export interface Claims {
+export interface Declared {
   channels?: readonly [Role, Role];
   profile?: string;
   direction?: Direction;

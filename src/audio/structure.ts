@@ -2,7 +2,7 @@ import { readFlac } from './formats/flac/flac.ts';
 import { readMp4 } from './formats/mp4/mp4.ts';
 import { readWav } from './formats/wav/wav.ts';
 import { readOpinion } from './opinion.ts';
-import type { AudioFacts, Claims, Evidence } from './report.ts';
+import type { AudioFacts, Declared, Evidence } from './report.ts';
 import type { Reader } from './source.ts';
 import { readChannelMap } from './tags.ts';
 import { Finding, header, type Structure, type Tags } from './track.ts';
@@ -58,7 +58,7 @@ const minSeconds = 1;
  */
 export async function readStructure(
   reader: Reader,
-  claims: Claims,
+  declared: Declared,
 ): Promise<Omit<Structure, 'tags'> & { tags: Tags }> {
   if (reader.size === 0) throw new Finding('empty_file', 0);
   const structure = await readContainer(reader).catch((error) => {
@@ -67,7 +67,7 @@ export async function readStructure(
   });
   const { audio, evidence } = structure;
   const opinion = await readOpinion(reader, structure);
-  evidence.push(...judge(audio), ...opinion.evidence, ...judgeName(audio, claims.fileName));
+  evidence.push(...judge(audio), ...opinion.evidence, ...judgeName(audio, declared.fileName));
   return { ...structure, tags: readChannelMap([...structure.tags, ...opinion.tags]) };
 }
 

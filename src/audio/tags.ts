@@ -1,4 +1,4 @@
-import type { Role } from './report.ts';
+import type { Role } from '../unions.ts';
 import type { Tags } from './track.ts';
 
 const pair = /^\s*(caller|recipient)\s*[,;/|]\s*(caller|recipient)\s*$/i;

@@ -1,5 +1,6 @@
+import type { Role } from '../unions.ts';
 import type { Code } from './codes.ts';
-import type { AudioFacts, Evidence, Role } from './report.ts';
+import type { AudioFacts, Evidence } from './report.ts';
 
 /** Samples as they lie in a WAV file: interleaved, little-endian, each channel in whole bytes. */
 export interface PcmTrack {

@@ -3,8 +3,8 @@ import { glob, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { Checker } from '../audio/process/pool.ts';
-import type { Claims, Report } from '../audio/report.ts';
+import type { CheckPool } from '../audio/process/pool.ts';
+import type { Declared, Report } from '../audio/report.ts';
 import { isProblem } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
 import { openOrigins } from '../origins/open.ts';
@@ -14,7 +14,7 @@ import { UsageError } from './command.ts';
 /** One recording to be checked, wherever it is. */
 export interface Target {
   path: string;
-  check(checker: Checker, claims: Claims, signal: AbortSignal): Promise<Report>;
+  check(checkPool: CheckPool, declared: Declared, signal: AbortSignal): Promise<Report>;
 }
 
 const audioNames =
@@ -51,8 +51,8 @@ async function pathTargets(word: string): Promise<Target[]> {
 function fileTarget(path: string): Target {
   return {
     path,
-    check: (checker, claims, signal) =>
-      checker.check({ path }, { fileName: basename(path), ...claims }, signal),
+    check: (checkPool, declared, signal) =>
+      checkPool.check({ path }, { fileName: basename(path), ...declared }, signal),
   };
 }
 
@@ -61,7 +61,7 @@ function urlTarget(url: string, config: Config): Target {
   if (!URL.canParse(url)) throw new UsageError(`${url} is not a URL.`);
   return {
     path: url,
-    async check(checker, claims, signal) {
+    async check(checkPool, declared, signal) {
       // Whoever types a URL may read from its host, at whatever address that is.
       const allowed = { ...config, sourceHosts: [...config.sourceHosts, new URL(url).host], cacheDisk: 0 };
       const { read, sources, close } = await openOrigins(allowed, createMetrics());
@@ -69,11 +69,11 @@ function urlTarget(url: string, config: Config): Target {
       const [origin, key] = isObject ? [read.s3, url.slice('s3://'.length)] : [read.http, url];
       try {
         const representation = await origin.stat(key, signal);
-        return await checker.check({ origin, key, representation }, claims, signal);
+        return await checkPool.check({ origin, key, representation }, declared, signal);
       } catch (error) {
         if (isObject || !isProblem(error, 'origin_failed')) throw error;
         return await checkCopy(await sources.http.fetchWhole(url, signal), (path) =>
-          checker.check({ path }, claims, signal),
+          checkPool.check({ path }, declared, signal),
         );
       } finally {
         await close();

@@ -1,11 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { Checker } from '../audio/process/pool.ts';
+import { CheckPool } from '../audio/process/pool.ts';
 import { profiles } from '../audio/profiles.ts';
-import type { Claims, Report } from '../audio/report.ts';
+import type { Declared, Report } from '../audio/report.ts';
 import { listTargets, type Target } from './check-targets.ts';
-import { type Command, claimed, exit, flag, print, readClaims, text, UsageError } from './command.ts';
+import {
+  type Command,
+  declaredOptions,
+  exit,
+  flag,
+  print,
+  readDeclared,
+  text,
+  UsageError,
+} from './command.ts';
 
 /** What is printed of one file. */
 export type Checked = { path: string; error?: string } & Pick<
@@ -16,7 +25,7 @@ export type Checked = { path: string; error?: string } & Pick<
 export const check: Command = {
   words: Number.POSITIVE_INFINITY,
   options: {
-    ...claimed,
+    ...declaredOptions,
     json: flag('Prints one JSON object with all evidence.'),
     junit: text('FILE', 'Writes a JUnit report, too.'),
     profiles: flag('Lists the phone systems that are known.'),
@@ -27,9 +36,9 @@ export const check: Command = {
     if (options.profiles) return listProfiles();
     if (options.explain) return explain(options.explain);
     if (words.length === 0) throw new UsageError('Name at least one file, folder or URL to check.');
-    const claims = readClaims(options);
+    const declared = readDeclared(options);
     const targets = await listTargets(words, config);
-    const checked = await checkAll(targets, claims, process.stderr.isTTY && !options.json);
+    const checked = await checkAll(targets, declared, process.stderr.isTTY && !options.json);
 
     if (options.json) print(JSON.stringify({ files: checked, summary: summaryOf(checked) }, null, 2));
     else print(table(checked));
@@ -44,9 +53,9 @@ export const check: Command = {
 };
 
 /** In the order of the targets; as many at a time as there are cores. */
-async function checkAll(targets: Target[], claims: Claims, showProgress: boolean): Promise<Checked[]> {
+async function checkAll(targets: Target[], declared: Declared, showProgress: boolean): Promise<Checked[]> {
   const workers = availableParallelism();
-  const checker = new Checker({ workers });
+  const checkPool = new CheckPool({ workers });
   const checked: Checked[] = [];
   let next = 0;
   let done = 0;
@@ -56,7 +65,7 @@ async function checkAll(targets: Target[], claims: Claims, showProgress: boolean
       const target = targets[index]!;
       checked[index] = {
         path: target.path,
-        ...(await target.check(checker, claims, signal).catch(unreadable)),
+        ...(await target.check(checkPool, declared, signal).catch(unreadable)),
       };
       done++;
       if (showProgress) process.stderr.write(`\r\x1b[K${done}/${targets.length} ${target.path.slice(-60)}`);
@@ -67,7 +76,7 @@ async function checkAll(targets: Target[], claims: Claims, showProgress: boolean
     return checked;
   } finally {
     if (showProgress) process.stderr.write('\r\x1b[K');
-    await checker.close();
+    await checkPool.close();
   }
 }
 

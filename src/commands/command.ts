@@ -1,5 +1,5 @@
 import { isProfile } from '../audio/profiles.ts';
-import type { Claims } from '../audio/report.ts';
+import type { Declared } from '../audio/report.ts';
 import type { Parts } from '../parts.ts';
 import type { Config } from '../settings/config.ts';
 
@@ -45,7 +45,7 @@ export const text = (value: string, says: string): Option => ({ type: 'string', 
 export const flag = (says: string): Option => ({ type: 'boolean', value: '', says });
 
 /** Of a recording: what whoever offers it knows of it. */
-export const claimed = {
+export const declaredOptions = {
   channels: text('caller,recipient', 'Declares who is on channel 1 and who on channel 2.'),
   profile: text('NAME', 'What recorded the call: playhead check --profiles lists them.'),
   direction: text('inbound|outbound', 'Which way the call went.'),
@@ -70,8 +70,8 @@ export function need(options: Call['options'], name: string): string {
   return value;
 }
 
-/** The options of `claimed`, as claims. @throws UsageError that names the option */
-export function readClaims({ channels, profile, direction, leg }: Call['options']): Claims {
+/** The options of `declaredOptions`, read. @throws UsageError that names the option */
+export function readDeclared({ channels, profile, direction, leg }: Call['options']): Declared {
   if (profile !== undefined && !isProfile(profile)) {
     throw new UsageError(`--profile ${profile} is not known; playhead check --profiles lists them.`);
   }
@@ -84,9 +84,9 @@ export function readClaims({ channels, profile, direction, leg }: Call['options'
 }
 
 /** The value of `--channels`, as a claim. @throws UsageError */
-export function readChannels(value: string | undefined): Claims {
+export function readChannels(value: string | undefined): Declared {
   if (value === undefined) return {};
-  const maps: Record<string, Claims> = {
+  const maps: Record<string, Declared> = {
     'caller,recipient': { channels: ['caller', 'recipient'] },
     'recipient,caller': { channels: ['recipient', 'caller'] },
   };

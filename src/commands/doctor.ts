@@ -2,7 +2,7 @@ import { examine, formatDiagnosis } from '../doctor/doctor.ts';
 import { retrieveUrl } from '../routes/retrieve.ts';
 import {
   type Command,
-  claimed,
+  declaredOptions,
   exit,
   flag,
   print,
@@ -18,7 +18,7 @@ export const doctor: Command = {
     id: text('EXTERNAL_ID', 'Takes the place of %s in the URL.'),
     account: text('ID', 'Sent as externalAccountId.'),
     app: text('ID', 'Sent as appId; left out: the app in the settings.'),
-    channels: claimed.channels,
+    channels: declaredOptions.channels,
     json: flag('Prints one JSON object.'),
   },
 
@@ -29,13 +29,13 @@ export const doctor: Command = {
     if (id === undefined && (url === undefined || url.includes('%s'))) {
       throw new UsageError('The option --id is missing: it says which recording to ask for.');
     }
-    return withParts(config, async ({ access, checker }) => {
+    return withParts(config, async ({ apiKeys, checkPool }) => {
       const diagnosis = await examine({
-        url: url ?? retrieveUrl(config, access.accessKey),
+        url: url ?? retrieveUrl(config, apiKeys.accessKey),
         externalId: id,
         externalAccountId: account,
         appId: app ?? (config.hubspotAppId || undefined),
-        check: (path) => checker.check({ path }, readChannels(channels)),
+        check: (path) => checkPool.check({ path }, readChannels(channels)),
       });
       print(json ? JSON.stringify(diagnosis, null, 2) : formatDiagnosis(diagnosis));
       return diagnosis.met ? exit.done : exit.failed;

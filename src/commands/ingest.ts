@@ -5,12 +5,12 @@ import { isProblem, Problem } from '../errors.ts';
 import { readRecordingInput } from '../routes/recording-schema.ts';
 import {
   type Command,
-  claimed,
+  declaredOptions,
   exit,
   flag,
   need,
   print,
-  readClaims,
+  readDeclared,
   text,
   UsageError,
   withParts,
@@ -21,7 +21,7 @@ export const ingest: Command = {
   options: {
     account: text('ID', 'Your id of the HubSpot account.'),
     id: text('EXTERNAL_ID', 'Your id of the call.'),
-    ...claimed,
+    ...declaredOptions,
     replace: flag('Puts it in the place of other audio under the same id.'),
   },
 
@@ -31,7 +31,7 @@ export const ingest: Command = {
       accountId: need(options, 'account'),
       externalId: need(options, 'id'),
       direction: need(options, 'direction'),
-      ...readClaims(options),
+      ...readDeclared(options),
       ...(options.replace && { replace: true }),
       ...(/^(file|s3|https?):/.test(file) && { source: file }),
     });

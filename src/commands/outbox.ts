@@ -1,19 +1,18 @@
 import type { Job } from '../publishing/outbox.ts';
+import { jobStates } from '../unions.ts';
 import { type Command, exit, flag, oneOf, print, text, UsageError, withParts } from './command.ts';
-
-const states = ['waiting', 'done', 'dead'] as const;
 
 export const outbox: Command = {
   words: 2,
   options: {
-    state: text('waiting|done|dead', 'list: only those.'),
+    state: text(jobStates.join('|'), 'list: only those.'),
     json: flag('list: prints JSON.'),
     all: flag('retry: every dead letter.'),
   },
 
   run: ({ words: [action = 'list', id], options, config }) =>
     withParts(config, async ({ outbox }) => {
-      const state = options.state === undefined ? undefined : oneOf('state', options.state, ...states);
+      const state = options.state === undefined ? undefined : oneOf('state', options.state, ...jobStates);
       if (action === 'list' && !id) {
         const jobs = await outbox.list({ state });
         print(options.json ? JSON.stringify(jobs, null, 2) : table(jobs, state));

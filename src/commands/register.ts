@@ -9,8 +9,8 @@ export const register: Command = {
   },
 
   run: ({ options, config }) =>
-    withParts(config, async ({ access, hubspot }) => {
-      const url = retrieveUrl(config, access.accessKey);
+    withParts(config, async ({ apiKeys, hubspot }) => {
+      const url = retrieveUrl(config, apiKeys.accessKey);
       if (options['dry-run']) {
         print(url);
         return exit.done;

@@ -1,4 +1,4 @@
-import { Checker } from '../audio/process/pool.ts';
+import { CheckPool } from '../audio/process/pool.ts';
 import { checkBytes } from '../sandbox/bytes.ts';
 import { areFaults, type Fault } from '../sandbox/faults.ts';
 import { createSandbox } from '../sandbox/hubspot.ts';
@@ -11,17 +11,17 @@ export const sandbox: Command = {
   },
 
   async run({ options, config }) {
-    const checker = new Checker({ workers: 1 });
+    const checkPool = new CheckPool({ workers: 1 });
     const hubspot = await createSandbox({
       port: config.port,
-      check: checkBytes(checker),
+      check: checkBytes(checkPool),
       faults: readFaults(options.faults),
       refuseNonNumericAppId: options['numeric-app-id'] !== undefined,
     });
     print(`The sandbox listens on ${hubspot.url}: set PLAYHEAD_HUBSPOT_API_BASE to that. Ctrl-C ends it.`);
     await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
     await hubspot.close();
-    await checker.close();
+    await checkPool.close();
     return exit.done;
   },
 };

@@ -1,4 +1,5 @@
 import type { Generated } from 'kysely';
+import type { Container, Direction, JobState, OriginName, StepKind, StepState, Verdict } from '../unions.ts';
 
 /**
  * The tables, the same on SQLite and Postgres. Instants are integer milliseconds since 1970, JSON is text,
@@ -23,8 +24,8 @@ export interface RecordingRow {
   id: string;
   account_id: string;
   external_id: string;
-  direction: 'inbound' | 'outbound' | null;
-  origin: 'store' | 's3' | 'http';
+  direction: Direction | null;
+  origin: OriginName;
   /** Null where the audio was refused, so that none is kept. */
   key: string | null;
   size: number;
@@ -32,8 +33,8 @@ export interface RecordingRow {
   origin_etag: string;
   last_modified: number;
   sha256: string | null;
-  container: 'wav' | 'flac' | 'mp4' | null;
-  verdict: 'pass' | 'fail' | 'inconclusive';
+  container: Container | null;
+  verdict: Verdict;
   report: string;
   refusal: string | null;
   call: string | null;
@@ -96,8 +97,7 @@ export interface OutboxRow {
   id: string;
   account_id: string;
   external_id: string;
-  /** `waiting` for its next attempt, or under way while the lease holds; `dead`: the dead letters. */
-  state: 'waiting' | 'done' | 'dead';
+  state: JobState;
   /** Counts how often it was enqueued, so that work added while it runs is not lost when it ends. */
   revision: number;
   /** Since the last step that ended well. */
@@ -123,12 +123,11 @@ export interface StepRow {
   account_id: string;
   external_id: string;
   name: string;
-  kind: 'log' | 'associate' | 'ready';
+  kind: StepKind;
   position: number;
   /** JSON of the association. */
   target: string | null;
-  /** `running` also says, of a step that nobody runs: its outcome is unknown. */
-  state: 'waiting' | 'running' | 'done';
+  state: StepState;
   attempts: number;
   /** Of `log` the id of the call, of `ready` the ETag of the audio that was marked. */
   result: string | null;

@@ -1,5 +1,5 @@
-import type { Direction } from '../audio/report.ts';
 import type { CallData } from '../recordings/recording.ts';
+import type { Direction } from '../unions.ts';
 import { refuse } from './error.ts';
 
 export type CallProperties = Record<string, string>;

@@ -1,15 +1,15 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Tokens } from '../access/tokens.ts';
-import type { Checker } from '../audio/process/pool.ts';
-import type { Claims, Report } from '../audio/report.ts';
+import type { CheckPool } from '../audio/process/pool.ts';
+import type { Declared, Report } from '../audio/report.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, Put, Recording } from '../recordings/catalog.ts';
 import type { Config } from '../settings/config.ts';
-import { type Offer, requireClaims, requireOffer } from './offer.ts';
+import { type Offer, requireDeclared, requireOffer } from './offer.ts';
 import type { Reference } from './sources.ts';
 
 export interface Accepted {
@@ -32,7 +32,7 @@ interface Parts {
   catalog: Catalog;
   store: Store;
   origins: Record<Recording['origin'], Origin>;
-  checker: Checker;
+  checkPool: CheckPool;
   tokens: Tokens;
   publisher: Publisher;
   metrics: Metrics;
@@ -57,7 +57,7 @@ export class Ingest {
    * Stores and checks one recording. The same audio offered again is answered with what is there.
    *
    * @throws Problem `invalid_request`, `too_large`, `conflict`, `refused_audio` (with the report), and what
-   * the store, the checker and `audio` throw; nothing is kept then but the report of refused audio
+   * the store, the check and `audio` throw; nothing is kept then but the report of refused audio
    */
   async accept(offer: Offer, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Accepted> {
     requireOffer(offer, this.#parts.config.hubspotAppId);
@@ -83,7 +83,7 @@ export class Ingest {
    * version that was checked or none.
    *
    * @throws Problem `invalid_request`, `too_large`, `conflict`, `refused_audio` (with the report), and what
-   * the origin and the checker throw
+   * the origin and the check throw
    */
   async refer(offer: Offer, { name, key }: Reference, signal: AbortSignal): Promise<Accepted> {
     requireOffer(offer, this.#parts.config.hubspotAppId);
@@ -101,16 +101,16 @@ export class Ingest {
   /**
    * Judges audio without keeping it.
    *
-   * @throws Problem `too_large`, and what the store, the checker and `audio` throw
+   * @throws Problem `too_large`, and what the store, the check and `audio` throw
    */
-  async check(claims: Claims, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Report> {
-    requireClaims(claims);
-    const { store, checker } = this.#parts;
+  async check(declared: Declared, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Report> {
+    requireDeclared(declared);
+    const { store, checkPool } = this.#parts;
     const key = newKey();
     const release = await this.#note(key);
     try {
       const representation = await store.write(key, this.#limited(audio), signal);
-      return await checker.check({ origin: store, key, representation }, claims, signal);
+      return await checkPool.check({ origin: store, key, representation }, declared, signal);
     } finally {
       release();
       await this.#discardOrLeave(key);
@@ -169,7 +169,7 @@ export class Ingest {
     representation: Representation,
     signal: AbortSignal,
   ): Promise<Report> {
-    const report = await this.#parts.checker.check({ origin, key, representation }, offer, signal);
+    const report = await this.#parts.checkPool.check({ origin, key, representation }, offer, signal);
     if (this.#refuses(report)) throw await this.#refused(offer, report);
     return report;
   }

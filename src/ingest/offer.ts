@@ -1,15 +1,16 @@
 import { isProfile } from '../audio/profiles.ts';
-import type { Claims } from '../audio/report.ts';
+import type { Declared } from '../audio/report.ts';
 import { Problem } from '../errors.ts';
 import { callProperties } from '../hubspot/call.ts';
 import { HubSpotError } from '../hubspot/error.ts';
 import type { CallData } from '../recordings/recording.ts';
+import type { Direction } from '../unions.ts';
 
 /** What comes with the audio: whose it is, and what is claimed of its channels. */
-export interface Offer extends Claims {
+export interface Offer extends Declared {
   accountId: string;
   externalId: string;
-  direction: 'inbound' | 'outbound';
+  direction: Direction;
   /** Puts this audio in the place of other audio that is there already. */
   replace?: boolean;
   call?: CallData;
@@ -22,7 +23,7 @@ export interface Offer extends Claims {
  * @throws Problem `invalid_request` that names the field
  */
 export function requireOffer(offer: Offer, appId: string): void {
-  requireClaims(offer);
+  requireDeclared(offer);
   requireIdentifier('accountId', offer.accountId, 128);
   requireIdentifier('externalId', offer.externalId, 512);
   if (offer.call && appId !== '') requireCallData({ ...offer, call: offer.call, appId });
@@ -33,7 +34,7 @@ export function requireOffer(offer: Offer, appId: string): void {
  *
  * @throws Problem `invalid_request` that names the field
  */
-export function requireClaims({ channels, profile }: Claims): void {
+export function requireDeclared({ channels, profile }: Declared): void {
   if (channels && channels[0] === channels[1]) {
     throw new Problem('invalid_request', `The field channels names ${channels[0]} twice.`);
   }

@@ -3,10 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { Problem } from '../errors.ts';
 import type { Origins } from '../origins/open.ts';
 import type { Origin } from '../origins/origin.ts';
+import type { OriginName } from '../unions.ts';
 
 /** A recording that is somewhere else: an origin, and its key there. */
 export interface Reference {
-  name: 's3' | 'http';
+  name: Exclude<OriginName, 'store'>;
   key: string;
 }
 

@@ -3,14 +3,14 @@ import type { Transaction } from 'kysely';
 import type { Database } from '../db/open.ts';
 import type { OutboxRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import type { JobState } from '../unions.ts';
 
 /** A recording on its way to HubSpot. */
 export interface Job {
   id: string;
   accountId: string;
   externalId: string;
-  /** `waiting` for its next attempt, `done`, or `dead`: a dead letter, until somebody retries it. */
-  state: 'waiting' | 'done' | 'dead';
+  state: JobState;
   /** Since the last step that ended well. */
   attempts: number;
   dueAt: Date;

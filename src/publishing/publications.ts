@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import type { Database } from '../db/open.ts';
 import type { Schema, StepRow } from '../db/schema.ts';
 import type { Recording } from '../recordings/recording.ts';
+import type { StepKind, StepState } from '../unions.ts';
 import type { Outbox, TakenJob } from './outbox.ts';
 
 type Association = NonNullable<NonNullable<Recording['call']>['associations']>[number];
@@ -10,11 +11,10 @@ type Association = NonNullable<NonNullable<Recording['call']>['associations']>[n
 export interface Step {
   /** `log`, `associate contacts/104901/194`, `ready`. */
   name: string;
-  kind: 'log' | 'associate' | 'ready';
+  kind: StepKind;
   /** What the call is associated with. */
   target?: Association;
-  /** `running` also says, of a step that nobody runs: it began, and its outcome is not known. */
-  state: 'waiting' | 'running' | 'done';
+  state: StepState;
   attempts: number;
   /** Of `log` the id of the call at HubSpot, of `ready` the ETag of the audio that was marked. */
   result: string | null;

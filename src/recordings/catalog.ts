@@ -1,10 +1,10 @@
 import type { Kysely } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import type { Verdict } from '../audio/report.ts';
 import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import type { Verdict } from '../unions.ts';
 import {
   type AcceptedRecording,
   type CallData,

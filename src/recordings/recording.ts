@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Direction, Report, Verdict } from '../audio/report.ts';
+import type { Report } from '../audio/report.ts';
 import type { RecordingRow } from '../db/schema.ts';
+import type { Container, Direction, OriginName, Verdict } from '../unions.ts';
 
 /** What the phone system says of the call, for its engagement at HubSpot. Kept as given. */
 export interface CallData {
@@ -25,7 +26,7 @@ export interface AcceptedRecording {
   externalId: string;
   direction: Direction | null;
   /** Where its bytes are: in our store, or by reference in a bucket or at a vendor. */
-  origin: 'store' | 's3' | 'http';
+  origin: OriginName;
   key: string;
   /** Bytes. */
   size: number;
@@ -36,7 +37,7 @@ export interface AcceptedRecording {
   lastModified: Date;
   /** Hexadecimal; null for a reference that was never read whole. */
   sha256: string | null;
-  container: 'wav' | 'flac' | 'mp4' | null;
+  container: Container | null;
   report: Report;
   call: CallData | null;
 }

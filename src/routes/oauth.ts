@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Access } from '../access/api-keys.ts';
+import type { ApiKeys } from '../access/api-keys.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
 import type { OAuth } from '../hubspot/oauth.ts';
@@ -19,9 +19,9 @@ const mostAccounts = 100;
  */
 export function oauthRoutes(
   app: FastifyInstance,
-  parts: { oauth: OAuth; access: Access; config: Config; outbox: Outbox },
+  parts: { oauth: OAuth; apiKeys: ApiKeys; config: Config; outbox: Outbox },
 ): void {
-  const { oauth, access, config, outbox } = parts;
+  const { oauth, apiKeys, config, outbox } = parts;
   const secure = config.publicUrl.startsWith('https:') ? '; Secure' : '';
   const path = `${config.publicUrl.replace(/^https?:\/\/[^/]*/, '')}/oauth`;
   const cookieOf = (value: string, seconds: number) =>
@@ -29,7 +29,7 @@ export function oauthRoutes(
 
   app.get<{ Querystring: { accountId?: string | string[] } }>('/oauth/install', async (request, reply) => {
     reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
-    access.verifyApiKey(bearerOf(request));
+    apiKeys.verifyApiKey(bearerOf(request));
     reply.removeHeader('WWW-Authenticate');
     const { url, browser } = await oauth.begin(accountIdsOf(request.query.accountId));
     return reply
@@ -71,7 +71,7 @@ export function oauthRoutes(
   );
 }
 
-/** The API key, from `Bearer` or from the password of `Basic`, as `Access` takes it. */
+/** The API key, from `Bearer` or from the password of `Basic`, as `ApiKeys` takes it. */
 function bearerOf({ headers: { authorization } }: FastifyRequest): string | undefined {
   const basic = /^basic +([A-Za-z0-9+/=]{1,4096}) *$/i.exec(authorization ?? '')?.[1];
   if (basic === undefined) return authorization;

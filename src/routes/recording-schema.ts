@@ -3,9 +3,10 @@ import { Compile } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
 import { Problem } from '../errors.ts';
 import type { Recording } from '../recordings/catalog.ts';
+import { directions, roles, verdicts } from '../unions.ts';
 
-const Direction = Type.Enum(['inbound', 'outbound']);
-const Role = Type.Enum(['caller', 'recipient']);
+const Direction = Type.Enum([...directions]);
+const Role = Type.Enum([...roles]);
 const Text = Type.String({ maxLength: 65_536 });
 
 const Call = Type.Object(
@@ -39,7 +40,7 @@ const Call = Type.Object(
   { additionalProperties: false },
 );
 
-const claimed = {
+const declaredFields = {
   channels: Type.Optional(
     Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who on channel 2, where you know' }),
   ),
@@ -48,8 +49,8 @@ const claimed = {
   fileName: Type.Optional(Type.String({ maxLength: 1024 })),
 };
 
-const ClaimsInput = Type.Object(
-  { ...claimed, direction: Type.Optional(Direction) },
+const DeclaredInput = Type.Object(
+  { ...declaredFields, direction: Type.Optional(Direction) },
   { additionalProperties: false },
 );
 
@@ -58,7 +59,7 @@ export const RecordingInput = Type.Object(
     accountId: Type.String({ description: 'Your id of the HubSpot account, up to 128 bytes' }),
     externalId: Type.String({ description: 'Your id of the call, up to 512 bytes' }),
     direction: Direction,
-    ...claimed,
+    ...declaredFields,
     source: Type.Optional(
       Type.String({ maxLength: 4096, description: 'Where the audio is, if it is not sent along' }),
     ),
@@ -78,7 +79,7 @@ export const ListQuery = Type.Object(
   {
     accountId: Type.Optional(Type.String()),
     externalId: Type.Optional(Type.String()),
-    verdict: Type.Optional(Type.Enum(['pass', 'fail', 'inconclusive'])),
+    verdict: Type.Optional(Type.Enum([...verdicts])),
     cursor: Type.Optional(Type.String({ maxLength: 1024 })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
   },
@@ -89,7 +90,7 @@ export type Id = Static<typeof Id>;
 export type ListQuery = Static<typeof ListQuery>;
 
 const input = Compile(RecordingInput);
-const claims = Compile(ClaimsInput);
+const declared = Compile(DeclaredInput);
 
 /** @throws Problem `invalid_request` that names the field at fault */
 export function readRecordingInput(value: unknown): Static<typeof RecordingInput> {
@@ -119,8 +120,8 @@ function sentenceOn(fault: TLocalizedValidationError): string {
 }
 
 /** What a form for `POST /v1/check` may claim. @throws Problem `invalid_request` that names the field at fault */
-export function readClaims(value: unknown): Static<typeof ClaimsInput> {
-  return read(claims, value);
+export function readDeclared(value: unknown): Static<typeof DeclaredInput> {
+  return read(declared, value);
 }
 
 /** A recording as `/v1` shows it: nothing of where its audio lies. */

@@ -19,7 +19,7 @@ interface Retrieve {
  * @see HubSpot, "Create an endpoint to provide authenticated recording URLs"
  */
 export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Failures): void {
-  const { access, catalog, tokens, config } = parts;
+  const { apiKeys, catalog, tokens, config } = parts;
   const path = '/retrieve/authenticated/recordings/*';
 
   for (const url of [path, `/k/:accessKey${path}`]) {
@@ -36,7 +36,7 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     const { accessKey } = request.params;
     const ways = config.retrieveAuth;
     if (ways.includes('open')) return;
-    if (ways.includes('key') && accessKey !== undefined && access.isAccessKey(accessKey)) return;
+    if (ways.includes('key') && accessKey !== undefined && apiKeys.isAccessKey(accessKey)) return;
     if (ways.includes('signature') && isSigned(request)) return;
     if (!ways.includes('key')) throw new Problem('invalid_signature'); // a 401, which is counted as a failure
     await failures.count(request);

@@ -1,9 +1,9 @@
-import type { Checker } from '../audio/process/pool.ts';
+import type { CheckPool } from '../audio/process/pool.ts';
 import type { Report } from '../audio/report.ts';
 import type { Origin } from '../origins/origin.ts';
 
 /** Judges audio that is in memory, as the sandbox has it after a download. */
-export function checkBytes(checker: Checker): (audio: Uint8Array) => Promise<Report> {
+export function checkBytes(checkPool: CheckPool): (audio: Uint8Array) => Promise<Report> {
   return (audio) => {
     const representation = { size: audio.length, etag: '"memory"', lastModified: new Date() };
     const origin: Origin = {
@@ -14,6 +14,6 @@ export function checkBytes(checker: Checker): (audio: Uint8Array) => Promise<Rep
         })(),
     };
     // HubSpot knows nothing of the call but its audio; what proves the roles is in there, or was declared to us.
-    return checker.check({ origin, key: 'download', representation }, {});
+    return checkPool.check({ origin, key: 'download', representation }, {});
   };
 }

@@ -2,12 +2,12 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import t from 'tap';
-import { Access } from '../../src/access/api-keys.ts';
+import { ApiKeys } from '../../src/access/api-keys.ts';
 import { eachEngine, freshFolder, until } from '../contracts/db.ts';
 
-const verifies = (access: Access, header: string | undefined) => {
+const verifies = (apiKeys: ApiKeys, header: string | undefined) => {
   try {
-    return access.verifyApiKey(header);
+    return apiKeys.verifyApiKey(header);
   } catch (error) {
     return (error as { code: string }).code;
   }
@@ -16,7 +16,7 @@ const verifies = (access: Access, header: string | undefined) => {
 await eachEngine(t, 'API keys of the settings', async (t, place) => {
   const dataDir = join(await freshFolder(t), 'data');
   const apiKeys = ['first-key', 'second-key'];
-  const access = await Access.open({ ...(await place.worker()), config: { apiKeys, dataDir } });
+  const access = await ApiKeys.open({ ...(await place.worker()), config: { apiKeys, dataDir } });
   const cases: [header: string | undefined, outcome: RegExp][] = [
     ['Bearer first-key', /^[0-9a-f]{12}$/],
     ['bearer second-key', /^[0-9a-f]{12}$/],
@@ -48,7 +48,7 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
   const config = { apiKeys: [], dataDir: join(await freshFolder(t), 'data') };
   const file = join(config.dataDir, 'api-key');
   const [one, other] = await Promise.all([place.worker(), place.worker()]);
-  const opened = await Promise.all([one, other, one].map((worker) => Access.open({ ...worker, config })));
+  const opened = await Promise.all([one, other, one].map((worker) => ApiKeys.open({ ...worker, config })));
   const key = (await readFile(file, 'utf8')).trim();
   for (const access of opened)
     t.match(verifies(access, `Bearer ${key}`), /^[0-9a-f]{12}$/, 'all starters agree on it');
@@ -56,7 +56,7 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
   t.equal((await stat(config.dataDir)).mode & 0o777, 0o700);
 
   await rm(file);
-  const renewed = await Access.open({ ...one, config });
+  const renewed = await ApiKeys.open({ ...one, config });
   const newKey = (await readFile(file, 'utf8')).trim();
   t.not(newKey, key);
   t.match(verifies(renewed, `Bearer ${newKey}`), /^[0-9a-f]{12}$/, 'deleting the file makes a new one');
@@ -69,7 +69,7 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
 await eachEngine(t, 'the access key', async (t, place) => {
   const config = { apiKeys: ['x'], dataDir: '' };
   const workers = await Promise.all([place.worker(), place.worker(), place.worker()]);
-  const opened = await Promise.all(workers.map((worker) => Access.open({ ...worker, config })));
+  const opened = await Promise.all(workers.map((worker) => ApiKeys.open({ ...worker, config })));
   const { accessKey } = opened[0]!;
   t.match(accessKey, /^[A-Za-z0-9_-]{43}$/);
   for (const access of opened) {
@@ -84,7 +84,7 @@ await eachEngine(t, 'the access key', async (t, place) => {
 await eachEngine(t, 'a dump of the database holds no secret', async (t, place) => {
   const config = { apiKeys: [], dataDir: await freshFolder(t) };
   const worker = await place.worker();
-  const access = await Access.open({ ...worker, config });
+  const access = await ApiKeys.open({ ...worker, config });
   const apiKey = (await readFile(join(config.dataDir, 'api-key'), 'utf8')).trim();
   const sealed = await worker.db.kysely.selectFrom('signing_keys').select('secret').executeTakeFirstOrThrow();
   const signingKey = await worker.vault.open(sealed.secret);

@@ -1,5 +1,6 @@
 /** Two-party calls made of numbers, with what is true of each: the same from the same seed. */
-import type { Claims, Role } from '../../src/audio/report.ts';
+import type { Declared } from '../../src/audio/report.ts';
+import type { Role } from '../../src/unions.ts';
 import {
   add,
   addTone,
@@ -24,7 +25,7 @@ export interface Call {
   callerOn: 1 | 2;
   /** What is wrong with the channels, by the code that must be found. */
   fault?: 'silent_channel' | 'no_speech' | 'dual_mono' | 'crosstalk';
-  claims: Claims;
+  declared: Declared;
 }
 
 /** Both sides of one call before anything goes wrong: [caller, recipient], and whether there was ringback. */
@@ -164,7 +165,7 @@ function leaked(random: Random, sides: Made['channels'], low: number, high: numb
   return [caller, recipient];
 }
 
-/** `count` calls in the shares of the table, half of them swapped, some with claims. */
+/** `count` calls in the shares of the table, half of them swapped, some with declared channels. */
 export function* calls(count: number, seed: number): Generator<Call> {
   const total = Object.values(kinds).reduce((sum, { share }) => sum + share, 0);
   for (const [kind, { share, make, ringback = false }] of Object.entries(kinds)) {
@@ -178,14 +179,14 @@ export function* calls(count: number, seed: number): Generator<Call> {
         channels,
         callerOn: swapped ? 2 : 1,
         ...(fault && { fault }),
-        claims: claim(random, swapped, ringback),
+        declared: claim(random, swapped, ringback),
       };
     }
   }
 }
 
 /** Mostly none, else a true one; a false one only where ringback can contradict it. */
-function claim(random: Random, swapped: boolean, ringback: boolean): Claims {
+function claim(random: Random, swapped: boolean, ringback: boolean): Declared {
   const truth: [Role, Role] = swapped ? ['recipient', 'caller'] : ['caller', 'recipient'];
   const dice = random();
   if (dice < 0.6) return {};

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { check } from '../../src/audio/check.ts';
-import type { Claims } from '../../src/audio/report.ts';
+import type { Declared } from '../../src/audio/report.ts';
 import { Problem } from '../../src/errors.ts';
 import { chunk, format, sourceOf, talk, wav } from './hostile.ts';
 
@@ -10,7 +10,7 @@ const declared = { channels: ['caller', 'recipient'] } as const;
 const swapped = { channels: ['recipient', 'caller'] } as const;
 const good = wav(format(), chunk('data', talk(4)));
 
-const stages: [outcome: string, bytes: Uint8Array, claims: Claims, verdict: string, codes: string[]][] = [
+const stages: [outcome: string, bytes: Uint8Array, declared: Declared, verdict: string, codes: string[]][] = [
   ['nothing known of the roles', good, {}, 'inconclusive', ['channel_assignment_unknown']],
   ['a declared map', good, declared, 'pass', ['declared_map']],
   [
@@ -40,8 +40,8 @@ const stages: [outcome: string, bytes: Uint8Array, claims: Claims, verdict: stri
 ];
 
 t.test('the verdict on', async (t) => {
-  for (const [outcome, bytes, claims, verdict, codes] of stages) {
-    const report = await check(sourceOf(bytes), claims);
+  for (const [outcome, bytes, declared, verdict, codes] of stages) {
+    const report = await check(sourceOf(bytes), declared);
     t.strictSame([report.verdict, report.codes], [verdict, codes], `${outcome}: ${verdict}`);
     t.equal(report.audio.size, bytes.length, `${outcome}: the size`);
     const refusing = verdict === 'pass' ? [] : codes.slice(-1);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fastify from 'fastify';
 import t, { type Test } from 'tap';
-import { Access } from '../../src/access/api-keys.ts';
+import { ApiKeys } from '../../src/access/api-keys.ts';
 import { openVault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
@@ -56,10 +56,10 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     const authorizeUrl = authorizeUrlOf(sandbox.url);
     const client = { clientId: 'sandbox-client', authorizeUrl, redirectUri };
     const oauth = new OAuth({ vault, endpoint, installations, ...client });
-    const access = await Access.open({ db, vault, changes, config });
+    const apiKeys = await ApiKeys.open({ db, vault, changes, config });
     const app = fastify();
     const outbox = new Outbox(db);
-    oauthRoutes(app, { oauth, access, config, outbox });
+    oauthRoutes(app, { oauth, apiKeys, config, outbox });
     return { db, installations, app, outbox };
   }
   const first = await worker();

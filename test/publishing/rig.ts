@@ -1,4 +1,4 @@
-import type { Report, Verdict } from '../../src/audio/report.ts';
+import type { Report } from '../../src/audio/report.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
@@ -8,6 +8,7 @@ import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
 import { Publications } from '../../src/publishing/publications.ts';
 import { Publisher, type PublisherOptions } from '../../src/publishing/publisher.ts';
 import { type AcceptedRecording, type CallData, Catalog } from '../../src/recordings/catalog.ts';
+import type { Verdict } from '../../src/unions.ts';
 
 export interface PublishingOptions {
   /** The sandbox's URL. */

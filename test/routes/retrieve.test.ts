@@ -8,7 +8,7 @@ const secret = 'client-secret-of-the-app';
 const file = 'inbound-caller1.flac';
 
 const gateway = await startGateway(t, { 'hubspot-app-id': '101' });
-const keyed = `${gateway.url}/k/${gateway.parts.access.accessKey}${path}`;
+const keyed = `${gateway.url}/k/${gateway.parts.apiKeys.accessKey}${path}`;
 
 const strange = ['a/b', 'a%2Fb', '100%', 'ключ', 'a b+c', '?#&=', '..', '😀', "it's", 'a;b:c', '%s'];
 for (const externalId of ['plain', ...strange]) await gateway.ingest(file, { accountId: 'one', externalId });
@@ -35,7 +35,7 @@ t.test('answers with a URL that plays, and nothing else', async (t) => {
 for (const externalId of strange) {
   t.test(`finds the id ${JSON.stringify(externalId)}, decoded exactly once`, async (t) => {
     const encoded = encodeURIComponent(externalId).replaceAll('.', '%2E');
-    const target = `/k/${gateway.parts.access.accessKey}${path}/${encoded}?externalAccountId=one`;
+    const target = `/k/${gateway.parts.apiKeys.accessKey}${path}/${encoded}?externalAccountId=one`;
     t.equal((await rawRequest(gateway.url, { target })).status, 200);
   });
 }
@@ -50,7 +50,7 @@ t.test('does without the query where the id is unique among accounts', async (t)
   t.equal((await ask(`${keyed}/shared?externalAccountId=two`)).status, 200);
 });
 
-const key = gateway.parts.access.accessKey;
+const key = gateway.parts.apiKeys.accessKey;
 const refused: [name: string, url: string][] = [
   ['an unknown id', `${keyed}/unknown?externalAccountId=one`],
   ['another account', `${keyed}/plain?externalAccountId=two`],

@@ -252,7 +252,7 @@ t.test('what one process has just replaced, the others serve at once', async (t)
   const replacing = { externalId: file, replace: true };
   const fresh = new URL(await one.streamOf(flac, replacing)).pathname;
   const asked = await rawRequest(
-    `${other.url}/k/${other.parts.access.accessKey}/retrieve/authenticated/recordings/${file}?externalAccountId=acct`,
+    `${other.url}/k/${other.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/${file}?externalAccountId=acct`,
   );
   const retrieved = new URL(JSON.parse(asked.body.toString()).authenticatedUrl).pathname;
   for (const [name, url] of Object.entries({ 'put in': other.url + fresh, asked: one.url + retrieved })) {

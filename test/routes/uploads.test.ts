@@ -200,11 +200,11 @@ t.test('a client that sends half a request, or takes nothing of its answer, is c
 
 t.test('a check that takes longer than a sender may stand still is waited for', async (t) => {
   const impatient = await startGateway(t, { 'stall-timeout': '3s', 'source-roots': fixtures });
-  const { checker } = impatient.parts;
-  const { check } = checker;
-  checker.check = async (...args) => {
+  const { checkPool } = impatient.parts;
+  const { check } = checkPool;
+  checkPool.check = async (...args) => {
     await sleep(5000);
-    return check.apply(checker, args);
+    return check.apply(checkPool, args);
   };
   const source = {
     accountId: 'acct',

@@ -1,12 +1,12 @@
 import { isProblem, type ProblemCode } from '../../errors.ts';
 import { check } from '../check.ts';
-import type { Claims, Report } from '../report.ts';
+import type { Declared, Report } from '../report.ts';
 import { openFile, type Source } from '../source.ts';
 
 /** What the child process is told: a recording to judge, by its path or by the size of what can be asked for, and bytes. */
 export type Order =
-  | { kind: 'check'; claims: Claims; path: string }
-  | { kind: 'check'; claims: Claims; size: number }
+  | { kind: 'check'; declared: Declared; path: string }
+  | { kind: 'check'; declared: Declared; size: number }
   | { kind: 'bytes'; id: number; bytes: Uint8Array };
 
 /** What it tells: that it has begun, which bytes it needs, how far it is, and how it ended. */
@@ -34,7 +34,7 @@ async function judge(order: Order & { kind: 'check' }): Promise<Answer> {
     try {
       return {
         kind: 'report',
-        report: await check(source, order.claims, (seconds) => answer({ kind: 'heard', seconds })),
+        report: await check(source, order.declared, (seconds) => answer({ kind: 'heard', seconds })),
       };
     } finally {
       await source.close();

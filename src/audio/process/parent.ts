@@ -3,7 +3,7 @@ import { on } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { Problem } from '../../errors.ts';
 import type { Origin, Representation } from '../../origins/origin.ts';
-import type { Claims, Report } from '../report.ts';
+import type { Declared, Report } from '../report.ts';
 import { Finding } from '../track.ts';
 import { conclude } from '../verdict.ts';
 import type { Answer, Order } from './child.ts';
@@ -39,12 +39,12 @@ export class Judge {
    * @throws Problem what the origin throws, `not_found` and `version_changed` for a path, `internal`; the reason
    * of `signal`
    */
-  async judge(recording: Recording, claims: Claims, signal: AbortSignal): Promise<Report> {
+  async judge(recording: Recording, declared: Declared, signal: AbortSignal): Promise<Report> {
     this.#child ??= this.#start();
     const child = this.#child;
     keepAlive(child, true);
     try {
-      return await hear(child, recording, claims, signal);
+      return await hear(child, recording, declared, signal);
     } catch (error) {
       this.close();
       if (!(error instanceof Finding)) throw error;
@@ -90,7 +90,7 @@ function keepAlive(child: ChildProcess, keep: boolean): void {
 async function hear(
   child: ChildProcess,
   recording: Recording,
-  claims: Claims,
+  declared: Declared,
   left: AbortSignal,
 ): Promise<Report> {
   const tooSlow = new AbortController();
@@ -101,8 +101,8 @@ async function hear(
   const tell = (order: Order) => child.send(order, () => {});
   try {
     const answers = on(child, 'message', { signal, close: ['exit'] });
-    if ('path' in recording) tell({ kind: 'check', claims, path: recording.path });
-    else tell({ kind: 'check', claims, size: recording.representation.size });
+    if ('path' in recording) tell({ kind: 'check', declared, path: recording.path });
+    else tell({ kind: 'check', declared, size: recording.representation.size });
 
     for await (const [answer] of answers as AsyncIterable<[Answer]>) {
       if (answer.kind === 'report') return answer.report;

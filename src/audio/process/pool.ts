@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Problem } from '../../errors.ts';
-import type { Claims, Report } from '../report.ts';
+import type { Declared, Report } from '../report.ts';
 import { Judge, type Recording } from './parent.ts';
 
 /** Seconds after which a place in the queue may be free. */
@@ -10,7 +10,7 @@ const retryAfter = 10;
  * Judges recordings in processes of their own, so that a hostile file costs a refusal and never the gateway.
  * They start when they are first needed, and idle ones do not keep this process alive.
  */
-export class Checker {
+export class CheckPool {
   readonly #idle: Judge[];
   readonly #judges: Judge[];
   readonly #queue: number;
@@ -36,12 +36,12 @@ export class Checker {
    * @throws Problem `busy` where the queue is full, `not_found` for a path, and what the origin throws; the
    * reason of `signal`
    */
-  async check(recording: Recording, claims: Claims, signal?: AbortSignal): Promise<Report> {
+  async check(recording: Recording, declared: Declared, signal?: AbortSignal): Promise<Report> {
     const left = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
     left.throwIfAborted();
     const judge = this.#idle.pop() ?? (await this.#wait(left));
     try {
-      return await judge.judge(recording, claims, left);
+      return await judge.judge(recording, declared, left);
     } finally {
       const next = this.#waiting.shift();
       if (next) next.resolve(judge);

@@ -1,6 +1,7 @@
+import type { Role, Verdict } from '../../unions.ts';
 import type { Code } from '../codes.ts';
 import type { Placement } from '../profiles.ts';
-import type { Claims, Evidence, Role, Verdict } from '../report.ts';
+import type { Declared, Evidence } from '../report.ts';
 import type { Tags } from '../track.ts';
 import type { SignalFacts } from './channels.ts';
 
@@ -32,11 +33,11 @@ interface Statement {
  * Whether the caller is on channel 1. What is said counts before what is heard: the declared map, then tags in
  * the file, then the source profile, then the signal.
  *
- * @param profile what `placeByProfile` made of the claims
+ * @param profile what `placeByProfile` made of it
  * @param signal absent where the audio could not be decoded: then only what is said can prove the roles
  */
 export function judgeRoles(known: {
-  claims: Claims;
+  declared: Declared;
   tags: Tags;
   profile: Placement | undefined;
   signal: SignalFacts | undefined;
@@ -56,13 +57,17 @@ export function judgeRoles(known: {
   return { verdict: 'pass', code, evidence: [{ code, ...said }] };
 }
 
-function firstStatement({ claims, tags, profile }: Parameters<typeof judgeRoles>[0]): Statement | undefined {
+function firstStatement({
+  declared,
+  tags,
+  profile,
+}: Parameters<typeof judgeRoles>[0]): Statement | undefined {
   const refused = { verdict: 'fail', code: 'channel_map_contradicted' } as const;
-  if (claims.channels) {
+  if (declared.channels) {
     return {
       source: 'declared',
-      placement: placementOf(claims.channels),
-      value: claims.channels.join(','),
+      placement: placementOf(declared.channels),
+      value: declared.channels.join(','),
       confidence: 0.95,
       code: 'declared_map',
       contradicted: refused,
@@ -82,7 +87,7 @@ function firstStatement({ claims, tags, profile }: Parameters<typeof judgeRoles>
     return {
       source: 'profile',
       placement: profile,
-      value: [claims.profile, claims.direction, claims.leg && `leg of the ${claims.leg}`]
+      value: [declared.profile, declared.direction, declared.leg && `leg of the ${declared.leg}`]
         .filter(Boolean)
         .join(', '),
       confidence: 0.9,

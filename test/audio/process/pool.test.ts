@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { Judge } from '../../../src/audio/process/parent.ts';
-import { Checker } from '../../../src/audio/process/pool.ts';
+import { CheckPool } from '../../../src/audio/process/pool.ts';
 import { Problem } from '../../../src/errors.ts';
 import type { Origin } from '../../../src/origins/origin.ts';
 import { chunk, format, hostile, talk, wav } from '../hostile.ts';
@@ -59,9 +59,9 @@ async function recording(origin: Memory) {
 }
 
 function makeChecker(t: Test, options = {}) {
-  const checker = new Checker({ workers: 1, ...options });
-  t.teardown(() => checker.close());
-  return checker;
+  const checkPool = new CheckPool({ workers: 1, ...options });
+  t.teardown(() => checkPool.close());
+  return checkPool;
 }
 
 async function file(t: Test, bytes: Uint8Array): Promise<string> {
@@ -73,16 +73,16 @@ async function file(t: Test, bytes: Uint8Array): Promise<string> {
 }
 
 t.test('a path and an origin give the same report', async (t) => {
-  const checker = makeChecker(t);
-  const fromPath = await checker.check({ path: await file(t, good) }, declared);
+  const checkPool = makeChecker(t);
+  const fromPath = await checkPool.check({ path: await file(t, good) }, declared);
   t.strictSame([fromPath.verdict, fromPath.codes], ['pass', ['declared_map']]);
-  t.strictSame(await checker.check(await recording(new Memory(good)), declared), fromPath);
+  t.strictSame(await checkPool.check(await recording(new Memory(good)), declared), fromPath);
 });
 
 t.test('hostile files are refused', async (t) => {
-  const checker = makeChecker(t);
+  const checkPool = makeChecker(t);
   for (const [outcome, make] of Object.entries(hostile)) {
-    const { verdict, codes } = await checker.check(await recording(new Memory(make())), declared);
+    const { verdict, codes } = await checkPool.check(await recording(new Memory(make())), declared);
     t.equal(verdict, 'fail', `${outcome}: ${codes}`);
   }
 });
@@ -167,42 +167,42 @@ t.test('waiting for an origin is not held against the file', async (t) => {
 });
 
 t.test('what the origin throws reaches whoever asked, and the next check works', async (t) => {
-  const checker = makeChecker(t);
+  const checkPool = makeChecker(t);
   const changed = new Memory(good, () => Promise.reject(new Problem('version_changed')));
-  await t.rejects(checker.check(await recording(changed), {}), { code: 'version_changed' });
-  await t.rejects(checker.check({ path: '/nowhere/call.wav' }, {}), { code: 'not_found' });
-  t.equal((await checker.check(await recording(new Memory(good)), declared)).verdict, 'pass');
+  await t.rejects(checkPool.check(await recording(changed), {}), { code: 'version_changed' });
+  await t.rejects(checkPool.check({ path: '/nowhere/call.wav' }, {}), { code: 'not_found' });
+  t.equal((await checkPool.check(await recording(new Memory(good)), declared)).verdict, 'pass');
 });
 
 t.test('an abort frees the read and the place', async (t) => {
-  const checker = makeChecker(t, { queue: 1 });
+  const checkPool = makeChecker(t, { queue: 1 });
   const left = new AbortController();
   const waiting = Promise.withResolvers<void>();
   const origin = new Memory(good, async (signal) => {
     waiting.resolve();
     await sleep(60_000, undefined, { signal });
   });
-  const first = checker.check(await recording(origin), {}, left.signal);
-  const second = checker.check(await recording(new Memory(good)), {}, left.signal);
+  const first = checkPool.check(await recording(origin), {}, left.signal);
+  const second = checkPool.check(await recording(new Memory(good)), {}, left.signal);
   await waiting.promise;
   t.equal(origin.held, 1);
   left.abort(new Error('left'));
   await t.rejects(first, { message: 'left' });
   await t.rejects(second, { message: 'left' });
   t.equal(origin.held, 0);
-  t.equal((await checker.check(await recording(new Memory(good)), declared)).verdict, 'pass');
+  t.equal((await checkPool.check(await recording(new Memory(good)), declared)).verdict, 'pass');
 });
 
 t.test('a full queue is busy; whoever has a place is judged in order', async (t) => {
-  const checker = makeChecker(t, { queue: 2 });
+  const checkPool = makeChecker(t, { queue: 2 });
   const gate = Promise.withResolvers<void>();
   const ended: number[] = [];
   const checks = [0, 1, 2].map(async (place) => {
-    await checker.check(await recording(new Memory(good, () => gate.promise)), {});
+    await checkPool.check(await recording(new Memory(good, () => gate.promise)), {});
     ended.push(place);
   });
   await sleep(0);
-  const late = checker.check(await recording(new Memory(good)), {});
+  const late = checkPool.check(await recording(new Memory(good)), {});
   await t.rejects(late, { code: 'busy', status: 503, retryAfter: Number });
   gate.resolve();
   await Promise.all(checks);
@@ -210,13 +210,13 @@ t.test('a full queue is busy; whoever has a place is judged in order', async (t)
 });
 
 t.test('closing ends the checks under way and refuses new ones', async (t) => {
-  const checker = new Checker({ workers: 1 });
+  const checkPool = new CheckPool({ workers: 1 });
   const checks = [0, 1].map(async () =>
-    checker.check(await recording(new Memory(good, (signal) => sleep(60_000, undefined, { signal }))), {}),
+    checkPool.check(await recording(new Memory(good, (signal) => sleep(60_000, undefined, { signal }))), {}),
   );
   await sleep(0);
   const rejected = checks.map((check) => t.rejects(check, { code: 'busy' }));
-  await checker.close();
+  await checkPool.close();
   await Promise.all(rejected);
-  await t.rejects(checker.check(await recording(new Memory(good)), {}), { code: 'busy' });
+  await t.rejects(checkPool.check(await recording(new Memory(good)), {}), { code: 'busy' });
 });

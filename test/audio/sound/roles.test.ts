@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import t from 'tap';
 import { codes } from '../../../src/audio/codes.ts';
 import type { Placement } from '../../../src/audio/profiles.ts';
-import type { Claims, Role } from '../../../src/audio/report.ts';
+import type { Declared } from '../../../src/audio/report.ts';
 import type { ChannelSignal, SignalFacts } from '../../../src/audio/sound/channels.ts';
 import { judgeRoles } from '../../../src/audio/sound/roles.ts';
+import type { Role } from '../../../src/unions.ts';
 
 type Heard = Pick<SignalFacts, 'ringbackOn' | 'firstSpeakerOn' | 'digitsOn'>;
 
@@ -33,24 +34,24 @@ const right: [Role, Role] = ['caller', 'recipient'];
 const wrong: [Role, Role] = ['recipient', 'caller'];
 
 interface Known {
-  declared?: [Role, Role];
+  map?: [Role, Role];
   tag?: [Role, Role];
   profile?: Placement;
   heard?: Heard;
 }
 
-function judge({ declared, tag, profile, heard }: Known) {
-  const claims: Claims = {
-    ...(declared && { channels: declared }),
+function judge({ map, tag, profile, heard }: Known) {
+  const declared: Declared = {
+    ...(map && { channels: map }),
     ...(profile && { profile: 'freeswitch' }),
   };
   const tags = tag ? { channelMap: tag, from: 'ICMT' } : {};
-  return judgeRoles({ claims, tags, profile, signal: heard && signalOf(heard) });
+  return judgeRoles({ declared, tags, profile, signal: heard && signalOf(heard) });
 }
 
 const rows: [name: string, known: Known, code: string][] = [
-  ['caller,recipient declared', { declared: right }, 'declared_map'],
-  ['recipient,caller declared', { declared: wrong }, 'swapped_channels'],
+  ['caller,recipient declared', { map: right }, 'declared_map'],
+  ['recipient,caller declared', { map: wrong }, 'swapped_channels'],
   ['caller,recipient in a tag', { tag: right }, 'embedded_tags'],
   ['recipient,caller in a tag', { tag: wrong }, 'swapped_channels'],
   ['a profile that says as is', { profile: 'as-is' }, 'source_profile'],
@@ -59,23 +60,19 @@ const rows: [name: string, known: Known, code: string][] = [
   ['nothing', {}, 'channel_assignment_unknown'],
   ['nothing heard', { heard: {} }, 'channel_assignment_unknown'],
 
-  ['a declared map before a tag', { declared: right, tag: wrong }, 'declared_map'],
+  ['a declared map before a tag', { map: right, tag: wrong }, 'declared_map'],
   ['a tag before a profile', { tag: right, profile: 'swapped' }, 'embedded_tags'],
   ['a profile before ringback', { profile: 'swapped', heard: { ringbackOn: 2 } }, 'swapped_channels'],
   ['ringback behind a silent profile', { profile: 'declare', heard: { ringbackOn: 2 } }, 'signal_evidence'],
 
-  ['a declared map that ringback supports', { declared: right, heard: { ringbackOn: 2 } }, 'declared_map'],
-  [
-    'a declared map against ringback',
-    { declared: right, heard: { ringbackOn: 1 } },
-    'channel_map_contradicted',
-  ],
+  ['a declared map that ringback supports', { map: right, heard: { ringbackOn: 2 } }, 'declared_map'],
+  ['a declared map against ringback', { map: right, heard: { ringbackOn: 1 } }, 'channel_map_contradicted'],
   ['a tag against ringback', { tag: right, heard: { ringbackOn: 1 } }, 'channel_map_contradicted'],
   ['a profile against ringback', { profile: 'as-is', heard: { ringbackOn: 1 } }, 'profile_contradicted'],
-  ['a swapped map against ringback', { declared: wrong, heard: { ringbackOn: 2 } }, 'swapped_channels'],
+  ['a swapped map against ringback', { map: wrong, heard: { ringbackOn: 2 } }, 'swapped_channels'],
   [
     'a declared map against weak signs',
-    { declared: right, heard: { firstSpeakerOn: 1, digitsOn: 2 } },
+    { map: right, heard: { firstSpeakerOn: 1, digitsOn: 2 } },
     'declared_map',
   ],
 
@@ -117,7 +114,7 @@ for (const [name, known, code] of rows) {
 }
 
 t.test('evidence says where it came from, what was measured, and when', async (t) => {
-  const { evidence } = judge({ declared: right, heard: { ringbackOn: 1 } });
+  const { evidence } = judge({ map: right, heard: { ringbackOn: 1 } });
   t.match(evidence, [
     { source: 'declared', value: 'caller,recipient' },
     { source: 'signal', channel: 1, value: 'ringback for 2.0 s', atSeconds: 0.4 },

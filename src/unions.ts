@@ -1,0 +1,26 @@
+/** The values of the domain, each union typed once. The database stores them and the API shows them: never rename one. */
+
+export const directions = ['inbound', 'outbound'] as const;
+export type Direction = (typeof directions)[number];
+
+/** "caller" is who placed the call, whichever way it went. */
+export const roles = ['caller', 'recipient'] as const;
+export type Role = (typeof roles)[number];
+
+export const verdicts = ['pass', 'fail', 'inconclusive'] as const;
+export type Verdict = (typeof verdicts)[number];
+
+/** The file formats that the check reads. */
+export type Container = 'wav' | 'flac' | 'mp4';
+
+/** Where the bytes of a recording are: in our store, or by reference in a bucket or at a vendor. */
+export type OriginName = 'store' | 's3' | 'http';
+
+/** `waiting` for its next attempt, `done`, or `dead`: a dead letter, until somebody retries it. */
+export const jobStates = ['waiting', 'done', 'dead'] as const;
+export type JobState = (typeof jobStates)[number];
+
+export type StepKind = 'log' | 'associate' | 'ready';
+
+/** `running` also marks a step that was interrupted: its outcome is unknown. */
+export type StepState = 'waiting' | 'running' | 'done';
