@@ -31,7 +31,7 @@ export async function run(): Promise<void> {
   });
   const folder = await mkdtemp(join(tmpdir(), 'playhead-bench-'));
   const options = { apiBase: sandbox.url, deadlineMs: 10_000 };
-  const { catalog, publisher, close } = await openPublishing(
+  const { catalog, publisher, dispatcher, close } = await openPublishing(
     `sqlite:${join(folder, 'playhead.db')}`,
     options,
   );
@@ -46,7 +46,7 @@ export async function run(): Promise<void> {
 
   const all = Object.values(publications).reduce((sum, count) => sum + count * requestsEach, 0);
   const begun = performance.now();
-  publisher.start();
+  dispatcher.start();
   while (exchanges.length < all && performance.now() - begun < 120_000) await sleep(50);
   await close();
   await sandbox.close();

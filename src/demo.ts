@@ -213,7 +213,7 @@ async function main(stay: boolean): Promise<void> {
   const parts = await openParts(config);
   const app = await createApp(config, parts);
   try {
-    parts.publisher.start();
+    parts.dispatcher.start();
     const url = await app.listen({ host: config.host, port: config.port });
     const apiKey = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim();
     await tour({ url, apiKey, parts }, hubspot);

@@ -12,7 +12,9 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { createMetrics } from './metrics.ts';
 import { openOrigins } from './origins/open.ts';
+import { Dispatcher } from './publishing/dispatcher.ts';
 import { Outbox } from './publishing/outbox.ts';
+import { PortalLeases } from './publishing/portal-leases.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
@@ -46,17 +48,23 @@ export async function openParts(config: Config) {
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, read } = origins;
   const hubspot = connectHubSpot({ config, db, vault });
+  const { crm } = hubspot;
   const outbox = new Outbox(db);
-  const publisher = new Publisher({
+  const publications = new Publications(db, outbox);
+  const leases = new PortalLeases(db);
+  const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
+  const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
+  const ingest = new Ingest({
     catalog,
-    outbox,
-    publications: new Publications(db, outbox),
-    clientFor: (accountId) => hubspot.accounts.clientFor(accountId),
-    appId: config.hubspotAppId,
+    store,
+    origins: read,
+    checkPool,
+    tokens,
+    publisher,
+    crm,
     metrics,
-    log,
+    config,
   });
-  const ingest = new Ingest({ catalog, store, origins: read, checkPool, tokens, publisher, metrics, config });
   const sources = new Sources(origins.sources, config.sourceRoots);
 
   return {
@@ -74,10 +82,11 @@ export async function openParts(config: Config) {
     hubspot,
     outbox,
     publisher,
+    dispatcher,
     ingest,
     sources,
     async close() {
-      await publisher.stop();
+      await dispatcher.stop();
       await checkPool.close();
       await origins.close();
       await changes.close();

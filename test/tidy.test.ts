@@ -13,11 +13,11 @@ const layers = [
   ['parts.ts'],
   ['ingest/'],
   ['publishing/'],
-  ['recordings/', 'streaming/', 'hubspot/'],
-  ['audio/'],
+  ['recordings/', 'streaming/'],
+  ['audio/', 'hubspot/'],
   ['access/', 'origins/'],
   ['db/'],
-  ['errors.ts', 'settings/', 'metrics.ts', 'version.ts', 'unions.ts'],
+  ['errors.ts', 'settings/', 'crm/', 'metrics.ts', 'version.ts', 'unions.ts'],
 ];
 
 /** What is used (a package, a built-in module or a global) and the only places that may use it. */

@@ -46,7 +46,7 @@ async function run(config: Config, host: Host): Promise<number> {
   const cleaning = setInterval(clean, cleanEveryMs);
   void clean();
   const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');
-  parts.publisher.start();
+  parts.dispatcher.start();
   host.announce(`Playhead listens on ${url} and takes the API key in ${keys}.\n`);
   await stopped(app, host, config.drainTimeout);
   clearInterval(cleaning);

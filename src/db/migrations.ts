@@ -3,6 +3,7 @@ import { Migrator } from 'kysely/migration';
 import { catalog } from './migrations/0001_catalog.ts';
 import { secrets } from './migrations/0002_secrets.ts';
 import { publish } from './migrations/0003_publish.ts';
+import { jobKinds } from './migrations/0004_job_kinds.ts';
 
 export type Engine = 'sqlite' | 'postgres';
 
@@ -11,6 +12,7 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0001_catalog': catalog,
   '0002_secrets': secrets,
   '0003_publish': publish,
+  '0004_job_kinds': jobKinds,
 };
 
 /** Any number, the same in every version: it names the lock. */

@@ -14,7 +14,7 @@ export interface Schema {
   api_keys: ApiKeyRow;
   secrets: SecretRow;
   outbox: OutboxRow;
-  speakers: SpeakerRow;
+  portal_leases: PortalLeaseRow;
   publication_steps: StepRow;
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
@@ -92,18 +92,19 @@ export interface SecretRow {
   sealed: string;
 }
 
-/** One recording on its way to HubSpot. */
+/** A job of the outbox. A kind has one for each pair of ids. */
 export interface OutboxRow {
   id: string;
+  kind: string;
   account_id: string;
   external_id: string;
   state: JobState;
-  /** Counts how often it was enqueued, so that work added while it runs is not lost when it ends. */
+  /** Counts how often the job was enqueued, so that work added while it runs is not lost when it ends. */
   revision: number;
-  /** Since the last step that ended well. */
+  /** Attempts since the last progress. */
   attempts: number;
   due_at: number;
-  /** Who has taken it; worth nothing after `lease_until`. */
+  /** Names the taking; void after `lease_until`. */
   lease: string | null;
   lease_until: number;
   /** Why the last attempt failed. */
@@ -112,11 +113,11 @@ export interface OutboxRow {
   updated_at: number;
 }
 
-/** The process that alone publishes to a HubSpot account, so that the account's limits are kept in one place. */
-export interface SpeakerRow {
+/** The process that publishes to a portal at present. */
+export interface PortalLeaseRow {
   portal: string;
   process: string;
-  until: number;
+  lease_until: number;
 }
 
 export interface StepRow {
@@ -129,7 +130,7 @@ export interface StepRow {
   target: string | null;
   state: StepState;
   attempts: number;
-  /** Of `log` the id of the call, of `ready` the ETag of the audio that was marked. */
+  /** For `log` the CRM's id of the call; for `ready` the ETag of the audio that was marked. */
   result: string | null;
   reason: string | null;
   started_at: number | null;

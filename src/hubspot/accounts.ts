@@ -1,8 +1,8 @@
+import type { ApiVersion } from '../settings/hubspot-versions.ts';
 import { HubSpotClient } from './client.ts';
 import { HubSpotError } from './error.ts';
 import type { Installations } from './installations.ts';
 import { accountLimits } from './limiter.ts';
-import type { ApiVersion } from './paths.ts';
 
 export interface AccountsOptions {
   apiBase: string;

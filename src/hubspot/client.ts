@@ -1,7 +1,9 @@
+import type { Association } from '../crm/call.ts';
+import { type ApiVersion, type HubSpotVersion, hubspotVersions } from '../settings/hubspot-versions.ts';
 import { type CallProperties, checkProperties, checkValues } from './call.ts';
-import { HubSpotError, refuse } from './error.ts';
+import { HubSpotError, rejectField } from './error.ts';
 import { type AccountLimits, accountLimits } from './limiter.ts';
-import { type ApiVersion, type Association, paths } from './paths.ts';
+import { associationRequest, fill } from './paths.ts';
 import { createSend, type HubSpotRequest, type Send } from './request.ts';
 
 export interface ClientOptions {
@@ -43,7 +45,7 @@ export class HubSpotClient {
   readonly portal: string;
   readonly appId: string;
   readonly #options: ClientOptions;
-  readonly #paths: (typeof paths)[ApiVersion];
+  readonly #paths: HubSpotVersion;
   readonly #limits: AccountLimits;
   readonly #send: Send;
 
@@ -51,7 +53,7 @@ export class HubSpotClient {
     this.portal = options.portal;
     this.appId = options.appId;
     this.#options = options;
-    this.#paths = paths[options.apiVersion];
+    this.#paths = hubspotVersions[options.apiVersion];
     this.#limits = options.limits ?? accountLimits();
     this.#send = createSend(options);
   }
@@ -62,11 +64,12 @@ export class HubSpotClient {
    * @returns the URL as HubSpot now has it
    */
   async registerRecordingUrl(url: string): Promise<string> {
-    if (!url.includes('%s')) refuse('urlToRetrieveAuthedRecording', 'must contain %s for the external id');
+    if (!url.includes('%s'))
+      rejectField('urlToRetrieveAuthedRecording', 'must contain %s for the external id');
     // A HubSpot on this machine, such as the sandbox, may be given a gateway beside it.
     const local = isLoopback(url) && isLoopback(this.#options.apiBase);
     if (!url.startsWith('https://') && !local) {
-      refuse('urlToRetrieveAuthedRecording', 'must start with https://');
+      rejectField('urlToRetrieveAuthedRecording', 'must start with https://');
     }
     const body = { urlToRetrieveAuthedRecording: url };
     try {
@@ -156,7 +159,7 @@ export class HubSpotClient {
 
   /** Safe to repeat. */
   async associate(callId: string, to: Association): Promise<void> {
-    const { path, body } = this.#paths.association(callId, to);
+    const { path, body } = associationRequest(this.#paths, callId, to);
     await this.#request({
       doing: `associate the call with ${to.objectType} ${to.objectId}`,
       method: 'PUT',
@@ -175,7 +178,7 @@ export class HubSpotClient {
   async createTranscript(callId: string, utterances: readonly Utterance[]): Promise<string> {
     for (const [index, { startTimeMillis: start, endTimeMillis: end }] of utterances.entries()) {
       if (!(start > 0 && end > start)) {
-        refuse(`transcriptCreateUtterances[${index}]`, 'must start after 0 ms and end after it starts');
+        rejectField(`transcriptCreateUtterances[${index}]`, 'must start after 0 ms and end after it starts');
       }
     }
     const body = { engagementId: engagementId(callId), transcriptCreateUtterances: utterances };
@@ -208,11 +211,11 @@ export class HubSpotClient {
   async #recordingSettings(method: 'GET' | 'POST' | 'PATCH', body?: unknown): Promise<string> {
     const { appId } = this;
     const { developerKey } = this.#options;
-    if (!/^\d+$/.test(appId)) refuse('The app id', `must be a number, not "${appId}"`);
+    if (!/^\d+$/.test(appId)) rejectField('The app id', `must be a number, not "${appId}"`);
     const request: HubSpotRequest = {
       doing: method === 'GET' ? 'show the recording settings' : 'register the recording URL',
       method,
-      path: this.#paths.recordingSettings(appId),
+      path: fill(this.#paths.recordingSettings, { appId }),
       ...(body !== undefined && { body }),
     };
     const reply = developerKey
@@ -267,7 +270,7 @@ function isLoopback(url: string): boolean {
 function engagementId(callId: string): number {
   const id = Number(callId);
   if (!/^\d+$/.test(callId) || !Number.isSafeInteger(id))
-    refuse('The call id', `must be a whole number, not "${callId}"`);
+    rejectField('The call id', `must be a whole number, not "${callId}"`);
   return id;
 }
 

@@ -1,7 +1,9 @@
 import type { Vault } from '../access/vault.ts';
 import type { Database } from '../db/open.ts';
 import type { Config } from '../settings/config.ts';
+import { hubspotVersions } from '../settings/hubspot-versions.ts';
 import { Accounts } from './accounts.ts';
+import { HubSpotCrm } from './crm.ts';
 import { Installations } from './installations.ts';
 import { authorizeUrlOf, OAuth } from './oauth.ts';
 import { createSend } from './request.ts';
@@ -9,6 +11,7 @@ import { TokenEndpoint } from './token-endpoint.ts';
 
 /** HubSpot as the settings reach it. */
 export interface HubSpot {
+  crm: HubSpotCrm;
   accounts: Accounts;
   /** Both undefined where PLAYHEAD_HUBSPOT_CLIENT_ID or _SECRET is left out. */
   oauth: OAuth | undefined;
@@ -26,9 +29,10 @@ export function connectHubSpot({
 }): HubSpot {
   const apiBase = config.hubspotApiBase;
   const { hubspotClientId: clientId, hubspotClientSecret: clientSecret } = config;
+  const path = hubspotVersions[config.hubspotApiVersion].token;
   const isApp = clientId !== '' && clientSecret !== '';
   const endpoint = isApp
-    ? new TokenEndpoint({ send: createSend({ apiBase }), clientId, clientSecret })
+    ? new TokenEndpoint({ send: createSend({ apiBase }), path, clientId, clientSecret })
     : undefined;
   const installations = endpoint && new Installations({ db, vault, endpoint });
   const oauth =
@@ -50,5 +54,5 @@ export function connectHubSpot({
     accessToken: config.hubspotAccessToken || undefined,
     installations,
   });
-  return { accounts, oauth, installations };
+  return { crm: new HubSpotCrm(accounts, config.hubspotAppId), accounts, oauth, installations };
 }

@@ -1,3 +1,5 @@
+import { CrmError } from '../crm/crm.ts';
+
 /** What HubSpot's error replies may hold; every member may be missing, and a 429 has no `category`. */
 interface ErrorBody {
   /** `error`, or of OAuth v1 the category. */
@@ -13,48 +15,40 @@ interface ErrorBody {
   context?: Record<string, string[]>;
 }
 
-/** No answer at all: `TIMEOUT` and `NETWORK`; refused by us before anything was sent: `INVALID_FIELD`. */
+/** Categories of ours for a request without a response. */
 const unanswered = ['TIMEOUT', 'NETWORK'];
 
-/**
- * The one error of everything here that talks to HubSpot. `message` is one sentence that may be shown to an
- * operator: it holds no token. `cause` is private.
- */
-export class HubSpotError extends Error {
-  /** HTTP status; 0 where there was no answer or nothing was sent. */
+interface Facts {
+  status?: number;
+  category: string;
+  retryAfterMs?: number | undefined;
+  cause?: unknown;
+}
+
+/** The one error of everything here that talks to HubSpot. It holds no token; `cause` is private. */
+export class HubSpotError extends CrmError {
+  /** HTTP status; 0 if there was no response or nothing was sent. */
   readonly status: number;
-  /** HubSpot's `category`, its 429 `policyName`, or one of ours: TIMEOUT, NETWORK, INVALID_FIELD, NOT_CONNECTED. */
-  readonly category: string;
-  /** How long HubSpot wants to be left alone, in milliseconds. */
-  readonly retryAfterMs: number | undefined;
-
-  constructor(
-    message: string,
-    facts: { status?: number; category: string; retryAfterMs?: number | undefined; cause?: unknown },
-  ) {
-    super(message, { cause: facts.cause });
-    this.name = 'HubSpotError';
-    this.status = facts.status ?? 0;
-    this.category = facts.category;
-    this.retryAfterMs = facts.retryAfterMs;
-  }
-
   /**
-   * Whether the same request may succeed later. Decided here for all of the project: locked (423), limited
-   * (429), portal being moved (477), HubSpot in trouble (5xx), and no answer (408 too).
+   * HubSpot's `category`, its 429 `policyName`, or one of ours: TIMEOUT and NETWORK (no response), INVALID_FIELD
+   * (found by us before anything was sent), NOT_CONNECTED, INVALID_REPLY, WRONG_CALL.
    */
-  get retriable(): boolean {
-    return [423, 429, 477].includes(this.status) || this.outcomeUnknown;
-  }
+  readonly category: string;
 
-  /** Whether the request may have had its effect although it failed. A 4xx but 408 says that it had none. */
-  get outcomeUnknown(): boolean {
-    return this.status === 408 || this.status >= 500 || unanswered.includes(this.category);
+  constructor(message: string, { status = 0, category, retryAfterMs, cause }: Facts) {
+    // A 4xx had no effect, except 408. No response and 5xx leave the outcome open.
+    const outcomeUnknown = status === 408 || status >= 500 || unanswered.includes(category);
+    // 423: locked. 429: rate limit. 477: the portal is being moved.
+    const retriable = outcomeUnknown || [423, 429, 477].includes(status);
+    super(message, { retriable, outcomeUnknown, retryAfterMs, cause });
+    this.name = 'HubSpotError';
+    this.status = status;
+    this.category = category;
   }
 }
 
-/** Refuses what HubSpot is known to refuse, before it is asked; the message names the field. */
-export function refuse(field: string, rule: string): never {
+/** Fails for what HubSpot is known to reject, before anything is sent; the message names the field. */
+export function rejectField(field: string, rule: string): never {
   throw new HubSpotError(`${field} ${rule}.`, { category: 'INVALID_FIELD' });
 }
 

@@ -24,10 +24,12 @@ export interface TokenSet {
  */
 export class TokenEndpoint {
   readonly #send: Send;
+  readonly #path: string;
   readonly #client: { client_id: string; client_secret: string };
 
-  constructor(options: { send: Send; clientId: string; clientSecret: string }) {
+  constructor(options: { send: Send; path: string; clientId: string; clientSecret: string }) {
     this.#send = options.send;
+    this.#path = options.path;
     this.#client = { client_id: options.clientId, client_secret: options.clientSecret };
   }
 
@@ -49,7 +51,7 @@ export class TokenEndpoint {
 
   /** The HubSpot account that an access token speaks for. */
   async portalOf(accessToken: string): Promise<number> {
-    const reply = await this.#post('name the account', '/oauth/2026-03/token/introspect', {
+    const reply = await this.#post('name the account', `${this.#path}/introspect`, {
       token: accessToken,
       token_type_hint: 'access_token',
     });
@@ -60,11 +62,11 @@ export class TokenEndpoint {
 
   async revoke(refreshToken: string): Promise<void> {
     const token = { token: refreshToken, token_type_hint: 'refresh_token' };
-    await this.#post('revoke the installation', '/oauth/2026-03/token/revoke', token);
+    await this.#post('revoke the installation', `${this.#path}/revoke`, token);
   }
 
   async #token(doing: string, grant: Record<string, string>): Promise<TokenSet> {
-    const reply = await this.#post(doing, '/oauth/2026-03/token', grant).catch((error: unknown) => {
+    const reply = await this.#post(doing, this.#path, grant).catch((error: unknown) => {
       if (error instanceof HubSpotError && error.status === 404)
         return this.#post(doing, '/oauth/v1/token', grant);
       throw error;

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Tokens } from '../access/tokens.ts';
 import type { CheckPool } from '../audio/process/pool.ts';
 import type { Declared, Report } from '../audio/report.ts';
+import type { Crm } from '../crm/crm.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
@@ -35,8 +36,9 @@ interface Parts {
   checkPool: CheckPool;
   tokens: Tokens;
   publisher: Publisher;
+  crm: Crm;
   metrics: Metrics;
-  config: Pick<Config, 'channelPolicy' | 'maxAudioSize' | 'hubspotAppId'>;
+  config: Pick<Config, 'channelPolicy' | 'maxAudioSize'>;
 }
 
 const leaseMs = 30_000;
@@ -60,7 +62,7 @@ export class Ingest {
    * the store, the check and `audio` throw; nothing is kept then but the report of refused audio
    */
   async accept(offer: Offer, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Accepted> {
-    requireOffer(offer, this.#parts.config.hubspotAppId);
+    requireOffer(offer, this.#parts.crm);
     const key = newKey();
     const release = await this.#note(key);
     let put: Put;
@@ -86,7 +88,7 @@ export class Ingest {
    * the origin and the check throw
    */
   async refer(offer: Offer, { name, key }: Reference, signal: AbortSignal): Promise<Accepted> {
-    requireOffer(offer, this.#parts.config.hubspotAppId);
+    requireOffer(offer, this.#parts.crm);
     const origin = this.#parts.origins[name];
     const there = await origin.stat(key, signal);
     if (there.size > this.#parts.config.maxAudioSize) throw this.#tooLarge();
@@ -205,13 +207,13 @@ export class Ingest {
    * ingest is acknowledged: no crash lies between.
    */
   async #publish(offer: Offer, { outcome, recording }: Accepted): Promise<Accepted> {
-    const { catalog, publisher, config } = this.#parts;
+    const { catalog, publisher, crm } = this.#parts;
     const { accountId, externalId, call } = offer;
     const isNews = outcome === 'same' && call !== undefined && !isDeepStrictEqual(call, recording.call);
     const described = isNews ? await catalog.describe(accountId, externalId, call) : recording;
     if (!described)
       throw new Problem('conflict', 'The recording was erased while it was being offered again.');
-    if (described.call && described.verdict === 'pass' && config.hubspotAppId !== '') {
+    if (described.call && described.verdict === 'pass' && crm.isSetUp) {
       await publisher.publish(described);
     }
     return { outcome, recording: described };

@@ -1,9 +1,8 @@
 import { isProfile } from '../audio/profiles.ts';
 import type { Declared } from '../audio/report.ts';
+import type { CallData, RecordedCall } from '../crm/call.ts';
+import { type Crm, CrmError } from '../crm/crm.ts';
 import { Problem } from '../errors.ts';
-import { callProperties } from '../hubspot/call.ts';
-import { HubSpotError } from '../hubspot/error.ts';
-import type { CallData } from '../recordings/recording.ts';
 import type { Direction } from '../unions.ts';
 
 /** What comes with the audio: whose it is, and what is claimed of its channels. */
@@ -17,16 +16,16 @@ export interface Offer extends Declared {
 }
 
 /**
- * Says what is wrong with an offer before a byte of it is stored.
+ * Checks an offer before a byte of it is stored.
  *
- * @param appId of HubSpot; empty where nothing is sent there, so that its rules do not matter
+ * @param crm its rules apply only if it is set up, since nothing is sent there otherwise
  * @throws Problem `invalid_request` that names the field
  */
-export function requireOffer(offer: Offer, appId: string): void {
+export function requireOffer(offer: Offer, crm: Pick<Crm, 'isSetUp' | 'check'>): void {
   requireDeclared(offer);
   requireIdentifier('accountId', offer.accountId, 128);
   requireIdentifier('externalId', offer.externalId, 512);
-  if (offer.call && appId !== '') requireCallData({ ...offer, call: offer.call, appId });
+  if (offer.call && crm.isSetUp) requireCallData(crm, { ...offer, call: offer.call, recordedAt: new Date() });
 }
 
 /**
@@ -59,10 +58,10 @@ function requireIdentifier(field: string, value: string, maxBytes: number): void
   if (fault) throw new Problem('invalid_request', `The field ${field} ${fault}.`);
 }
 
-function requireCallData(offer: Offer & { call: CallData; appId: string }): void {
+function requireCallData(crm: Pick<Crm, 'check'>, call: RecordedCall): void {
   try {
-    callProperties({ ...offer, recordedAt: new Date() });
+    crm.check(call);
   } catch (error) {
-    throw error instanceof HubSpotError ? new Problem('invalid_request', error.message) : error;
+    throw error instanceof CrmError ? new Problem('invalid_request', error.message) : error;
   }
 }

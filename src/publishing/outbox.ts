@@ -5,13 +5,19 @@ import type { OutboxRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
 import type { JobState } from '../unions.ts';
 
-/** A recording on its way to HubSpot. */
-export interface Job {
-  id: string;
+/** What a job is about. A kind has at most one job for each subject. */
+export interface Subject {
   accountId: string;
   externalId: string;
+}
+
+/** A durable piece of work, such as the publication of one recording. */
+export interface Job extends Subject {
+  id: string;
+  /** Name of the `JobKind` that does it. */
+  kind: string;
   state: JobState;
-  /** Since the last step that ended well. */
+  /** Attempts since the last progress. */
   attempts: number;
   dueAt: Date;
   /** Why the last attempt failed, in one sentence. */
@@ -20,35 +26,33 @@ export interface Job {
   updatedAt: Date;
 }
 
-/** A job that this process may work on as long as its lease holds. */
+/** A job that this process may work on while its lease holds. */
 export interface TakenJob extends Job {
   lease: string;
   revision: number;
 }
 
-/** The lease ran out and somebody else may have the job: leave it alone. */
+/** The lease expired and another process may have the job. Do nothing more for it. */
 export class LeaseLost extends Error {
   override name = 'LeaseLost';
 }
 
 export interface OutboxOptions {
-  /** How long a job stays with a process that says nothing more of it, in milliseconds. */
+  /** Lease of a job, in ms: how long a process keeps it without a sign of life. */
   leaseMs?: number;
-  /** Attempts without progress before a job becomes a dead letter. */
+  /** Attempts without progress after which a job becomes a dead letter. */
   maxAttempts?: number;
-  /** Of the backoff: its first and its longest upper limit, in milliseconds. */
+  /** Upper limit of the first backoff, in ms. It doubles with each failure. */
   firstDelayMs?: number;
   longestDelayMs?: number;
-  /** How long a HubSpot account stays with the process that spoke to it last; longer than HubSpot's window of 10 s. */
-  speakMs?: number;
 }
 
-type Trx = Transaction<Schema>;
-
 /**
- * Durable jobs, one for each recording, in the database that the processes share. A process takes a job
- * with a lease; if it dies, the job is free again when the lease runs out. The defaults try for about ten
- * hours. Every method may throw Problem `database_unavailable`.
+ * The transactional outbox: durable jobs in the database that all processes share. A process takes a job with a
+ * lease. If the process dies, the job is free again when the lease expires. With the default options a job is
+ * attempted for about ten hours. Jobs of every kind share these rules.
+ *
+ * @throws Problem `database_unavailable` from every method
  */
 export class Outbox {
   readonly #db: Database;
@@ -56,10 +60,7 @@ export class Outbox {
   readonly #maxAttempts: number;
   readonly #firstDelayMs: number;
   readonly #longestDelayMs: number;
-  readonly #speakMs: number;
-  readonly #process = randomUUID();
-  /** Until when this process speaks to which HubSpot account. */
-  readonly #speaks = new Map<string, number>();
+  #onDue = () => {};
 
   constructor(db: Database, options: OutboxOptions = {}) {
     this.#db = db;
@@ -67,34 +68,38 @@ export class Outbox {
     this.#maxAttempts = options.maxAttempts ?? 30;
     this.#firstDelayMs = options.firstDelayMs ?? 1_000;
     this.#longestDelayMs = options.longestDelayMs ?? 3_600_000;
-    this.#speakMs = options.speakMs ?? 15_000;
   }
 
-  /**
-   * To be called first by a transaction that enqueues at its end: whoever writes what belongs to a job has
-   * its row in the outbox first, so that no two wait for each other.
-   */
-  async lock(trx: Trx, subject: { accountId: string; externalId: string }): Promise<void> {
+  /** Calls `listener` when this process has made a job due, so that it need not wait for the next poll. */
+  onDue(listener: () => void): void {
+    this.#onDue = listener;
+  }
+
+  /** Says that a job is due. Call it after the transaction that enqueued the job. */
+  announceDue(): void {
+    this.#onDue();
+  }
+
+  /** Locks the job's row. Call it first in any transaction that will enqueue, so that all lock in one order. */
+  async lock(trx: Transaction<Schema>, kind: string, subject: Subject): Promise<void> {
     await trx
       .selectFrom('outbox')
       .select('id')
-      .where('account_id', '=', subject.accountId)
-      .where('external_id', '=', subject.externalId)
+      .where((eb) => eb.and(columnsOf(kind, subject)))
       .$if(this.#db.engine === 'postgres', (select) => select.forUpdate())
       .execute();
   }
 
-  /** Makes the job due now, in the transaction that stores its work. A dead letter comes to life again. */
-  async enqueue(trx: Trx, subject: { accountId: string; externalId: string }): Promise<void> {
+  /** Makes a job due now, in the transaction that stores its work. A dead letter becomes a waiting job again. */
+  async enqueue(trx: Transaction<Schema>, kind: string, subject: Subject): Promise<void> {
     const now = Date.now();
     const fresh = { state: 'waiting', attempts: 0, due_at: now, reason: null, updated_at: now } as const;
     await trx
       .insertInto('outbox')
       .values({
         ...fresh,
+        ...columnsOf(kind, subject),
         id: randomUUID(),
-        account_id: subject.accountId,
-        external_id: subject.externalId,
         revision: 1,
         lease: null,
         lease_until: 0,
@@ -102,19 +107,20 @@ export class Outbox {
       })
       .onConflict((conflict) =>
         conflict
-          .columns(['account_id', 'external_id'])
+          .columns(['kind', 'account_id', 'external_id'])
           .doUpdateSet((eb) => ({ ...fresh, revision: eb('outbox.revision', '+', 1) })),
       )
       .execute();
   }
 
-  /** Accounts that have a job due, longest due first. */
-  async dueAccounts(): Promise<string[]> {
+  /** Accounts that have a job of this kind due, the longest due first. */
+  async dueAccounts(kind: string): Promise<string[]> {
     const now = Date.now();
     const rows = await this.#db.kysely
       .selectFrom('outbox')
       .select('account_id')
       .where('state', '=', 'waiting')
+      .where('kind', '=', kind)
       .where('due_at', '<=', now)
       .where('lease_until', '<=', now)
       .groupBy('account_id')
@@ -123,33 +129,8 @@ export class Outbox {
     return rows.map((row) => row.account_id);
   }
 
-  /**
-   * Whether this process may speak to a HubSpot account: only one does at a time, and the next one only
-   * after HubSpot's window has passed, so that the limits which each keeps for itself hold for all.
-   */
-  async maySpeakTo(portal: string): Promise<boolean> {
-    const now = Date.now();
-    if ((this.#speaks.get(portal) ?? 0) > now + this.#speakMs / 2) return true;
-    const mine = { process: this.#process, until: now + this.#speakMs };
-    const row = await this.#db.kysely
-      .insertInto('speakers')
-      .values({ portal, ...mine })
-      .onConflict((conflict) =>
-        conflict
-          .column('portal')
-          .doUpdateSet(mine)
-          .where((eb) =>
-            eb.or([eb('speakers.process', '=', this.#process), eb('speakers.until', '<=', now)]),
-          ),
-      )
-      .returning('portal')
-      .executeTakeFirst();
-    if (row) this.#speaks.set(portal, mine.until);
-    return row !== undefined;
-  }
-
-  /** Takes up to `limit` due jobs of an account, longest due first. Each taking counts as an attempt. */
-  async take(accountId: string, limit: number): Promise<TakenJob[]> {
+  /** Takes up to `limit` due jobs of an account, the longest due first. Taking a job counts as an attempt. */
+  async take(kind: string, accountId: string, limit: number): Promise<TakenJob[]> {
     const now = Date.now();
     const lease = randomUUID();
     const rows = await this.#db.kysely
@@ -159,13 +140,14 @@ export class Outbox {
         eb
           .selectFrom('outbox')
           .select('id')
+          .where('kind', '=', kind)
           .where('account_id', '=', accountId)
           .where('state', '=', 'waiting')
           .where('due_at', '<=', now)
           .where('lease_until', '<=', now)
           .orderBy('due_at')
           .limit(limit)
-          // SQLite has one writer at a time; on Postgres the takers must not wait for each other.
+          // SQLite has one writer at a time. On Postgres the processes must not wait for each other here.
           .$if(this.#db.engine === 'postgres', (select) => select.forUpdate().skipLocked()),
       )
       .returningAll()
@@ -173,13 +155,13 @@ export class Outbox {
     const taken = rows.map((row) => ({ ...jobOf(row), lease, revision: row.revision }));
     const spent = taken.filter((job) => job.attempts > this.#maxAttempts);
     for (const job of spent) {
-      await this.bury(job, 'Given up: the process ended in the middle of every attempt.');
+      await this.bury(job, 'No attempt is left: each time the process ended before the job did.');
     }
     return taken.filter((job) => !spent.includes(job));
   }
 
-  /** Renews the lease, in the transaction that stores what happened. Progress starts the attempts anew. */
-  async renew(trx: Trx, job: TakenJob, progress: boolean): Promise<void> {
+  /** Renews the lease, in the transaction that stores what happened. Progress resets the count of attempts. */
+  async renew(trx: Transaction<Schema>, job: TakenJob, progress: boolean): Promise<void> {
     const renewed = await trx
       .updateTable('outbox')
       .set({ lease_until: Date.now() + this.#leaseMs, ...(progress && { attempts: 1, reason: null }) })
@@ -191,35 +173,35 @@ export class Outbox {
     if (progress) job.attempts = 1;
   }
 
-  /** The job is done, unless it was enqueued again meanwhile: then it is due at once. */
+  /** Marks the job done. If it was enqueued again meanwhile, it is due at once. */
   async complete(job: TakenJob): Promise<void> {
-    await this.#end(job, { state: 'done', attempts: 0, reason: null });
+    await this.#release(job, { state: 'done', attempts: 0, reason: null });
   }
 
-  /** Back to the outbox until `ms` from now; this attempt does not count. */
+  /** Makes the job due in `ms`. This attempt does not count. */
   async defer(job: TakenJob, ms: number, reason: string | null = job.reason): Promise<void> {
-    await this.#end(job, { due_at: Date.now() + ms, attempts: job.attempts - 1, reason });
+    await this.#release(job, { due_at: Date.now() + ms, attempts: job.attempts - 1, reason });
   }
 
-  /** Puts the job off, or among the dead letters once it was attempted too often. */
+  /** Makes the job due after a backoff, or a dead letter if no attempt is left. */
   async fail(job: TakenJob, reason: string, retryAfterMs = 0): Promise<'waiting' | 'dead'> {
     if (job.attempts >= this.#maxAttempts) {
-      await this.bury(job, `Given up after ${job.attempts} attempts. ${reason}`);
+      await this.bury(job, `No attempt is left after ${job.attempts} failures. ${reason}`);
       return 'dead';
     }
-    // Full jitter: anywhere up to the limit, so that jobs which failed together do not come back together.
-    const limit = Math.min(this.#firstDelayMs * 2 ** (job.attempts - 1), this.#longestDelayMs);
-    await this.#end(job, { due_at: Date.now() + retryAfterMs + Math.random() * limit, reason });
+    // Full jitter, so that jobs which failed together do not come back together.
+    const limitMs = Math.min(this.#firstDelayMs * 2 ** (job.attempts - 1), this.#longestDelayMs);
+    await this.#release(job, { due_at: Date.now() + retryAfterMs + Math.random() * limitMs, reason });
     return 'waiting';
   }
 
-  /** Among the dead letters: no attempt can help before somebody does something about the reason. */
+  /** Makes the job a dead letter: no attempt can help before somebody acts on the reason. */
   async bury(job: TakenJob, reason: string): Promise<void> {
-    await this.#end(job, { state: 'dead', reason });
+    await this.#release(job, { state: 'dead', reason });
   }
 
-  /** The newest jobs. */
-  async list(query: { state?: Job['state'] | undefined; limit?: number } = {}): Promise<Job[]> {
+  /** The newest jobs first. */
+  async list(query: { state?: JobState | undefined; limit?: number } = {}): Promise<Job[]> {
     const rows = await this.#db.kysely
       .selectFrom('outbox')
       .selectAll()
@@ -231,26 +213,24 @@ export class Outbox {
     return rows.map(jobOf);
   }
 
-  async get(accountId: string, externalId: string): Promise<Job | undefined> {
+  async get(kind: string, subject: Subject): Promise<Job | undefined> {
     const row = await this.#db.kysely
       .selectFrom('outbox')
       .selectAll()
-      .where('account_id', '=', accountId)
-      .where('external_id', '=', externalId)
+      .where((eb) => eb.and(columnsOf(kind, subject)))
       .executeTakeFirst();
     return row && jobOf(row);
   }
 
   /**
-   * Makes a dead letter, or a job that waits, due now with all its attempts before it.
+   * Makes a dead letter or a waiting job due now, with all its attempts.
    *
-   * @throws Problem `not_found` where there is no such job, or it is done
+   * @throws Problem `not_found` if there is no such job or it is done
    */
   async retry(id: string): Promise<Job> {
-    const now = Date.now();
     const row = await this.#db.kysely
       .updateTable('outbox')
-      .set({ state: 'waiting', attempts: 0, due_at: now, updated_at: now })
+      .set(dueNow())
       .where('id', '=', id)
       .where('state', '!=', 'done')
       .returningAll()
@@ -260,29 +240,28 @@ export class Outbox {
   }
 
   /**
-   * Makes dead letters due now with all their attempts before them.
+   * Makes dead letters due now, with all their attempts.
    *
-   * @param accountIds left out: those of every account
+   * @param accountIds if it is missing, those of every account
    * @returns how many there were
    */
   async retryDead(accountIds?: readonly string[]): Promise<number> {
-    const now = Date.now();
     const { numUpdatedRows } = await this.#db.kysely
       .updateTable('outbox')
-      .set({ state: 'waiting', attempts: 0, due_at: now, updated_at: now })
+      .set(dueNow())
       .where('state', '=', 'dead')
       .$if(accountIds !== undefined, (update) => update.where('account_id', 'in', accountIds!))
       .executeTakeFirst();
     return Number(numUpdatedRows);
   }
 
-  async #end(job: TakenJob, changes: Partial<OutboxRow>): Promise<void> {
-    const now = Date.now();
+  /** Releases the lease, with the changes unless the job was enqueued again meanwhile. */
+  async #release(job: TakenJob, changes: Partial<OutboxRow>): Promise<void> {
     const mine = this.#db.kysely
       .updateTable('outbox')
       .where('id', '=', job.id)
       .where('lease', '=', job.lease);
-    const released = { lease: null, lease_until: 0, updated_at: now };
+    const released = { lease: null, lease_until: 0, updated_at: Date.now() };
     const ended = await mine
       .set({
         ...changes,
@@ -296,9 +275,19 @@ export class Outbox {
   }
 }
 
+function dueNow() {
+  const now = Date.now();
+  return { state: 'waiting', attempts: 0, due_at: now, updated_at: now } as const;
+}
+
+function columnsOf(kind: string, { accountId, externalId }: Subject) {
+  return { kind, account_id: accountId, external_id: externalId };
+}
+
 function jobOf(row: OutboxRow): Job {
   return {
     id: row.id,
+    kind: row.kind,
     accountId: row.account_id,
     externalId: row.external_id,
     state: row.state,

@@ -1,11 +1,13 @@
 import type { Transaction } from 'kysely';
+import type { Association } from '../crm/call.ts';
 import type { Database } from '../db/open.ts';
 import type { Schema, StepRow } from '../db/schema.ts';
 import type { Recording } from '../recordings/recording.ts';
 import type { StepKind, StepState } from '../unions.ts';
-import type { Outbox, TakenJob } from './outbox.ts';
+import type { Outbox, Subject, TakenJob } from './outbox.ts';
 
-type Association = NonNullable<NonNullable<Recording['call']>['associations']>[number];
+/** The kind of the outbox's jobs that publish a recording. */
+export const jobKind = 'publication';
 
 /** One step of a publication. */
 export interface Step {
@@ -16,7 +18,7 @@ export interface Step {
   target?: Association;
   state: StepState;
   attempts: number;
-  /** Of `log` the id of the call at HubSpot, of `ready` the ETag of the audio that was marked. */
+  /** For `log` the CRM's id of the call; for `ready` the ETag of the audio that was marked. */
   result: string | null;
   /** Why its last attempt failed. */
   reason: string | null;
@@ -24,9 +26,12 @@ export interface Step {
   endedAt: Date | null;
 }
 
-type Subject = Pick<Recording, 'accountId' | 'externalId'>;
-
-/** The steps of each recording's way to HubSpot, stored before they run and after they end. */
+/**
+ * The steps of each publication, stored before they run and after they end.
+ *
+ * A step waits, runs and is done. It goes back to waiting when its attempt failed without an effect, or when its
+ * audio was replaced; it stays `running` while its outcome is unknown. docs/architecture.md has the picture.
+ */
 export class Publications {
   readonly #db: Database;
   readonly #outbox: Outbox;
@@ -37,34 +42,34 @@ export class Publications {
   }
 
   /**
-   * Adds the steps that a recording needs and does not have yet, and drops those that it no longer needs
-   * and that were never done. After its audio was replaced, `ready` is to be done again.
+   * Adds the steps that a recording needs and does not have yet, and drops those that it no longer needs and that
+   * were never done. If the audio was replaced, `ready` waits again.
    *
-   * @returns whether there is anything to do
+   * @returns whether a step is left to do
    */
   async plan(recording: Recording): Promise<boolean> {
     const needed = rowsOf(recording);
     return this.#db.kysely.transaction().execute(async (trx) => {
-      await this.#outbox.lock(trx, recording);
+      await this.#outbox.lock(trx, jobKind, recording);
       await drop(trx, recording, needed);
       await trx
         .insertInto('publication_steps')
         .values(needed)
         .onConflict((conflict) => conflict.doNothing())
         .execute();
-      await renewReady(trx, recording);
+      await reopenReady(trx, recording);
       const open = await trx
         .selectFrom('publication_steps')
         .select('name')
         .where((eb) => eb.and(idsOf(recording)))
         .where('state', '!=', 'done')
         .executeTakeFirst();
-      if (open) await this.#outbox.enqueue(trx, recording);
+      if (open) await this.#outbox.enqueue(trx, jobKind, recording);
       return open !== undefined;
     });
   }
 
-  /** In the order in which they are done. */
+  /** In the order in which they run. */
   async steps(subject: Subject): Promise<Step[]> {
     const rows = await this.#db.kysely
       .selectFrom('publication_steps')
@@ -83,7 +88,7 @@ export class Publications {
   }
 
   /**
-   * A step that was planned anew while it ran is not done.
+   * Stores that a step is done, unless it was planned again while it ran.
    *
    * @throws LeaseLost
    */
@@ -93,12 +98,12 @@ export class Publications {
   }
 
   /**
-   * Keeps why a step failed. Where its outcome is unknown it stays `running`; where it had none, all is as it
-   * was before: the outcome of an earlier attempt may still be unknown.
+   * Stores why a step failed. If the outcome is unknown the step stays `running`. Otherwise it returns to the state
+   * before this attempt, which is `running` too if an earlier attempt's outcome is still unknown.
    *
    * @throws LeaseLost
    */
-  async failed(job: TakenJob, step: Step, reason: string, outcomeUnknown: boolean): Promise<void> {
+  async fail(job: TakenJob, step: Step, reason: string, outcomeUnknown: boolean): Promise<void> {
     await this.#store(job, step, false, { reason, ...(!outcomeUnknown && { state: step.state }) });
   }
 
@@ -126,7 +131,7 @@ function idsOf({ accountId, externalId }: Subject) {
   return { account_id: accountId, external_id: externalId };
 }
 
-/** Forgets what is no longer wanted and was never done, such as an association with a record that is not there. */
+/** Drops steps that are no longer needed and were never done, such as an association with a record that is gone. */
 async function drop(trx: Transaction<Schema>, recording: Recording, needed: StepRow[]): Promise<void> {
   const names = needed.map(({ name }) => name);
   await trx
@@ -137,14 +142,14 @@ async function drop(trx: Transaction<Schema>, recording: Recording, needed: Step
     .execute();
 }
 
-/** Other audio is to be marked anew. */
-async function renewReady(trx: Transaction<Schema>, recording: Recording): Promise<void> {
+/** Makes `ready` wait again if the recording has other audio now. */
+async function reopenReady(trx: Transaction<Schema>, recording: Recording): Promise<void> {
   await trx
     .updateTable('publication_steps')
     .set({ state: 'waiting', attempts: 0 })
     .where((eb) => eb.and(idsOf(recording)))
     .where('kind', '=', 'ready')
-    // One that runs at this moment may be for the audio before: `end` will find it waiting.
+    // A step that runs now may be for the audio before. `end` then finds it waiting and leaves it so.
     .where((eb) => eb.or([eb('state', '=', 'running'), eb('result', '!=', recording.etag)]))
     .execute();
 }

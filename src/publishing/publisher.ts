@@ -1,21 +1,21 @@
 import { LRUCache } from 'lru-cache';
-import { Problem, problems } from '../errors.ts';
-import { warningsOf } from '../hubspot/call.ts';
-import type { HubSpotClient } from '../hubspot/client.ts';
-import { HubSpotError } from '../hubspot/error.ts';
+import { type Crm, CrmError } from '../crm/crm.ts';
+import { Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Catalog, Recording } from '../recordings/catalog.ts';
-import { type Job, LeaseLost, type Outbox, type TakenJob } from './outbox.ts';
-import type { Publications, Step } from './publications.ts';
-import { DeadEnd, NotYet, perform, propertiesOf } from './steps.ts';
+import { DeadEnd, type JobKind, NotYet } from './dispatcher.ts';
+import type { Job, Outbox, TakenJob } from './outbox.ts';
+import type { PortalLeases } from './portal-leases.ts';
+import { jobKind, type Publications, type Step } from './publications.ts';
+import { recordedCall, runStep } from './steps.ts';
 
-/** How far a recording has come on its way to HubSpot. */
+/** How far a recording has come on its way to the CRM. */
 export interface Publication extends Pick<Job, 'state' | 'attempts' | 'dueAt' | 'reason'> {
   /** For `playhead outbox retry`. */
   jobId: string;
-  /** HubSpot's id of the call, once it is logged. */
+  /** The CRM's id of the call, once it is logged. */
   callId: string | null;
-  /** What HubSpot may refuse although we do not. */
+  /** What the CRM may reject although we do not. */
   warnings: string[];
   steps: Step[];
 }
@@ -24,208 +24,114 @@ export interface PublisherOptions {
   catalog: Catalog;
   outbox: Outbox;
   publications: Publications;
-  /** @throws HubSpotError `NOT_CONNECTED` for an account that no installation serves */
-  clientFor(accountId: string): Promise<HubSpotClient>;
-  /** The app that calls are logged for. */
-  appId: string;
+  leases: PortalLeases;
+  crm: Crm;
   metrics: Pick<Metrics, 'publishSteps'>;
-  log?: { error(details: object, message: string): void };
   /**
-   * After an attempt of unknown outcome, how long until a search that finds nothing is believed, in
-   * milliseconds: the client's deadline and the lag of HubSpot's search index, up to 30 s.
+   * How long a call of unknown outcome is searched for before it is logged again, in ms. Must exceed the client's
+   * deadline and the delay of HubSpot's search index, up to 30 s.
    */
-  settleMs?: number;
-  /** How often the database is asked for due jobs. */
-  pollMs?: number;
+  searchDelayMs?: number;
 }
 
-/** Publications under way for one HubSpot account: enough to use HubSpot's limit at a second's latency. */
-const perPortal = 16;
-const inAll = 400;
-
 /**
- * Takes recordings to HubSpot, step by step: log the call, associate it, mark the recording ready. A step
- * is stored before it runs and after it ends, so that killing the process at any instant loses none; a
- * call whose logging has an unknown outcome is looked for before it is logged again.
+ * The kind of jobs that takes recordings to the CRM, step by step: log the call, associate it, mark the recording
+ * ready. A step is stored before it runs and after it ends, so killing the process at any instant loses none. A
+ * call whose logging has an unknown outcome is searched for before it is logged again.
  *
- * A recording that is replaced after it was marked ready is marked again when it is published again. A
- * call deleted at HubSpot is not logged again. What cannot succeed by itself is a dead letter.
+ * A recording that is replaced after it was marked ready is marked again when it is published again. A call that
+ * was deleted at the CRM is not logged again.
  */
-export class Publisher {
+export class Publisher implements JobKind {
+  readonly name = jobKind;
   readonly #options: PublisherOptions;
-  readonly #settleMs: number;
-  /** Jobs under way, by HubSpot account, and one of the accounts that it serves. */
-  readonly #busy = new Map<string, { jobs: number; accountId: string }>();
-  readonly #running = new Set<Promise<void>>();
-  /** One that is forgotten only makes the search longer. */
-  readonly #doubts = new LRUCache<string, number>({ max: 10_000 });
-  #loop: Promise<void> | undefined;
-  #stopping = false;
-  #woken = false;
-  #wake = () => {};
+  readonly #searchDelayMs: number;
+  /** By job: since when a call is searched for. An entry that is evicted only makes the search longer. */
+  readonly #searchingSince = new LRUCache<string, number>({ max: 10_000 });
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#settleMs = options.settleMs ?? 40_000;
+    this.#searchDelayMs = options.searchDelayMs ?? 40_000;
   }
 
   /**
-   * Sends a recording on its way, or adds what is missing: done again, it changes nothing.
+   * Enqueues the steps that a recording needs and does not have yet. Safe to repeat.
    *
-   * @throws Problem `refused_audio` where there is no audio, `invalid_request` for call data that HubSpot
-   *   would refuse
+   * @throws Problem `refused_audio` if there is no audio, `invalid_request` for call data that the CRM would reject
    */
   async publish(recording: Recording): Promise<Publication> {
+    const { crm, publications, outbox } = this.#options;
     if (recording.key === null) throw new Problem('refused_audio');
     try {
-      propertiesOf(recording, this.#options.appId);
+      crm.check(recordedCall(recording));
     } catch (error) {
-      throw error instanceof HubSpotError ? new Problem('invalid_request', error.message) : error;
+      throw error instanceof CrmError ? new Problem('invalid_request', error.message) : error;
     }
-    if (await this.#options.publications.plan(recording)) this.#rouse();
+    if (await publications.plan(recording)) outbox.announceDue();
     return (await this.status(recording))!;
   }
 
   /** `undefined` for a recording that was never published. */
   async status(recording: Recording): Promise<Publication | undefined> {
-    const job = await this.#options.outbox.get(recording.accountId, recording.externalId);
+    const { outbox, publications, crm } = this.#options;
+    const job = await outbox.get(jobKind, recording);
     if (!job) return undefined;
-    const steps = await this.#options.publications.steps(recording);
+    const steps = await publications.steps(recording);
     const { id: jobId, state, attempts, dueAt, reason } = job;
-    const callId = steps.find((step) => step.kind === 'log')?.result ?? null;
-    const warnings = warningsOf({ hs_call_app_id: this.#options.appId });
-    return { jobId, state, attempts, dueAt, reason, callId, warnings, steps };
+    return {
+      jobId,
+      state,
+      attempts,
+      dueAt,
+      reason,
+      callId: callIdOf(steps),
+      warnings: crm.warnings(),
+      steps,
+    };
   }
 
-  /** Works off the outbox until `stop`. Several processes may do so at once. */
-  start(): void {
-    this.#loop ??= this.#takeJobs();
-  }
-
-  /** Takes no more jobs, and resolves once the steps under way have ended. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#rouse();
-    await this.#loop;
-    await Promise.all(this.#running);
-  }
-
-  async #takeJobs(): Promise<void> {
-    const { outbox, pollMs = 1_000, log } = this.#options;
-    while (!this.#stopping) {
-      this.#woken = false;
-      try {
-        const busy = [...this.#busy.values()].map(({ accountId }) => accountId);
-        for (const accountId of new Set([...(await outbox.dueAccounts()), ...busy])) {
-          const portal = await this.#portalOf(accountId);
-          if (portal === undefined) continue;
-          // Each HubSpot account has room of its own: one that waits for its limit keeps nobody waiting.
-          const jobs = this.#busy.get(portal)?.jobs ?? 0;
-          const room = Math.min(perPortal - jobs, inAll - this.#running.size);
-          if (room <= 0) continue;
-          for (const job of await outbox.take(accountId, room)) this.#run(job, portal);
-        }
-      } catch (error) {
-        log?.error({ err: error }, 'The outbox could not be read.');
-      }
-      await this.#rest(pollMs);
-    }
-  }
-
-  /** The HubSpot account behind `accountId`; undefined where another process publishes to it. */
-  async #portalOf(accountId: string): Promise<string | undefined> {
+  /** Each portal is a lane. Accounts without a portal share one: their jobs run in order to fail with the reason. */
+  async laneOf(accountId: string): Promise<string | undefined> {
     try {
-      const { portal } = await this.#options.clientFor(accountId);
-      return (await this.#options.outbox.maySpeakTo(portal)) ? portal : undefined;
+      const { id } = await this.#options.crm.portalFor(accountId);
+      return (await this.#options.leases.take(id)) ? id : undefined;
     } catch (error) {
-      // There is none behind it: what is due shall say so.
-      if (error instanceof HubSpotError) return 'none';
+      if (error instanceof CrmError) return 'none';
       throw error;
     }
   }
 
-  /** Until somebody rouses us, or `ms` have passed. */
-  async #rest(ms: number): Promise<void> {
-    if (this.#woken || this.#stopping) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
-  #rouse(): void {
-    this.#woken = true;
-    this.#wake();
-  }
-
-  #run(job: TakenJob, portal: string): void {
-    const busy = this.#busy.get(portal) ?? { jobs: 0, accountId: job.accountId };
-    this.#busy.set(portal, busy);
-    busy.jobs++;
-    const run = this.#work(job)
-      .catch((error: unknown) => this.#settle(job, error))
-      // The lease runs out by itself where the database cannot be told.
-      .catch((error: unknown) => this.#options.log?.error({ err: error }, 'The outbox could not be written.'))
-      .finally(() => {
-        this.#running.delete(run);
-        if (--busy.jobs === 0) this.#busy.delete(portal);
-        this.#rouse();
-      });
-    this.#running.add(run);
-  }
-
-  async #work(job: TakenJob): Promise<void> {
-    const { outbox, publications, catalog, clientFor, metrics } = this.#options;
-    const client = await clientFor(job.accountId);
-    while (!this.#stopping && (await this.#portalOf(job.accountId)) !== undefined) {
+  async run(job: TakenJob, mayGoOn: () => Promise<boolean>): Promise<boolean> {
+    const { publications, catalog, crm } = this.#options;
+    const portal = await crm.portalFor(job.accountId);
+    while (await mayGoOn()) {
       const steps = await publications.steps(job);
       const step = steps.find(({ state }) => state !== 'done');
-      if (!step) return outbox.complete(job);
-      // Asked of the database itself: `get` may answer from memory, and the audio may just have changed.
-      const { recordings } = await catalog.list({ ...idsOf(job), limit: 1 });
-      const recording = recordings[0];
+      if (!step) return true;
+      // `read` and not `get`: the audio may have changed a moment ago, in another process.
+      const recording = await catalog.read(job.accountId, job.externalId);
       if (!recording) throw new DeadEnd('The recording was removed.');
-      const callId = steps.find(({ kind }) => kind === 'log')?.result ?? '';
-      const count = (outcome: string) => metrics.publishSteps.inc({ step: step.kind, outcome });
-      await perform({
-        job,
-        step,
-        recording,
-        callId,
-        client,
-        publications,
-        settleMs: this.#settleMs,
-        doubts: this.#doubts,
-      }).then(
-        () => count('done'),
-        (error: unknown) => {
-          count(error instanceof NotYet ? 'deferred' : 'failed');
-          throw error;
-        },
-      );
+      const callId = callIdOf(steps) ?? '';
+      const searchDelayMs = this.#searchDelayMs;
+      const searchingSince = this.#searchingSince;
+      const run = { job, step, recording, callId, portal, publications, searchDelayMs, searchingSince };
+      await this.#counted(step, runStep(run));
     }
-    await outbox.defer(job, 0);
+    return false;
   }
 
-  /** Where a job goes whose attempt has failed. */
-  async #settle(job: TakenJob, error: unknown): Promise<void> {
-    const { outbox, log } = this.#options;
-    if (error instanceof LeaseLost) return;
-    if (error instanceof NotYet) return outbox.defer(job, error.ms, error.message);
-    if (error instanceof DeadEnd) return outbox.bury(job, error.message);
-    if (error instanceof HubSpotError) {
-      if (!error.retriable) return outbox.bury(job, error.message);
-      await outbox.fail(job, error.message, error.retryAfterMs);
-      return;
+  async #counted(step: Step, run: Promise<void>): Promise<void> {
+    const count = (outcome: string) => this.#options.metrics.publishSteps.inc({ step: step.kind, outcome });
+    try {
+      await run;
+      count('done');
+    } catch (error) {
+      count(error instanceof NotYet ? 'deferred' : 'failed');
+      throw error;
     }
-    log?.error({ err: error, accountId: job.accountId, externalId: job.externalId }, 'A publication failed.');
-    await outbox.fail(job, error instanceof Problem ? error.message : problems.internal.sentence);
   }
 }
 
-function idsOf({ accountId, externalId }: Job) {
-  return { accountId, externalId };
+function callIdOf(steps: Step[]): string | null {
+  return steps.find(({ kind }) => kind === 'log')?.result ?? null;
 }

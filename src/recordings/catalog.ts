@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { LRUCache } from 'lru-cache';
+import type { CallData } from '../crm/call.ts';
 import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
@@ -7,7 +8,6 @@ import { Problem } from '../errors.ts';
 import type { Verdict } from '../unions.ts';
 import {
   type AcceptedRecording,
-  type CallData,
   fromRow,
   isId,
   type Recording,
@@ -17,7 +17,7 @@ import {
 } from './recording.ts';
 import * as uploads from './store-keys.ts';
 
-export type { AcceptedRecording, CallData, Recording, RefusedRecording } from './recording.ts';
+export type { AcceptedRecording, Recording, RefusedRecording } from './recording.ts';
 
 export interface Put {
   outcome: 'created' | 'replaced' | 'same';

@@ -1,24 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Report } from '../audio/report.ts';
+import type { CallData } from '../crm/call.ts';
 import type { RecordingRow } from '../db/schema.ts';
 import type { Container, Direction, OriginName, Verdict } from '../unions.ts';
-
-/** What the phone system says of the call, for its engagement at HubSpot. Kept as given. */
-export interface CallData {
-  /** HubSpot's id of a call that is there already. */
-  id?: string;
-  title?: string;
-  body?: string;
-  from?: string;
-  to?: string;
-  /** Milliseconds since 1970, or ISO 8601. */
-  startedAt?: number | string;
-  durationMs?: number;
-  status?: string;
-  disposition?: string;
-  ownerId?: string;
-  associations?: { objectType: string; objectId: string; associationTypeId?: number }[];
-}
 
 /** What is known of a recording whose audio was accepted. */
 export interface AcceptedRecording {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
+import { apiVersions } from './hubspot-versions.ts';
 import {
   baseUrl,
   databaseUrl,
@@ -151,8 +152,8 @@ export const settings = {
   ),
   hubspotApiBase: setting(baseUrl, 'https://api.hubapi.com', 'Where HubSpot’s API is.'),
   hubspotApiVersion: setting(
-    oneOf('2026-03', 'v3'),
-    '2026-03',
+    oneOf(...apiVersions),
+    apiVersions[0]!,
     'Which generation of HubSpot’s paths is spoken.',
   ),
   logLevel: setting(

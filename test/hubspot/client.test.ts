@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { ApiVersion } from '../../src/hubspot/paths.ts';
+import type { ApiVersion } from '../../src/settings/hubspot-versions.ts';
 import { HubSpotSpecs, specsMissing } from '../contracts/hubspot-specs.ts';
 import { example, failure, setUp } from './setup.ts';
 

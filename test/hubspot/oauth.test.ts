@@ -51,7 +51,12 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
       await changes.close();
       await db.close();
     });
-    const endpoint = new TokenEndpoint({ send, clientId: 'sandbox-client', clientSecret: 'sandbox-secret' });
+    const endpoint = new TokenEndpoint({
+      send,
+      path: '/oauth/2026-03/token',
+      clientId: 'sandbox-client',
+      clientSecret: 'sandbox-secret',
+    });
     const installations = new Installations({ db, vault, endpoint });
     const authorizeUrl = authorizeUrlOf(sandbox.url);
     const client = { clientId: 'sandbox-client', authorizeUrl, redirectUri };

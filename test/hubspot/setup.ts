@@ -1,8 +1,8 @@
 import type { Test } from 'tap';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotError } from '../../src/hubspot/error.ts';
-import type { ApiVersion } from '../../src/hubspot/paths.ts';
 import { createSandbox, type Exchange, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import type { ApiVersion } from '../../src/settings/hubspot-versions.ts';
 
 /** The properties of HubSpot's own example. */
 export const example = {

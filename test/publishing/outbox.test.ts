@@ -3,13 +3,14 @@ import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
 import { eachEngine, type Place } from '../contracts/db.ts';
 import { clock } from '../gateway.ts';
 
+const kind = 'publication';
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function setUp(place: Place, options: OutboxOptions = {}) {
   const db = await place.open();
   const outbox = new Outbox(db, options);
   const enqueue = (externalId: string, accountId = 'acme') =>
-    db.kysely.transaction().execute((trx) => outbox.enqueue(trx, { accountId, externalId }));
+    db.kysely.transaction().execute((trx) => outbox.enqueue(trx, kind, { accountId, externalId }));
   return { db, outbox, enqueue };
 }
 
@@ -20,21 +21,21 @@ eachEngine(t, 'a job is taken once, longest due first, account by account', asyn
     await sleep(2);
   }
   await enqueue('d', 'other');
-  t.same((await outbox.dueAccounts()).sort(), ['acme', 'other']);
-  t.same((await outbox.take('acme', 2)).map((job) => job.externalId).sort(), ['a', 'b']);
+  t.same((await outbox.dueAccounts(kind)).sort(), ['acme', 'other']);
+  t.same((await outbox.take(kind, 'acme', 2)).map((job) => job.externalId).sort(), ['a', 'b']);
   t.same(
-    (await outbox.take('acme', 5)).map((job) => job.externalId),
+    (await outbox.take(kind, 'acme', 5)).map((job) => job.externalId),
     ['c'],
   );
-  t.same(await outbox.take('acme', 5), []);
-  t.same(await outbox.dueAccounts(), ['other']);
+  t.same(await outbox.take(kind, 'acme', 5), []);
+  t.same(await outbox.dueAccounts(kind), ['other']);
 });
 
 eachEngine(t, 'two processes never hold the same job', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   for (let index = 0; index < 40; index++) await enqueue(`call-${index}`);
   const other = new Outbox(await place.open());
-  const takes = Array.from({ length: 20 }, (_, index) => (index % 2 ? outbox : other).take('acme', 3));
+  const takes = Array.from({ length: 20 }, (_, index) => (index % 2 ? outbox : other).take(kind, 'acme', 3));
   const taken = (await Promise.all(takes)).flat().map((job) => job.externalId);
   t.equal(taken.length, 40);
   t.equal(new Set(taken).size, 40);
@@ -47,19 +48,22 @@ eachEngine(
     const putForward = clock(t);
     const { db, outbox, enqueue } = await setUp(place, { leaseMs: 60_000 });
     await enqueue('a');
-    const [first] = await outbox.take('acme', 1);
-    t.same(await outbox.take('acme', 1), []);
+    const [first] = await outbox.take(kind, 'acme', 1);
+    t.same(await outbox.take(kind, 'acme', 1), []);
     putForward(60_000);
-    const [second] = await outbox.take('acme', 1);
+    const [second] = await outbox.take(kind, 'acme', 1);
     t.equal(second?.attempts, 2);
     await t.rejects(
       db.kysely.transaction().execute((trx) => outbox.renew(trx, first!, true)),
       { name: 'LeaseLost' },
     );
     await outbox.bury(first!, 'too late');
-    t.match(await outbox.get('acme', 'a'), { state: 'waiting', reason: null });
+    t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
+      state: 'waiting',
+      reason: null,
+    });
     await outbox.complete(second!);
-    t.match(await outbox.get('acme', 'a'), { state: 'done', attempts: 0 });
+    t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), { state: 'done', attempts: 0 });
   },
 );
 
@@ -75,10 +79,10 @@ eachEngine(
     await enqueue('a');
     const limits = [1_000, 1_500];
     for (const limit of limits) {
-      const [job] = await outbox.take('acme', 1);
+      const [job] = await outbox.take(kind, 'acme', 1);
       const before = Date.now();
       t.equal(await outbox.fail(job!, 'HubSpot was away.', 60_000), 'waiting');
-      const { dueAt, reason } = (await outbox.get('acme', 'a'))!;
+      const { dueAt, reason } = (await outbox.get(kind, { accountId: 'acme', externalId: 'a' }))!;
       t.equal(reason, 'HubSpot was away.');
       t.ok(
         dueAt.getTime() >= before + 60_000 && dueAt.getTime() <= Date.now() + 60_000 + limit + 1,
@@ -86,18 +90,18 @@ eachEngine(
       );
       await db.kysely.updateTable('outbox').set({ due_at: 0 }).execute();
     }
-    const [job] = await outbox.take('acme', 1);
+    const [job] = await outbox.take(kind, 'acme', 1);
     t.equal(await outbox.fail(job!, 'HubSpot was away.'), 'dead');
-    t.match(await outbox.get('acme', 'a'), {
+    t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
       state: 'dead',
-      reason: 'Given up after 3 attempts. HubSpot was away.',
+      reason: 'No attempt is left after 3 failures. HubSpot was away.',
     });
-    t.same(await outbox.dueAccounts(), []);
+    t.same(await outbox.dueAccounts(kind), []);
     t.match(await outbox.list({ state: 'dead' }), [{ externalId: 'a' }]);
     t.equal(await outbox.retryDead(['another']), 0);
     await outbox.retry(job!.id);
     for (const accounts of [['another', 'acme'], undefined]) {
-      const [again] = await outbox.take('acme', 1);
+      const [again] = await outbox.take(kind, 'acme', 1);
       t.equal(again?.attempts, 1);
       await outbox.bury(again!, 'no');
       t.equal(await outbox.retryDead(accounts), 1);
@@ -113,10 +117,13 @@ eachEngine(
     const { outbox, enqueue } = await setUp(place, { maxAttempts: 2, leaseMs: 1 });
     await enqueue('a');
     for (const expected of [1, 1, 0]) {
-      t.equal((await outbox.take('acme', 1)).length, expected);
+      t.equal((await outbox.take(kind, 'acme', 1)).length, expected);
       await sleep(5);
     }
-    t.match(await outbox.get('acme', 'a'), { state: 'dead', reason: /the process ended in the middle/ });
+    t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
+      state: 'dead',
+      reason: /each time the process ended before the job did/,
+    });
   },
 );
 
@@ -124,60 +131,58 @@ eachEngine(t, 'progress starts the attempts anew', async (t, place) => {
   const { db, outbox, enqueue } = await setUp(place, { firstDelayMs: 0 });
   await enqueue('a');
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const [job] = await outbox.take('acme', 1);
+    const [job] = await outbox.take(kind, 'acme', 1);
     t.equal(job?.attempts, attempt);
     await outbox.fail(job!, 'no');
     await sleep(2);
   }
-  const [job] = await outbox.take('acme', 1);
+  const [job] = await outbox.take(kind, 'acme', 1);
   await db.kysely.transaction().execute((trx) => outbox.renew(trx, job!, true));
-  t.equal((await outbox.get('acme', 'a'))?.attempts, 1);
+  t.equal((await outbox.get(kind, { accountId: 'acme', externalId: 'a' }))?.attempts, 1);
 });
 
 eachEngine(t, 'waiting does not count as an attempt', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   await enqueue('a');
-  const [job] = await outbox.take('acme', 1);
+  const [job] = await outbox.take(kind, 'acme', 1);
   await outbox.defer(job!, 0, 'too early');
-  t.match(await outbox.get('acme', 'a'), { state: 'waiting', attempts: 0, reason: 'too early' });
+  t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
+    state: 'waiting',
+    attempts: 0,
+    reason: 'too early',
+  });
 });
 
 eachEngine(t, 'work added while a job runs is not lost when the job ends', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   for (const end of ['complete', 'bury'] as const) {
     await enqueue('a');
-    const [job] = await outbox.take('acme', 1);
+    const [job] = await outbox.take(kind, 'acme', 1);
     await enqueue('a');
     await outbox[end](job!, 'reason');
-    t.match(await outbox.get('acme', 'a'), { state: 'waiting' }, end);
+    t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), { state: 'waiting' }, end);
   }
 });
 
 eachEngine(t, 'what is done or unknown cannot be retried', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   await enqueue('a');
-  const [job] = await outbox.take('acme', 1);
+  const [job] = await outbox.take(kind, 'acme', 1);
   await outbox.complete(job!);
   await t.rejects(outbox.retry(job!.id), { code: 'not_found' });
   await t.rejects(outbox.retry('no-such-job'), { code: 'not_found' });
 });
 
-eachEngine(
-  t,
-  'one process at a time speaks to a HubSpot account, the next after a while',
-  async (t, place) => {
-    const putForward = clock(t);
-    const [one, two] = [
-      new Outbox(await place.open(), { speakMs: 60_000 }),
-      new Outbox(await place.open(), { speakMs: 60_000 }),
-    ];
-    t.same(await Promise.all([one.maySpeakTo('1'), two.maySpeakTo('2')]), [true, true]);
-    t.same(await Promise.all([one.maySpeakTo('2'), two.maySpeakTo('1')]), [false, false]);
-    putForward(35_000);
-    t.equal(await one.maySpeakTo('1'), true, 'kept by speaking');
-    putForward(35_000);
-    t.same(await Promise.all([two.maySpeakTo('1'), one.maySpeakTo('2')]), [false, true]);
-    putForward(70_000);
-    t.equal(await two.maySpeakTo('1'), true);
-  },
-);
+eachEngine(t, 'jobs of two kinds for one subject are two jobs', async (t, place) => {
+  const { db, outbox, enqueue } = await setUp(place);
+  await enqueue('a');
+  const subject = { accountId: 'acme', externalId: 'a' };
+  await db.kysely.transaction().execute((trx) => outbox.enqueue(trx, 'webhook', subject));
+  t.match(await outbox.take(kind, 'acme', 5), [{ kind, externalId: 'a' }]);
+  t.same(await outbox.dueAccounts(kind), []);
+  t.same(await outbox.dueAccounts('webhook'), ['acme']);
+  const [webhook] = await outbox.take('webhook', 'acme', 5);
+  await outbox.complete(webhook!);
+  t.match(await outbox.get('webhook', subject), { state: 'done' });
+  t.match(await outbox.get(kind, subject), { state: 'waiting' });
+});

@@ -3,15 +3,16 @@ import { Limiter } from '../../src/hubspot/limiter.ts';
 import { openPublishing } from './rig.ts';
 
 const [databaseUrl = '', apiBase = ''] = process.argv.slice(2);
-const { publisher } = await openPublishing(databaseUrl, {
+const { dispatcher } = await openPublishing(databaseUrl, {
   apiBase,
   deadlineMs: 400,
   // HubSpot's limits would make this a test of minutes; they have tests of their own.
   limits: () => ({ requests: new Limiter(100, 500), searches: new Limiter(100, 500) }),
-  outbox: { leaseMs: 1_500, speakMs: 300, firstDelayMs: 50, longestDelayMs: 1_000, maxAttempts: 1_000 },
-  publisher: { settleMs: 2_500 },
+  portalLeaseMs: 300,
+  outbox: { leaseMs: 1_500, firstDelayMs: 50, longestDelayMs: 1_000, maxAttempts: 1_000 },
+  searchDelayMs: 2_500,
 });
 // Nothing is left behind when the test itself dies.
 process.stdin.resume().on('end', () => process.exit());
-publisher.start();
+dispatcher.start();
 process.stdout.write('started\n');

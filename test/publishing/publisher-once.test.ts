@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { HubSpotClient } from '../../src/hubspot/client.ts';
-import { HubSpotError } from '../../src/hubspot/error.ts';
+import { CrmError } from '../../src/crm/crm.ts';
 import { Limiter } from '../../src/hubspot/limiter.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
 
 const creates = 'POST /crm/objects/2026-03/calls';
@@ -15,22 +15,23 @@ async function publishOne(t: Test, options: Partial<PublishingOptions>, sandboxO
   const publishing = await openPublishing('sqlite::memory:', {
     apiBase: sandbox.url,
     deadlineMs: 20_000,
-    publisher: { settleMs: 8_000, pollMs: 5 },
+    searchDelayMs: 8_000,
+    pollMs: 5,
     ...options,
   });
   t.teardown(async () => {
     await publishing.close();
     await sandbox.close();
   });
-  const { catalog, publisher, db } = publishing;
+  const { catalog, publisher, dispatcher, db } = publishing;
   const { recording } = await catalog.put(recordingOf('call-1'), { replace: false });
   await publisher.publish(recording);
-  publisher.start();
+  dispatcher.start();
   const status = async () => (await publisher.status(recording))!;
   return {
     sandbox,
     /** Every request has been answered. */
-    stop: () => publisher.stop(),
+    stop: () => dispatcher.stop(),
     /** What the database says after the clock was put forward by more than any lease. */
     async putClockForward() {
       await db.kysely.updateTable('outbox').set({ lease_until: 1, due_at: 1 }).execute();
@@ -90,26 +91,21 @@ t.test('a clock put forward while HubSpot logs the call does not log it twice', 
   t.equal(sandbox.world.calls.size, 1);
 });
 
-t.test('a refusal after an attempt of unknown outcome does not end the doubt about that', async (t) => {
-  const outcomes = ['TIMEOUT', 'TEN_SECONDLY_ROLLING'];
-  let creates = 0;
-  const client = {
-    portal: '1',
-    appId: '101',
-    async createCall(_properties: unknown, begin: () => Promise<void>) {
-      await begin();
-      const category = outcomes[creates++] ?? 'none is left';
-      throw new HubSpotError(category, { status: category === 'TIMEOUT' ? 0 : 429, category });
-    },
-    // The call of the first attempt shows only after it was attempted again.
-    findCallByExternalId: async () => (creates < 2 ? undefined : { id: '42', properties: {} }),
-    associate: async () => {},
-    markReady: async () => {},
-  } as unknown as HubSpotClient;
-  const { until } = await publishOne(t, {
-    outbox: { firstDelayMs: 5 },
-    publisher: { clientFor: async () => client, settleMs: 0, pollMs: 5 },
-  });
-  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done', callId: '42' });
-  t.equal(creates, 2);
+t.test('a rate limit after an attempt of unknown outcome leaves that outcome unknown', async (t) => {
+  const crm = new MemoryCrm();
+  // The first attempt logs the call and gets no response; its search finds it only after the second was limited.
+  crm.after = async (operation) => {
+    if (operation !== 'logCall') return;
+    crm.unindexed.add(crm.calls.at(-1)!.id);
+    throw new CrmError('No response.', { retriable: true, outcomeUnknown: true });
+  };
+  crm.before = async (operation) => {
+    if (operation !== 'logCall' || crm.calls.length === 0) return;
+    crm.unindexed.clear();
+    throw new CrmError('Rate limit.', { retriable: true, outcomeUnknown: false });
+  };
+  const { until } = await publishOne(t, { crm, outbox: { firstDelayMs: 5 }, searchDelayMs: 0 });
+  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done', callId: '1' });
+  t.equal(crm.calls.length, 1, 'the call is logged once');
+  t.equal(crm.operations.filter((operation) => operation === 'logCall').length, 2);
 });

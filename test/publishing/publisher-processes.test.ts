@@ -21,13 +21,13 @@ t.test('two processes together keep within an account’s limit, and both accoun
   t.teardown(() => sandbox.close());
   const databaseUrl = `sqlite:${t.testdir()}/playhead.db`;
   const limits = () => ({ requests: new Limiter(20, 400), searches: new Limiter(5, 1_000) });
-  const options = { apiBase: sandbox.url, limits, outbox: { speakMs: 2_500 }, deadlineMs: 10_000 };
+  const options = { apiBase: sandbox.url, limits, portalLeaseMs: 2_500, deadlineMs: 10_000 };
   const processes = [
     await openPublishing(databaseUrl, options),
     await openPublishing(databaseUrl, options),
   ] as const;
   t.teardown(() => Promise.all(processes.map(({ close }) => close())));
-  for (const { publisher } of processes) publisher.start();
+  for (const { dispatcher } of processes) dispatcher.start();
   for (let index = 0; index < 40; index++) {
     const { catalog, publisher } = processes[index % 2]!;
     const input = recordingOf(`call-${index}`, { accountId: index < 20 ? 'a' : 'b' });
@@ -46,13 +46,13 @@ eachEngine(t, 'publishing again and again while it runs logs nothing twice', asy
   });
   t.teardown(() => sandbox.close());
   const limits = () => ({ requests: new Limiter(1_000, 100), searches: new Limiter(1_000, 100) });
-  const { catalog, publisher, outbox, close } = await openPublishing(place.url, {
+  const { catalog, publisher, dispatcher, outbox, close } = await openPublishing(place.url, {
     apiBase: sandbox.url,
     limits,
     deadlineMs: 10_000,
   });
   t.teardown(() => close());
-  publisher.start();
+  dispatcher.start();
   const work = Array.from({ length: 20 }, async (_, index) => {
     const { recording } = await catalog.put(recordingOf(`call-${index}`), { replace: false });
     for (let again = 0; again < 8; again++) {

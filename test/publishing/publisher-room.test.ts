@@ -1,26 +1,20 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import type { HubSpotClient } from '../../src/hubspot/client.ts';
+import { until } from '../gateway.ts';
+import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 
-t.test('a HubSpot account that serves many accounts leaves room for the others', async (t) => {
+t.test('a portal that serves many accounts leaves room for the others', async (t) => {
   const held = Promise.withResolvers<void>();
-  const clientOf = (portal: string, turn: Promise<void>) =>
-    ({
-      portal,
-      appId: '101',
-      async createCall(_properties: unknown, begin: () => Promise<void>) {
-        await turn;
-        await begin();
-        return '1';
-      },
-      associate: async () => {},
-      markReady: async () => {},
-    }) as unknown as HubSpotClient;
-  const [many, one] = [clientOf('1', held.promise), clientOf('2', Promise.resolve())];
-  const { catalog, publisher, close } = await openPublishing('sqlite::memory:', {
-    apiBase: '',
-    publisher: { clientFor: async (accountId) => (accountId === 'zeta' ? one : many), pollMs: 5 },
+  const crm = new MemoryCrm((accountId) => (accountId === 'zeta' ? '2' : '1'));
+  let waiting = 0;
+  crm.before = async (operation, portal) => {
+    if (operation !== 'logCall' || portal !== '1') return;
+    waiting++;
+    await held.promise;
+  };
+  const { catalog, publisher, dispatcher, close } = await openPublishing('sqlite::memory:', {
+    crm,
+    pollMs: 5,
   });
   t.teardown(() => close());
   t.teardown(() => held.resolve());
@@ -29,14 +23,12 @@ t.test('a HubSpot account that serves many accounts leaves room for the others',
     await publisher.publish(recording);
     return recording;
   };
-  // Thirty accounts with as much to do as the process has room for in all.
+  // Thirty accounts with more to do than the process has room for in all.
   for (let index = 0; index < 420; index++) await add(`acme-${index % 30}`, `call-${index}`);
-  publisher.start();
-  await sleep(300);
+  dispatcher.start();
+  await until(() => waiting === 16);
   const other = await add('zeta', 'call-1');
-  for (let patience = 0; patience < 1_000; patience++) {
-    if ((await publisher.status(other))?.state === 'done') break;
-    await sleep(10);
-  }
+  await until(async () => (await publisher.status(other))?.state === 'done');
   t.match(await publisher.status(other), { state: 'done' });
+  t.equal(waiting, 16, 'the room of one portal is full, and no more');
 });

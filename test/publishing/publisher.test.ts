@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { HubSpotError } from '../../src/hubspot/error.ts';
 import type { Job } from '../../src/publishing/outbox.ts';
 import type { Recording } from '../../src/recordings/catalog.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
 
 const account = { portalId: 1, appId: '101', accessToken: 'token-acme' };
@@ -15,14 +15,15 @@ async function setUp(test: Test, sandboxOptions: SandboxOptions = {}, more: Part
     apiBase: sandbox.url,
     deadlineMs: 5_000,
     outbox: { firstDelayMs: 5 },
-    publisher: { settleMs: 1_500, pollMs: 5 },
+    searchDelayMs: 1_500,
+    pollMs: 5,
     ...more,
   });
   test.teardown(async () => {
     await publishing.close();
     await sandbox.close();
   });
-  const { catalog, publisher, outbox } = publishing;
+  const { catalog, publisher, dispatcher, outbox } = publishing;
   async function add(...input: Parameters<typeof recordingOf>): Promise<Recording> {
     return (await catalog.put(recordingOf(...input), { replace: true })).recording;
   }
@@ -35,7 +36,7 @@ async function setUp(test: Test, sandboxOptions: SandboxOptions = {}, more: Part
     }
     throw new Error(`It has not ended: ${JSON.stringify(await publisher.status(recording))}`);
   }
-  publisher.start();
+  dispatcher.start();
   return { sandbox, publisher, outbox, catalog, add, ended, calls: () => [...sandbox.world.calls.values()] };
 }
 
@@ -175,13 +176,10 @@ for (const { name, input, sandbox, before, says, done } of deadEnds) {
 }
 
 t.test('an account that no installation serves is a dead letter', async (t) => {
-  const clientFor = async () => {
-    throw new HubSpotError('Account "acme" is not connected to HubSpot.', { category: 'NOT_CONNECTED' });
-  };
-  const { publisher, add, ended } = await setUp(t, {}, { publisher: { clientFor, pollMs: 5 } });
+  const { publisher, add, ended } = await setUp(t, {}, { crm: new MemoryCrm(() => undefined) });
   const recording = await add('call-1');
   await publisher.publish(recording);
-  t.match(await ended(recording), { state: 'dead', reason: /is not connected/ });
+  t.match(await ended(recording), { state: 'dead', reason: 'Account "acme" is not connected.' });
 });
 
 t.test('a dead letter that is retried goes on where it stopped', async (t) => {
@@ -228,7 +226,7 @@ t.test('a call deleted at HubSpot is not logged again', async (t) => {
   await publisher.publish(replaced);
   t.match(await ended(replaced), {
     state: 'dead',
-    reason: /^HubSpot does not have call 17591596434 any more: it was deleted, or its account/,
+    reason: /^HubSpot no longer has call 17591596434: it was deleted, or its account/,
   });
   t.equal(sandbox.world.calls.size, 0);
 });
@@ -296,7 +294,7 @@ t.test('a named call of another recording is left alone', async (t) => {
   }
 });
 
-t.test('what HubSpot would refuse is refused at once', async (t) => {
+t.test('call data that HubSpot would reject is rejected at once', async (t) => {
   const { publisher, outbox, add } = await setUp(t);
   const attempt = async (call: object) => publisher.publish(await add(JSON.stringify(call), { call }));
   await t.rejects(attempt({ durationMs: 60 }), { code: 'invalid_request', message: /^call\.durationMs / });

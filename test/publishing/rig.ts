@@ -1,23 +1,32 @@
 import type { Report } from '../../src/audio/report.ts';
+import type { CallData } from '../../src/crm/call.ts';
+import type { Crm } from '../../src/crm/crm.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
+import { HubSpotCrm } from '../../src/hubspot/crm.ts';
 import { type AccountLimits, accountLimits } from '../../src/hubspot/limiter.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { Dispatcher } from '../../src/publishing/dispatcher.ts';
 import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
+import { PortalLeases } from '../../src/publishing/portal-leases.ts';
 import { Publications } from '../../src/publishing/publications.ts';
-import { Publisher, type PublisherOptions } from '../../src/publishing/publisher.ts';
-import { type AcceptedRecording, type CallData, Catalog } from '../../src/recordings/catalog.ts';
+import { Publisher } from '../../src/publishing/publisher.ts';
+import { type AcceptedRecording, Catalog } from '../../src/recordings/catalog.ts';
 import type { Verdict } from '../../src/unions.ts';
 
 export interface PublishingOptions {
   /** The sandbox's URL. */
-  apiBase: string;
+  apiBase?: string;
+  /** In place of the sandbox. */
+  crm?: Crm;
   deadlineMs?: number;
-  /** Of each account; left out: HubSpot's. */
+  /** Rate limits of each account; the default is HubSpot's. */
   limits?: () => AccountLimits;
   outbox?: OutboxOptions;
-  publisher?: Partial<PublisherOptions>;
+  portalLeaseMs?: number;
+  searchDelayMs?: number;
+  pollMs?: number;
 }
 
 /** All that publishes, on a database of its own or one shared with another process. */
@@ -27,38 +36,44 @@ export async function openPublishing(databaseUrl: string, options: PublishingOpt
   const catalog = new Catalog(db, changes);
   const outbox = new Outbox(db, options.outbox);
   const publications = new Publications(db, outbox);
-  const clients = new Map<string, HubSpotClient>();
   const publisher = new Publisher({
     catalog,
     outbox,
     publications,
-    appId: '101',
+    leases: new PortalLeases(db, options.portalLeaseMs),
+    crm: options.crm ?? sandboxCrm(options),
     metrics: createMetrics(),
-    pollMs: 20,
-    // Of each account the sandbox knows the token `token-<account>`.
-    async clientFor(accountId) {
-      const client =
-        clients.get(accountId) ??
-        new HubSpotClient({
-          portal: accountId,
-          apiBase: options.apiBase,
-          apiVersion: '2026-03',
-          appId: '101',
-          accessToken: async () => `token-${accountId}`,
-          limits: (options.limits ?? accountLimits)(),
-          deadlineMs: options.deadlineMs ?? 1_000,
-        });
-      clients.set(accountId, client);
-      return client;
-    },
-    ...options.publisher,
+    ...(options.searchDelayMs !== undefined && { searchDelayMs: options.searchDelayMs }),
   });
+  const dispatcher = new Dispatcher({ outbox, kinds: [publisher], pollMs: options.pollMs ?? 20 });
   async function close(): Promise<void> {
-    await publisher.stop();
+    await dispatcher.stop();
     await changes.close();
     await db.close();
   }
-  return { db, catalog, outbox, publications, publisher, close };
+  return { db, catalog, outbox, publications, publisher, dispatcher, close };
+}
+
+/** The sandbox as a CRM: of each account it knows the token `token-<account>`. */
+function sandboxCrm({ apiBase = '', limits = accountLimits, deadlineMs = 1_000 }: PublishingOptions): Crm {
+  const clients = new Map<string, HubSpotClient>();
+  const appId = '101';
+  async function clientFor(accountId: string): Promise<HubSpotClient> {
+    const client =
+      clients.get(accountId) ??
+      new HubSpotClient({
+        portal: accountId,
+        apiBase,
+        apiVersion: '2026-03',
+        appId,
+        accessToken: async () => `token-${accountId}`,
+        limits: limits(),
+        deadlineMs,
+      });
+    clients.set(accountId, client);
+    return client;
+  }
+  return new HubSpotCrm({ clientFor }, appId);
 }
 
 export function reportOf(verdict: Verdict): Report {

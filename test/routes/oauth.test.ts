@@ -12,7 +12,7 @@ async function setUp(t: Test) {
   t.teardown(() => sandbox.close());
   const hubspot = { ...app, 'hubspot-app-id': '101', 'hubspot-api-base': sandbox.url };
   const gateway = await startGateway(t, { ...hubspot, 'public-url': 'https://playhead.example/calls' });
-  gateway.parts.publisher.start();
+  gateway.parts.dispatcher.start();
 
   /** Follows the browser of an operator; the proxy in front takes the path of the public URL away. */
   async function install(accountId: string): Promise<string> {
@@ -43,7 +43,8 @@ t.test(
   'what could not be published for want of an installation is published once there is one',
   async (t) => {
     const { sandbox, gateway, install } = await setUp(t);
-    const stateOf = async (id: string) => (await gateway.parts.outbox.get('acct', id))?.state;
+    const stateOf = async (id: string) =>
+      (await gateway.parts.outbox.get('publication', { accountId: 'acct', externalId: id }))?.state;
     await gateway.ingest('inbound-caller1.wav', { externalId: '1', call: { title: 'A call' } });
     await until(async () => (await stateOf('1')) === 'dead');
     t.match(await gateway.parts.outbox.list(), [{ state: 'dead', reason: /oauth\/install\?accountId=acct/ }]);

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import type { Database } from '../db/open.ts';
+
+/**
+ * Lets one process at a time publish to a portal, so that the rate limits which each process keeps for itself
+ * hold for all of them together.
+ */
+export class PortalLeases {
+  readonly #db: Database;
+  readonly #leaseMs: number;
+  readonly #process = randomUUID();
+  /** By portal: when the lease of this process expires. */
+  readonly #held = new Map<string, number>();
+
+  /** @param leaseMs must exceed HubSpot's rate-limit window of 10 s */
+  constructor(db: Database, leaseMs = 15_000) {
+    this.#db = db;
+    this.#leaseMs = leaseMs;
+  }
+
+  /**
+   * Takes or renews the lease on a portal.
+   *
+   * @returns whether this process has it now
+   * @throws Problem `database_unavailable`
+   */
+  async take(portal: string): Promise<boolean> {
+    const now = Date.now();
+    if ((this.#held.get(portal) ?? 0) > now + this.#leaseMs / 2) return true;
+    const mine = { process: this.#process, lease_until: now + this.#leaseMs };
+    const row = await this.#db.kysely
+      .insertInto('portal_leases')
+      .values({ portal, ...mine })
+      .onConflict((conflict) =>
+        conflict
+          .column('portal')
+          .doUpdateSet(mine)
+          .where((eb) =>
+            eb.or([
+              eb('portal_leases.process', '=', this.#process),
+              eb('portal_leases.lease_until', '<=', now),
+            ]),
+          ),
+      )
+      .returning('portal')
+      .executeTakeFirst();
+    if (row) this.#held.set(portal, mine.lease_until);
+    return row !== undefined;
+  }
+}

@@ -1,0 +1,20 @@
+import t from 'tap';
+import { PortalLeases } from '../../src/publishing/portal-leases.ts';
+import { eachEngine } from '../contracts/db.ts';
+import { clock } from '../gateway.ts';
+
+eachEngine(t, 'one process at a time has a portal, the next when the lease expires', async (t, place) => {
+  const putForward = clock(t);
+  const [one, two] = [
+    new PortalLeases(await place.open(), 60_000),
+    new PortalLeases(await place.open(), 60_000),
+  ];
+  t.same(await Promise.all([one.take('1'), two.take('2')]), [true, true]);
+  t.same(await Promise.all([one.take('2'), two.take('1')]), [false, false]);
+  putForward(35_000);
+  t.equal(await one.take('1'), true, 'is renewed by taking it again');
+  putForward(35_000);
+  t.same(await Promise.all([two.take('1'), one.take('2')]), [false, true]);
+  putForward(70_000);
+  t.equal(await two.take('1'), true);
+});
