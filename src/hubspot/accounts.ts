@@ -9,16 +9,16 @@ export interface AccountsOptions {
   apiVersion: ApiVersion;
   appId: string;
   developerKey?: string | undefined;
-  /** A token of the settings: serves every account that no installation serves. */
+  /** The settings' token: serves every account without an installation. */
   accessToken?: string | undefined;
-  /** Left out where OAuth is not set up. */
+  /** Undefined if OAuth is not set up. */
   installations?: Installations | undefined;
 }
 
-/** Finds the HubSpot account that serves an account of the phone system, and speaks for it. */
+/** Finds the portal that serves an account of the phone system, and its client. */
 export class Accounts {
   readonly #options: AccountsOptions;
-  /** One for each HubSpot account, so that everything said to it shares its limits; `0` has the settings' token. */
+  /** One client for each portal, so that all requests share its rate limits; `0` has the settings' token. */
   readonly #clients = new Map<number, HubSpotClient>();
 
   constructor(options: AccountsOptions) {
@@ -30,7 +30,7 @@ export class Accounts {
     const { installations, accessToken } = this.#options;
     const portalId = await installations?.portalOf(accountId);
     if (portalId !== undefined) {
-      return this.#client(portalId, (refused) => installations!.accessToken(portalId, refused));
+      return this.#client(portalId, (rejected) => installations!.accessToken(portalId, rejected));
     }
     if (accessToken) return this.#client(0, async () => accessToken);
     const repair = installations
@@ -41,7 +41,7 @@ export class Accounts {
     });
   }
 
-  #client(portalId: number, accessToken: (refused?: string) => Promise<string>): HubSpotClient {
+  #client(portalId: number, accessToken: (rejected?: string) => Promise<string>): HubSpotClient {
     const held = this.#clients.get(portalId);
     if (held) return held;
     const client = new HubSpotClient({

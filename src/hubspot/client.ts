@@ -7,22 +7,22 @@ import { associationRequest, fill } from './paths.ts';
 import { createSend, type HubSpotRequest, type Send } from './request.ts';
 
 export interface ClientOptions {
-  /** Names the HubSpot account: what shares its limits has the same. */
+  /** Names the portal, whose rate limits all its clients share. */
   portal: string;
   apiBase: string;
   apiVersion: ApiVersion;
   appId: string;
-  /** A token that works now. Called again with the token that HubSpot has refused, where it refused one. */
-  accessToken: (refused?: string) => Promise<string>;
-  /** Legacy: registers the URL with `hapikey` in place of the bearer token. */
+  /** Gives a valid token. Called again with a token that HubSpot has just rejected. */
+  accessToken: (rejected?: string) => Promise<string>;
+  /** Legacy: registers the URL with `hapikey` instead of the bearer token. */
   developerKey?: string | undefined;
-  /** Shared by everything that speaks for the same HubSpot account. */
+  /** Shared by all clients of the portal. */
   limits?: AccountLimits;
-  /** Longest wait for one answer, in milliseconds. */
+  /** Deadline of one response. */
   deadlineMs?: number;
 }
 
-/** One thing somebody said, in milliseconds from the start of the call. */
+/** One utterance; times are milliseconds from the start of the call. */
 export interface Utterance {
   speaker: { id: string; name: string; email?: string };
   text: string;
@@ -37,7 +37,7 @@ export interface Call {
 }
 
 /**
- * HubSpot, as one account's calls need it. Every method is one attempt: retrying is the outbox's.
+ * HubSpot's API for one portal. Every method is one attempt; the outbox retries.
  *
  * @throws HubSpotError from every method; `INVALID_FIELD` before anything is sent
  */
@@ -59,14 +59,14 @@ export class HubSpotClient {
   }
 
   /**
-   * Writes the URL that HubSpot asks for recordings, whether or not there was one before.
+   * Writes the URL that HubSpot requests recordings from, whether or not one is registered.
    *
    * @returns the URL as HubSpot now has it
    */
   async registerRecordingUrl(url: string): Promise<string> {
     if (!url.includes('%s'))
       rejectField('urlToRetrieveAuthedRecording', 'must contain %s for the external id');
-    // A HubSpot on this machine, such as the sandbox, may be given a gateway beside it.
+    // The sandbox runs on this machine and may use a gateway without TLS.
     const local = isLoopback(url) && isLoopback(this.#options.apiBase);
     if (!url.startsWith('https://') && !local) {
       rejectField('urlToRetrieveAuthedRecording', 'must start with https://');
@@ -80,7 +80,7 @@ export class HubSpotClient {
     }
   }
 
-  /** The URL that HubSpot asks for recordings, `undefined` where none is registered. */
+  /** The URL that HubSpot requests recordings from; `undefined` if none is registered. */
   async readRecordingUrl(): Promise<string | undefined> {
     try {
       return await this.#recordingSettings('GET');
@@ -91,9 +91,9 @@ export class HubSpotClient {
   }
 
   /**
-   * Logs a call. Where the error's `outcomeUnknown` is true, the call may exist all the same.
+   * Logs a call. If the error's `outcomeUnknown` is true, the call may exist all the same.
    *
-   * @param begin runs when the limit has let the request through, right before it is sent; where it fails,
+   * @param begin runs when the rate limit has let the request through, right before it is sent; if it throws,
    *   nothing is sent
    */
   async createCall(properties: CallProperties, begin?: () => Promise<void>): Promise<string> {
@@ -114,7 +114,7 @@ export class HubSpotClient {
     });
   }
 
-  /** The call with those of `properties` that HubSpot has. A deleted or unknown call is an error of status 404. */
+  /** The call with those of `properties` that HubSpot has. A deleted or unknown call is an error with status 404. */
   async getCall(callId: string, properties: readonly string[]): Promise<Call> {
     const query = { properties: properties.join(',') };
     return callOf(
@@ -123,8 +123,8 @@ export class HubSpotClient {
   }
 
   /**
-   * The oldest call of that external id, or `undefined`. HubSpot's search may ignore case, so what it finds
-   * is compared again. It finds a new call only after some seconds, up to about 30: not finding it sooner
+   * The oldest call with that external id, or `undefined`. HubSpot's search may ignore case, so each result is
+   * compared again. The search finds a new call only after some seconds, up to about 30: before that, `undefined`
    * proves nothing.
    */
   async findCallByExternalId(externalId: string, externalAccountId: string): Promise<Call | undefined> {
@@ -168,13 +168,13 @@ export class HubSpotClient {
     });
   }
 
-  /** Tells HubSpot that the recording may be fetched and transcribed. */
+  /** Marks the recording ready: HubSpot may fetch and transcribe it. */
   async markReady(callId: string): Promise<void> {
     const body = { engagementId: engagementId(callId) };
     await this.#request({ doing: 'mark the recording ready', method: 'POST', path: this.#paths.ready, body });
   }
 
-  /** Uploads a transcript of our own. Returns its id, which HubSpot cannot be asked for later. */
+  /** Uploads a transcript. Returns its id, which HubSpot does not give again. */
   async createTranscript(callId: string, utterances: readonly Utterance[]): Promise<string> {
     for (const [index, { startTimeMillis: start, endTimeMillis: end }] of utterances.entries()) {
       if (!(start > 0 && end > start)) {
@@ -234,7 +234,7 @@ export class HubSpotClient {
     return `${this.#paths.transcripts}/${encodeURIComponent(transcriptId)}`;
   }
 
-  /** One request within the account's limit. A token refused as stale is replaced once, where there is another. */
+  /** One request within the portal's rate limit. If its token is rejected and there is a newer one, it is sent again. */
   async #request(request: HubSpotRequest, begin?: () => Promise<void>): Promise<unknown> {
     const accessToken = await this.#options.accessToken();
     try {
@@ -253,7 +253,7 @@ export class HubSpotClient {
       await begin?.();
       return this.#send(request).catch((error: unknown) => {
         if (error instanceof HubSpotError && error.status === 429) {
-          // Of the two limits only that of searches is one of seconds.
+          // Only the limit of searches has a window of one second.
           (error.category === 'SECONDLY' ? searches : requests).pause(error.retryAfterMs ?? 0);
         }
         throw error;
@@ -266,7 +266,7 @@ function isLoopback(url: string): boolean {
   return /^https?:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/]/.test(`${url}/`);
 }
 
-/** HubSpot's integers of 64 bits travel as JSON numbers. */
+/** HubSpot's 64-bit integers are JSON numbers. */
 function engagementId(callId: string): number {
   const id = Number(callId);
   if (!/^\d+$/.test(callId) || !Number.isSafeInteger(id))
@@ -277,7 +277,7 @@ function engagementId(callId: string): number {
 function idOf(reply: unknown): string {
   const id = (reply as { id?: unknown } | undefined)?.id;
   if (typeof id === 'string' || typeof id === 'number') return String(id);
-  throw new HubSpotError('HubSpot answered without an id.', { status: 502, category: 'INVALID_REPLY' });
+  throw new HubSpotError("HubSpot's response has no id.", { status: 502, category: 'INVALID_REPLY' });
 }
 
 function callOf(reply: unknown): Call {

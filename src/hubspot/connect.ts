@@ -9,11 +9,11 @@ import { authorizeUrlOf, OAuth } from './oauth.ts';
 import { createSend } from './request.ts';
 import { TokenEndpoint } from './token-endpoint.ts';
 
-/** HubSpot as the settings reach it. */
+/** HubSpot, as the settings describe it. */
 export interface HubSpot {
   crm: HubSpotCrm;
   accounts: Accounts;
-  /** Both undefined where PLAYHEAD_HUBSPOT_CLIENT_ID or _SECRET is left out. */
+  /** Undefined, as `installations` is, if PLAYHEAD_HUBSPOT_CLIENT_ID or _SECRET is not set. */
   oauth: OAuth | undefined;
   installations: Installations | undefined;
 }

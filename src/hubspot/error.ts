@@ -1,13 +1,13 @@
 import { CrmError } from '../crm/crm.ts';
 
-/** What HubSpot's error replies may hold; every member may be missing, and a 429 has no `category`. */
+/** Members of HubSpot's error responses. Any may be missing; a 429 has no `category`. */
 interface ErrorBody {
-  /** `error`, or of OAuth v1 the category. */
+  /** `error`; in OAuth v1 the category. */
   status?: string;
   message?: string;
   category?: string;
   errorType?: string;
-  /** Of OAuth (RFC 6749 §5.2). */
+  /** OAuth (RFC 6749 §5.2). */
   error?: string;
   error_description?: string;
   policyName?: string;
@@ -52,7 +52,7 @@ export function rejectField(field: string, rule: string): never {
   throw new HubSpotError(`${field} ${rule}.`, { category: 'INVALID_FIELD' });
 }
 
-/** The error that a reply with a status of 400 or above stands for. `doing` completes "HubSpot refused to …". */
+/** The error of a response with status 400 or above. `doing` completes "HubSpot rejected the request to …". */
 export function errorOf(doing: string, status: number, headers: Headers, text: string): HubSpotError {
   const body = parse(text);
   const coded = body.status === 'error' ? undefined : body.status;
@@ -70,7 +70,7 @@ function parse(text: string): ErrorBody {
     const body: unknown = JSON.parse(text);
     return typeof body === 'object' && body !== null ? body : {};
   } catch {
-    // A gateway in front of HubSpot answers in HTML; the status says enough.
+    // A gateway in front of HubSpot sends HTML; the status is enough.
     return {};
   }
 }
@@ -82,7 +82,7 @@ function sentence(doing: string, status: number, category: string, body: ErrorBo
   if (status === 403) {
     const scopes = scopesOf(body);
     const lacking = scopes.length > 0 ? `the app lacks ${scopes.join(' or ')}` : 'the app lacks a scope';
-    return `HubSpot refused to ${doing} (403): ${lacking}; add it to the app and connect the account again.`;
+    return `HubSpot denied the request to ${doing} (403): ${lacking}; add it to the app and connect the account again.`;
   }
   const said =
     (body.errors ?? []).map(detail).filter(Boolean).join('; ') ||
@@ -90,7 +90,7 @@ function sentence(doing: string, status: number, category: string, body: ErrorBo
     body.error_description ||
     'no reason given';
   const line = String(said).replace(/\s+/g, ' ').slice(0, 500).replace(/\.$/, '');
-  return `HubSpot refused to ${doing} (${status} ${category}): ${line}.`;
+  return `HubSpot rejected the request to ${doing} (${status} ${category}): ${line}.`;
 }
 
 function detail(error: NonNullable<ErrorBody['errors']>[number]): string {
@@ -104,8 +104,8 @@ function scopesOf(body: ErrorBody): string[] {
 }
 
 /**
- * Retry-After where it is sent (RFC 9110 §10.2.3). HubSpot's API does not document it on a 429, so the
- * policy named in the body, or else the nature of the status, says how long.
+ * Milliseconds to wait: Retry-After if it is sent (RFC 9110 §10.2.3). HubSpot does not document it for a 429, so
+ * otherwise the policy named in the body or the status decides.
  */
 function retryAfter(status: number, headers: Headers, body: ErrorBody): number | undefined {
   const header = headers.get('retry-after');

@@ -5,27 +5,27 @@ import type { InstallationRow } from '../db/schema.ts';
 import { HubSpotError } from './error.ts';
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts';
 
-/** A HubSpot account that installed the app. */
+/** The app in one portal. */
 export interface Installation {
   portalId: number;
   /** The accounts of the phone system that it serves. */
   accountIds: string[];
   installedAt: Date;
-  /** Why HubSpot no longer accepts it, in one sentence; null while it does. */
+  /** Why HubSpot no longer accepts the app, in one sentence; null while it does. */
   lost: string | null;
 }
 
 type Tokens = Pick<TokenSet, 'accessToken' | 'refreshToken' | 'aheadMs'>;
 
-/** Longer than a renewal takes with its deadline: after that its process has died. */
+/** Lease on a renewal. Must exceed the deadline of one request. */
 const leaseMs = 20_000;
 const pollMs = 50;
-/** What HubSpot says, and RFC 6749 §5.2, of a refresh token that will not be good again. */
-const refusals = ['BAD_REFRESH_TOKEN', 'invalid_grant'];
+/** Categories that mean a refresh token is void for good: HubSpot's, and the one of RFC 6749 §5.2. */
+const voidCategories = ['BAD_REFRESH_TOKEN', 'invalid_grant'];
 
 /**
- * The installations, their tokens sealed, shared by every process on the database. Each token is renewed by
- * one process while the others go on with the old one, or wait for the new one where it has expired.
+ * The app's installations and their sealed tokens, shared by every process on the database. One process renews a
+ * token while the others use the old one, or wait if it has expired.
  *
  * @throws Problem `database_unavailable` from every method
  */
@@ -33,7 +33,7 @@ export class Installations {
   readonly #db: Database;
   readonly #vault: Vault;
   readonly #endpoint: TokenEndpoint;
-  /** By HubSpot account: spares the database and the vault a look at every request. */
+  /** By portal: saves a query and a decryption for each request. */
   readonly #held = new Map<number, { accessToken: string; renewAt: number }>();
   readonly #renewals = new Map<number, Promise<string>>();
 
@@ -44,7 +44,7 @@ export class Installations {
   }
 
   /**
-   * Keeps an installation; from now on it serves these accounts, too, whichever served them before.
+   * Stores an installation. It now serves these accounts too, even if another served them before.
    *
    * @returns all accounts that it serves
    */
@@ -75,7 +75,7 @@ export class Installations {
     return served.map(({ account_id }) => account_id);
   }
 
-  /** The HubSpot account that serves an account of the phone system. */
+  /** The portal that serves an account of the phone system. */
   async portalOf(accountId: string): Promise<number | undefined> {
     const row = await this.#db.kysely
       .selectFrom('installed_accounts')
@@ -86,17 +86,17 @@ export class Installations {
   }
 
   /**
-   * An access token that works now.
+   * A valid access token.
    *
-   * @param refused one that HubSpot has just refused
-   * @throws HubSpotError `NOT_CONNECTED` where the app must be installed again
+   * @param rejected a token that HubSpot has just rejected
+   * @throws HubSpotError `NOT_CONNECTED` if the app must be installed again
    */
-  async accessToken(portalId: number, refused?: string): Promise<string> {
+  async accessToken(portalId: number, rejected?: string): Promise<string> {
     const held = this.#held.get(portalId);
-    if (held && held.accessToken !== refused && held.renewAt > Date.now()) return held.accessToken;
+    if (held && held.accessToken !== rejected && held.renewAt > Date.now()) return held.accessToken;
     const under = this.#renewals.get(portalId);
     if (under) return under;
-    const renewal = this.#current(portalId, refused).finally(() => this.#renewals.delete(portalId));
+    const renewal = this.#current(portalId, rejected).finally(() => this.#renewals.delete(portalId));
     this.#renewals.set(portalId, renewal);
     return renewal;
   }
@@ -119,15 +119,15 @@ export class Installations {
   }
 
   /**
-   * Gives the refresh token back to HubSpot and forgets the installation.
+   * Revokes the refresh token at HubSpot and removes the installation.
    *
-   * @throws HubSpotError `NOT_CONNECTED` where there is none, and where HubSpot cannot be told: then it is kept
+   * @throws HubSpotError `NOT_CONNECTED` if there is none; any other if HubSpot cannot be reached: then it stays
    */
   async revoke(portalId: number): Promise<void> {
     const row = await this.#row(portalId);
     const { refreshToken } = await this.#opened(row);
     await this.#endpoint.revoke(refreshToken).catch((error: unknown) => {
-      // HubSpot knows it no longer: all the better.
+      // HubSpot no longer knows the token, so there is nothing to revoke.
       if (!(error instanceof HubSpotError) || error.retriable) throw error;
     });
     await this.#db.kysely.transaction().execute(async (trx) => {
@@ -137,17 +137,17 @@ export class Installations {
     this.#held.delete(portalId);
   }
 
-  /** The token in the database, renewed where it is about to expire or was refused. */
-  async #current(portalId: number, refused: string | undefined): Promise<string> {
+  /** The token in the database. It is renewed if it was rejected or expires soon. */
+  async #current(portalId: number, rejected: string | undefined): Promise<string> {
     for (;;) {
       const row = await this.#row(portalId);
       if (row.lost !== null) throw notConnected(row.lost);
       const tokens = await this.#opened(row);
-      const works = tokens.accessToken !== refused && row.expires_at > Date.now();
+      const works = tokens.accessToken !== rejected && row.expires_at > Date.now();
       const renewAt = row.expires_at - tokens.aheadMs;
       if (works && renewAt > Date.now()) return this.#hold(portalId, tokens.accessToken, renewAt);
       if (await this.#lease(portalId)) return this.#renew(row, tokens, works);
-      // Another process renews it.
+      // Another process is renewing it.
       if (works) return tokens.accessToken;
       await sleep(pollMs);
     }
@@ -162,7 +162,7 @@ export class Installations {
       return this.#hold(portalId, renewed.accessToken, renewed.expiresAt - renewed.aheadMs);
     } catch (error) {
       if (!(error instanceof HubSpotError)) throw error;
-      const lost = refusals.includes(error.category);
+      const lost = voidCategories.includes(error.category);
       const sentence = `HubSpot account ${portalId} no longer accepts this app (${error.category}): install it there again.`;
       const kept = await this.#update(row, { lease_until: 0, ...(lost && { lost: sentence }) });
       if (!kept) return this.#current(portalId, undefined);
@@ -172,7 +172,7 @@ export class Installations {
     }
   }
 
-  /** Whether it is this process's turn to renew. */
+  /** Takes the lease on the renewal. @returns whether this process has it */
   async #lease(portalId: number): Promise<boolean> {
     const now = Date.now();
     const leased = await this.#db.kysely
@@ -195,7 +195,7 @@ export class Installations {
     return row;
   }
 
-  /** @returns false, and changes nothing, where the app was installed anew or revoked since `row` was read */
+  /** @returns false, with nothing changed, if the app was installed again or revoked since `row` was read */
   async #update(row: InstallationRow, changes: Partial<InstallationRow>): Promise<boolean> {
     const updated = await this.#db.kysely
       .updateTable('installations')

@@ -1,16 +1,16 @@
 /**
- * Lets through at most `limit` requests in any window of `windowMs`, sliding, first come first served.
+ * A sliding-window rate limit: at most `limit` requests in any `windowMs`, first come first served.
  *
- * HubSpot counts a request somewhere between its departure and its answer. A place is therefore given back
- * one window after the answer: whatever the network's delay, HubSpot never counts more than the limit.
+ * HubSpot counts a request somewhere between its departure and its response. A request therefore counts here until
+ * one window after its response: whatever the network's delay, HubSpot never counts more than the limit.
  */
 export class Limiter {
   readonly #limit: number;
   readonly #windowMs: number;
   readonly #waiting: (() => void)[] = [];
-  /** When each request of the last window was answered, oldest first. */
-  readonly #answered: number[] = [];
-  #underWay = 0;
+  /** When each response of the last window came, oldest first. */
+  readonly #responses: number[] = [];
+  #inFlight = 0;
   #pausedUntil = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -28,13 +28,13 @@ export class Limiter {
     try {
       return await request();
     } finally {
-      this.#underWay--;
-      this.#answered.push(performance.now());
+      this.#inFlight--;
+      this.#responses.push(performance.now());
       this.#admit();
     }
   }
 
-  /** Holds back everything for `ms`, but no longer than one window: after a 429 the limit is a window away. */
+  /** Sends nothing for `ms`, but at most for one window: the limit cannot last longer. */
   pause(ms: number): void {
     this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + Math.min(ms, this.#windowMs));
     this.#admit();
@@ -43,29 +43,29 @@ export class Limiter {
   #admit(): void {
     clearTimeout(this.#timer);
     const now = performance.now();
-    while (this.#answered.length > 0 && this.#answered[0]! + this.#windowMs <= now) this.#answered.shift();
+    while (this.#responses.length > 0 && this.#responses[0]! + this.#windowMs <= now) this.#responses.shift();
     while (this.#waiting.length > 0 && now >= this.#pausedUntil && this.#used < this.#limit) {
-      this.#underWay++;
+      this.#inFlight++;
       this.#waiting.shift()!();
     }
     if (this.#waiting.length === 0) return;
-    const nextPlace = this.#used < this.#limit ? now : (this.#answered[0] ?? now) + this.#windowMs;
+    const nextPlace = this.#used < this.#limit ? now : (this.#responses[0] ?? now) + this.#windowMs;
     const wait = Math.max(nextPlace, this.#pausedUntil) - now;
     this.#timer = setTimeout(() => this.#admit(), Math.ceil(wait));
   }
 
   get #used(): number {
-    return this.#underWay + this.#answered.length;
+    return this.#inFlight + this.#responses.length;
   }
 }
 
-/** HubSpot's limits for one account: of an OAuth app's requests, and of searches. */
+/** HubSpot's rate limits for one portal: all requests of an OAuth app, and searches. */
 export interface AccountLimits {
   requests: Limiter;
   searches: Limiter;
 }
 
-/** 110 requests in 10 seconds, 5 searches in one (HubSpot, API usage guidelines). */
+/** 110 requests in 10 seconds, 5 searches in one second (HubSpot, API usage guidelines). */
 export function accountLimits(): AccountLimits {
   return { requests: new Limiter(110, 10_000), searches: new Limiter(5, 1_000) };
 }

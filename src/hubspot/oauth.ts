@@ -10,32 +10,32 @@ export interface OAuthOptions {
   endpoint: TokenEndpoint;
   installations: Installations;
   clientId: string;
-  /** HubSpot's page where somebody with the right to do so grants the scopes. */
+  /** HubSpot's page on which an administrator grants the scopes. */
   authorizeUrl: string;
-  /** `<public URL>/oauth/callback`, registered in the app. */
+  /** `<public URL>/oauth/callback`, as registered in the app. */
   redirectUri: string;
 }
 
-/** What an installation in progress carries through the browser, sealed. */
+/** What an installation carries through the browser, sealed. */
 interface State {
   accountIds: string[];
   verifier: string;
-  /** Ties the state to the browser that began. */
+  /** Hash of the browser's secret: ties the state to that browser. */
   browser: string;
   expiresAt: number;
 }
 
 const scopes = ['oauth', 'crm.objects.contacts.read', 'crm.objects.contacts.write'];
-/** Asked for, and done without where the app does not have them. */
+/** Requested, but the app works without them. */
 const optionalScopes = [
   'developers-read',
   'developers-write',
   'crm.extensions_calling_transcripts.read',
   'crm.extensions_calling_transcripts.write',
 ];
-const patience = 15 * 60_000;
+const stateLifetimeMs = 15 * 60_000;
 
-/** The authorization page that belongs to an API: HubSpot's, or the sandbox's own. */
+/** The authorization page of an API: HubSpot's or the sandbox's. */
 export function authorizeUrlOf(apiBase: string): string {
   const api = new URL(apiBase);
   return api.hostname.endsWith('.hubapi.com')
@@ -44,9 +44,9 @@ export function authorizeUrlOf(apiBase: string): string {
 }
 
 /**
- * Installs the app in HubSpot accounts: RFC 6749 §4.1 with PKCE (RFC 7636). The accounts of the phone
- * system which the installation is to serve travel in `state`, sealed by the vault together with the PKCE
- * verifier, so that any process can finish what another began.
+ * Installs the app in portals: RFC 6749 §4.1 with PKCE (RFC 7636). `state` holds the accounts of the phone system
+ * that the installation will serve and the PKCE verifier, sealed by the vault, so any process can complete what
+ * another began.
  */
 export class OAuth {
   readonly #options: OAuthOptions;
@@ -56,15 +56,20 @@ export class OAuth {
   }
 
   /**
-   * Where to send the browser of whoever installs.
+   * Begins an installation.
    *
-   * @param accountIds the accounts of the phone system which the HubSpot account is to serve
-   * @returns the URL, and a secret to leave in that browser until `complete`
+   * @param accountIds the accounts of the phone system that the portal will serve
+   * @returns the URL to send the browser to, and a secret to keep in that browser until `complete`
    */
   async begin(accountIds: string[]): Promise<{ url: string; browser: string }> {
     const { clientId, redirectUri, authorizeUrl, vault } = this.#options;
     const [verifier, browser] = [random(), random()];
-    const state: State = { accountIds, verifier, browser: hash(browser), expiresAt: Date.now() + patience };
+    const state: State = {
+      accountIds,
+      verifier,
+      browser: hash(browser),
+      expiresAt: Date.now() + stateLifetimeMs,
+    };
     const query = new URLSearchParams({
       client_id: clientId,
       redirect_uri: redirectUri,
@@ -78,20 +83,20 @@ export class OAuth {
   }
 
   /**
-   * Exchanges the code that HubSpot sent the browser back with, and keeps the installation.
+   * Exchanges the code that the browser brought back from HubSpot, and stores the installation.
    *
-   * @returns the HubSpot account, and all accounts of the phone system that it serves now
-   * @throws Problem `invalid_request` for a state that is not of this browser or too old, or a code that
-   *   HubSpot does not take; HubSpotError where HubSpot cannot be asked
+   * @returns the portal, and all accounts of the phone system that it serves now
+   * @throws Problem `invalid_request` for a state of another browser or too old, or a code that HubSpot rejects;
+   *   HubSpotError if HubSpot cannot be reached
    */
-  async complete(answer: {
+  async complete(callback: {
     code: string;
     state: string;
     browser: string;
   }): Promise<{ portalId: number; accountIds: string[] }> {
     const { endpoint, installations, redirectUri } = this.#options;
-    const { accountIds, verifier } = await this.#stateOf(answer);
-    const tokens = await endpoint.exchange(answer.code, redirectUri, verifier).catch((error: unknown) => {
+    const { accountIds, verifier } = await this.#stateOf(callback);
+    const tokens = await endpoint.exchange(callback.code, redirectUri, verifier).catch((error: unknown) => {
       if (!(error instanceof HubSpotError) || error.retriable) throw error;
       throw new Problem('invalid_request', error.message, { cause: error });
     });
@@ -102,7 +107,7 @@ export class OAuth {
   async #stateOf({ state: sealed, browser }: { state: string; browser: string }): Promise<State> {
     const stale = new Problem(
       'invalid_request',
-      'This installation was not begun in this browser, or too long ago: begin again.',
+      'This installation began in another browser or too long ago. Begin again.',
     );
     const state: State = await this.#options.vault.open(sealed).then(JSON.parse, () => {
       throw stale;

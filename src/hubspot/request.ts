@@ -2,38 +2,37 @@ import { Client } from '@hubspot/api-client';
 import { errorOf, HubSpotError } from './error.ts';
 
 export interface HubSpotRequest {
-  /** Completes "HubSpot refused to …" where the request fails. */
+  /** Completes "HubSpot rejected the request to …" in the message of a failure. */
   doing: string;
   method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   path: string;
   query?: Record<string, string>;
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as application/x-www-form-urlencoded, as the token endpoints want it. */
+  /** Sent as application/x-www-form-urlencoded, for the token endpoints. */
   form?: Record<string, string>;
   accessToken?: string;
 }
 
-/** Sends one request, once. Resolves with the parsed reply, `undefined` for an empty one. */
+/** Sends one request, once. Resolves with the parsed response; `undefined` if it is empty. */
 export type Send = (request: HubSpotRequest) => Promise<unknown>;
 
-const largestReply = 4 * 1024 * 1024;
+const maxResponseBytes = 4 * 1024 * 1024;
 
 /**
- * The one door to HubSpot. The SDK's typed methods know only `v3` and send no credentials to the recording
- * settings, so that both generations go through its `apiRequest`, which leaves to us: a deadline, looking
- * at the status, and reading errors. Its retries are off, because the outbox owns retrying; they are set
- * for all clients of the process at once and we rely on nothing there.
+ * The one way to HubSpot. The SDK's typed methods know only `v3` and send no credentials to the recording settings,
+ * so every version goes through its `apiRequest`. That leaves to us the deadline, the status and the errors. The
+ * SDK's retries are off, because the outbox retries.
  *
- * @throws HubSpotError (the promise) for every reply that is not 2xx, for silence and for a broken line
+ * @throws HubSpotError (the promise) for every status but 2xx, for a missed deadline and for a broken connection
  */
 export function createSend(options: { apiBase: string; deadlineMs?: number }): Send {
   const { apiBase, deadlineMs = 10_000 } = options;
   const sdk = new Client({ basePath: apiBase, numberOfApiCallRetries: 1 });
 
   return async function send(request) {
-    // The SDK hands no signal to fetch: what is late is given up here, and its socket is left to fetch's
-    // own timeouts. The request may still take effect: its outcome is unknown.
+    // The SDK passes no signal to fetch, so a late request stays open until fetch's own timeout ends it. It may
+    // still have its effect: its outcome is unknown.
     const deadline = AbortSignal.timeout(deadlineMs);
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener('abort', () => reject(deadline.reason), { once: true });
@@ -44,13 +43,13 @@ export function createSend(options: { apiBase: string; deadlineMs?: number }): S
       if (error instanceof HubSpotError) throw error;
       if (deadline.aborted) {
         throw new HubSpotError(
-          `HubSpot did not answer within ${deadlineMs} ms when asked to ${request.doing}.`,
+          `HubSpot did not respond within ${deadlineMs} ms to the request to ${request.doing}.`,
           {
             category: 'TIMEOUT',
           },
         );
       }
-      throw new HubSpotError(`The connection to HubSpot broke while asking it to ${request.doing}.`, {
+      throw new HubSpotError(`The connection to HubSpot broke during the request to ${request.doing}.`, {
         category: 'NETWORK',
         cause: error,
       });
@@ -77,7 +76,7 @@ async function exchange(sdk: Client, request: HubSpotRequest, deadline: AbortSig
   try {
     return text === '' ? undefined : JSON.parse(text);
   } catch (cause) {
-    throw new HubSpotError(`HubSpot's answer to the wish to ${doing} is not JSON.`, {
+    throw new HubSpotError(`HubSpot's response to the request to ${doing} is not JSON.`, {
       status: 502,
       category: 'INVALID_REPLY',
       cause,
@@ -91,13 +90,13 @@ async function readText(response: Response, deadline: AbortSignal): Promise<stri
   for await (const chunk of response.body ?? []) {
     deadline.throwIfAborted();
     size += chunk.length;
-    if (size > largestReply) throw new Error('The reply is larger than the limit.');
+    if (size > maxResponseBytes) throw new Error('The response is larger than the limit.');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** HubSpot has been seen to repeat a credential in its error text. */
+/** HubSpot has been seen to repeat a credential in an error's text. */
 function redact(text: string, { accessToken, form, query }: HubSpotRequest): string {
   const secrets = [
     accessToken,

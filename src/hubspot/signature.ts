@@ -1,43 +1,43 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** How old a v3 signature may be, as HubSpot's page on validating requests says, in milliseconds. */
-const MAX_AGE = 300_000;
-/** How far ahead of ours HubSpot's clock may run, in milliseconds. */
-const MAX_SKEW = 30_000;
+/** Age after which a v3 signature is void (HubSpot, "Validating requests"). */
+const maxAgeMs = 300_000;
+/** How far HubSpot's clock may be ahead of ours. */
+const maxSkewMs = 30_000;
 
-/** A request as it arrived, and what to hold it against. */
+/** A request as it arrived, and what its signature is compared with. */
 export interface SignedRequest {
   method: string;
   /**
-   * What HubSpot calls this gateway, without a slash at the end. A proxy in front changes scheme and host
-   * on the way, so neither the socket nor the Host header can tell what was signed.
+   * This gateway's URL for HubSpot, without a slash at the end. A proxy may change scheme and host, so neither the
+   * socket nor the Host header shows what was signed.
    */
   publicUrl: string;
-  /** Path and query, raw: nothing decoded, parameters in their order. */
+  /** Path and query as received: nothing decoded, parameters in their order. */
   target: string;
   headers: IncomingHttpHeaders;
   /** Exactly the bytes received; empty for GET. */
   body: string | Uint8Array;
-  /** The app's client secret; where it is empty nothing is ever valid. */
+  /** The app's client secret; if it is empty, no signature is valid. */
   clientSecret: string;
-  /** Milliseconds. */
+  /** Milliseconds since 1970. */
   now: number;
 }
 
 /**
- * Whether HubSpot signed this request, by version 3, 2 or 1 of its signatures. A v3 signature decides alone:
- * a wrong one is not made good by an older one beside it.
+ * Whether HubSpot signed this request, by version 3, 2 or 1 of its signatures. If there is a v3 signature it decides
+ * alone: a valid older one beside it does not help.
  *
- * v1 signs the secret and the body. Without a body that is one constant for every request there will ever
- * be: whoever saw it once could ask for any recording, so v1 counts only where there is a body.
+ * v1 signs the secret and the body. Without a body it is the same constant for every request, and whoever saw it
+ * once could ask for any recording. v1 therefore counts only if there is a body.
  *
  * @see HubSpot, "Validating requests from HubSpot"
  */
 export function verifySignature(request: SignedRequest): boolean {
   const { method, publicUrl, target, headers, body, clientSecret, now } = request;
   if (clientSecret === '' || !target.startsWith('/')) return false;
-  // HubSpot's own libraries sign the URI as it is, its documentation a partly decoded one.
+  // HubSpot's libraries sign the URI as it is; its documentation signs a partly decoded one.
   const uris = [publicUrl + target, decodeSome(publicUrl + target)];
 
   const v3 = headers['x-hubspot-signature-v3'];
@@ -66,11 +66,11 @@ export function verifySignature(request: SignedRequest): boolean {
 
 /** v3 timestamps are milliseconds since 1970. */
 function isRecent(timestamp: string, now: number): boolean {
-  const age = /^\d{1,15}$/.test(timestamp) ? now - Number(timestamp) : Number.NaN;
-  return age <= MAX_AGE && age >= -MAX_SKEW;
+  const ageMs = /^\d{1,15}$/.test(timestamp) ? now - Number(timestamp) : Number.NaN;
+  return ageMs <= maxAgeMs && ageMs >= -maxSkewMs;
 }
 
-/** HubSpot's documentation decodes these escapes before signing, and no others. */
+/** Decodes the escapes that HubSpot's documentation decodes before signing, and no others. */
 function decodeSome(uri: string): string {
   return uri.replace(/%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)/gi, decodeURIComponent);
 }

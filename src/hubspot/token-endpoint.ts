@@ -1,24 +1,24 @@
 import { HubSpotError } from './error.ts';
 import type { Send } from './request.ts';
 
-/** HubSpot's access tokens live for 30 minutes. */
-const longestAheadMs = 5 * 60_000;
+/** Access tokens live for 30 minutes; they are renewed at most this long before they expire. */
+const maxAheadMs = 5 * 60_000;
 
-/** What HubSpot gives for a code or a refresh token. */
+/** What HubSpot issues for a code or a refresh token. */
 export interface TokenSet {
   accessToken: string;
   refreshToken: string;
   /** Unix milliseconds. */
   expiresAt: number;
-  /** How long before it expires it is to be renewed, in milliseconds. */
+  /** How long before it expires the token is renewed, in milliseconds. */
   aheadMs: number;
-  /** The HubSpot account; HubSpot may leave it out. */
+  /** HubSpot may omit it. */
   portalId: number | undefined;
 }
 
 /**
- * HubSpot's OAuth endpoints of 2026-03. Where they are not there, the token comes from `v1`, which HubSpot
- * switches off on 2027-02-16; nothing else does, because `v1` wants tokens in the path.
+ * HubSpot's OAuth endpoints of one API version. If they respond with 404, the token comes from `v1`, which HubSpot
+ * switches off on 2027-02-16. The other requests never use `v1`, because it takes tokens in the path.
  *
  * @throws HubSpotError from every method
  */
@@ -33,7 +33,7 @@ export class TokenEndpoint {
     this.#client = { client_id: options.clientId, client_secret: options.clientSecret };
   }
 
-  /** @param verifier of PKCE (RFC 7636 §4.1) */
+  /** @param verifier PKCE's code verifier (RFC 7636 §4.1) */
   exchange(code: string, redirectUri: string, verifier: string): Promise<TokenSet> {
     const grant = {
       grant_type: 'authorization_code',
@@ -49,7 +49,7 @@ export class TokenEndpoint {
     return this.#token('renew the access token', grant);
   }
 
-  /** The HubSpot account that an access token speaks for. */
+  /** The portal of an access token. */
   async portalOf(accessToken: string): Promise<number> {
     const reply = await this.#post('name the account', `${this.#path}/introspect`, {
       token: accessToken,
@@ -89,11 +89,11 @@ function tokenSetOf(reply: unknown, heldRefreshToken: string | undefined): Token
     accessToken: access_token,
     refreshToken,
     expiresAt: Date.now() + expires_in * 1000,
-    aheadMs: Math.min(longestAheadMs, (expires_in * 1000) / 4),
+    aheadMs: Math.min(maxAheadMs, (expires_in * 1000) / 4),
     portalId: Number.isSafeInteger(hub_id) ? (hub_id as number) : undefined,
   };
 }
 
 function incomplete(member: string): HubSpotError {
-  return new HubSpotError(`HubSpot's answer has no ${member}.`, { status: 502, category: 'INVALID_REPLY' });
+  return new HubSpotError(`HubSpot's response has no ${member}.`, { status: 502, category: 'INVALID_REPLY' });
 }

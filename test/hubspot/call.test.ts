@@ -64,7 +64,7 @@ t.test('a start that is no time is rejected', async (t) => {
   t.throws(attempt, { message: /^call\.startedAt / });
 });
 
-t.test('an app id that is not a number is warned of', async (t) => {
+t.test('an app id that is not a number gets a warning', async (t) => {
   t.equal(warningsOf({ hs_call_app_id: 'app-101' }).length, 1);
   t.equal(warningsOf({ hs_call_app_id: '101' }).length, 0);
 });

@@ -76,7 +76,7 @@ for (const version of generations) {
   );
 }
 
-t.test('the specifications do refuse', { skip: specsMissing }, async (t) => {
+t.test('the specifications reject wrong requests', { skip: specsMissing }, async (t) => {
   const specs = new HubSpotSpecs();
   const exchange = {
     portalId: 1,
@@ -91,7 +91,7 @@ t.test('the specifications do refuse', { skip: specsMissing }, async (t) => {
   t.equal(specs.violations({ ...exchange, path: '/crm/v3/nothing', body: {}, status: 204 }).length, 1);
 });
 
-t.test('what HubSpot would refuse is refused with the field’s name, and nothing is sent', async (t) => {
+t.test('what HubSpot would reject is rejected by the field’s name, and nothing is sent', async (t) => {
   const { exchanges, client } = await setUp(t);
   const hubspot = client('v3');
   const call = (properties: Record<string, unknown>) => () =>

@@ -39,13 +39,13 @@ t.test('first come, first served', async (t) => {
   t.same(order, [0, 1, 2, 3, 4, 5]);
 });
 
-t.test('a request that fails gives its place back', async (t) => {
+t.test('a request that fails frees its place', async (t) => {
   const limiter = new Limiter(1, 5);
   await t.rejects(limiter.run(() => Promise.reject(new Error('no'))));
   t.equal(await limiter.run(async () => 'yes'), 'yes');
 });
 
-t.test('a pause holds everything back, for no longer than a window', async (t) => {
+t.test('a pause stops every request, for one window at most', async (t) => {
   const limiter = new Limiter(10, 500);
   limiter.pause(3_600_000);
   let through = 0;

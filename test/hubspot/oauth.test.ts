@@ -90,7 +90,7 @@ async function age(db: Awaited<ReturnType<typeof openDatabase>>, expiresInMs: nu
     .execute();
 }
 
-t.test('an operator installs, and the accounts named are served by that HubSpot account', async (t) => {
+t.test('an operator installs, and the portal serves the named accounts', async (t) => {
   const { sandbox, exchanges, db, install, installations } = await setUp(t);
   const page = await install('accountId=acme&accountId=beta');
   t.equal(page.statusCode, 200);
@@ -130,7 +130,7 @@ t.test('requests and replies are as HubSpot specifies them', { skip: specsMissin
   );
 });
 
-t.test('who has no API key installs nothing', async (t) => {
+t.test('nobody installs without an API key', async (t) => {
   const { app } = await setUp(t);
   for (const authorization of [
     undefined,
@@ -152,7 +152,7 @@ t.test('who has no API key installs nothing', async (t) => {
   t.match(new URL(sent.location!).searchParams.get('code_challenge_method'), 'S256');
 });
 
-t.test('a callback is refused', async (t) => {
+t.test('a callback is rejected', async (t) => {
   const { app, install, installations } = await setUp(t);
   t.equal(
     (await install('accountId=acme', 'playhead_install=another')).statusCode,
@@ -170,7 +170,7 @@ t.test('a callback is refused', async (t) => {
   t.same(await installations.list(), []);
 });
 
-t.test('a token is renewed ahead of expiry, once for all who ask in all processes', async (t) => {
+t.test('a token is renewed before it expires, once for all processes', async (t) => {
   const { db, install, installations, worker, tokenRequests } = await setUp(t);
   await install();
   const before = await installations.accessToken(4711);
@@ -192,14 +192,14 @@ t.test('a token is renewed ahead of expiry, once for all who ask in all processe
   t.equal(new Set(waited).size, 1, 'who has none waits for the new one');
 });
 
-t.test('a token that lives for seconds is not renewed at every request', async (t) => {
+t.test('a token that lives for seconds is not renewed at each request', async (t) => {
   const { install, installations, tokenRequests } = await setUp(t, { oauth: { tokenSeconds: 60 } });
   await install();
   for (let request = 0; request < 3; request++) await installations.accessToken(4711);
   t.equal(tokenRequests().length, 1);
 });
 
-t.test('HubSpot in trouble while a token is renewed: the old one serves while it lasts', async (t) => {
+t.test('HubSpot fails while a token is renewed: the old one is used until it expires', async (t) => {
   const { sandbox, db, install, installations, worker } = await setUp(t);
   await install();
   const held = await installations.accessToken(4711);
@@ -215,7 +215,7 @@ t.test('HubSpot in trouble while a token is renewed: the old one serves while it
   t.not(await (await worker()).installations.accessToken(4711), held);
 });
 
-t.test('an app that was uninstalled is said once, until it is installed again', async (t) => {
+t.test('an uninstalled app is reported once, until it is installed again', async (t) => {
   const { sandbox, install, installations, tokenRequests } = await setUp(t);
   await install();
   const accounts = new Accounts({ apiBase: sandbox.url, apiVersion: 'v3', appId: '101', installations });
@@ -268,7 +268,7 @@ function tokensOf(accessToken: string): TokenSet {
   return { accessToken, refreshToken: `refresh ${accessToken}`, expiresAt, aheadMs: 300_000, portalId: 4711 };
 }
 
-t.test('where the 2026-03 endpoint is missing, v1 gives the token', async (t) => {
+t.test('v1 gives the token if the 2026-03 endpoint is missing', async (t) => {
   const { install, tokenRequests } = await setUp(t, { oauth: { onlyV1: true } });
   t.equal((await install()).statusCode, 200);
   t.same(
@@ -277,13 +277,13 @@ t.test('where the 2026-03 endpoint is missing, v1 gives the token', async (t) =>
   );
 });
 
-t.test('where the answer does not name the account, HubSpot is asked for it', async (t) => {
+t.test('the portal is requested if the response does not name it', async (t) => {
   const { install, installations } = await setUp(t, { oauth: { hubIdLeftOut: true } });
   t.equal((await install()).statusCode, 200);
   t.equal(await installations.portalOf('acme'), 4711);
 });
 
-t.test('revoking gives the token back and forgets the installation', async (t) => {
+t.test('revoking revokes the token at HubSpot and removes the installation', async (t) => {
   const { exchanges, install, installations } = await setUp(t);
   await install();
   await installations.revoke(4711);

@@ -23,7 +23,7 @@ t.test('failures become one error that says what to do', async (t) => {
     says: RegExp;
   }[] = [
     {
-      name: 'an app id that is no number, where HubSpot refuses it',
+      name: 'an app id that is not a number, if HubSpot rejects it',
       attempt: () => hubspot.createCall(example),
       error: { status: 400, category: 'VALIDATION_ERROR', retriable: false, outcomeUnknown: false },
       says: /hs_call_app_id INVALID_INTEGER app-101 was not a valid number/,
@@ -60,21 +60,21 @@ t.test('failures become one error that says what to do', async (t) => {
       says: /429/,
     },
     {
-      name: 'an error of HubSpot’s own',
+      name: 'a server error of HubSpot',
       fault: { kind: 'error' },
       attempt: () => as('sandbox-token').createCall(numeric),
       error: { status: 500, retriable: true, outcomeUnknown: true },
       says: /log the call \(500 INTERNAL_ERROR\)/,
     },
     {
-      name: 'a broken line',
+      name: 'a broken connection',
       fault: { kind: 'reset' },
       attempt: () => as('sandbox-token').createCall(numeric),
       error: { status: 0, category: 'NETWORK', retriable: true, outcomeUnknown: true },
-      says: /broke while asking it to log the call/,
+      says: /broke during the request to log the call/,
     },
     {
-      name: 'silence',
+      name: 'no response',
       fault: { kind: 'silence' },
       attempt: () => client('v3', { deadlineMs: 200 }).createCall(numeric),
       error: { status: 0, category: 'TIMEOUT', retriable: true, outcomeUnknown: true },
@@ -87,7 +87,7 @@ t.test('failures become one error that says what to do', async (t) => {
     t.match(seen, error, name);
     t.match(seen.message, says, `${name}: ${seen.message}`);
   }
-  await t.test('and HubSpot specifies such replies', { skip: specsMissing }, async (t) => {
+  await t.test('and HubSpot specifies such responses', { skip: specsMissing }, async (t) => {
     const specs = new HubSpotSpecs();
     t.same(
       exchanges.flatMap((exchange) => specs.violations(exchange)),
@@ -96,7 +96,7 @@ t.test('failures become one error that says what to do', async (t) => {
   });
 });
 
-t.test('a credential that HubSpot repeats in its error is cut out', async (t) => {
+t.test('a credential that HubSpot repeats in its error is removed', async (t) => {
   const server = createServer((socket) => {
     socket.once('data', (request) => {
       const token = /Bearer (\S+)/.exec(String(request))?.[1];
@@ -121,7 +121,7 @@ t.test('a credential that HubSpot repeats in its error is cut out', async (t) =>
   t.match(error.message, /The token … is not valid/);
 });
 
-t.test('an HTML page in place of JSON is an error with its status', async (t) => {
+t.test('an HTML page instead of JSON is an error with its status', async (t) => {
   const page = '<html>Bad gateway</html>';
   const server = createServer((socket) => {
     socket.once('data', () => {

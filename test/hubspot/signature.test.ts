@@ -163,7 +163,7 @@ t.test('the URI is signed raw, or with the documented escapes decoded', async (t
   }
 });
 
-t.test('behind a proxy the public URL is what counts', async (t) => {
+t.test('behind a proxy the public URL counts', async (t) => {
   const host = { host: '10.0.0.7:8080', 'x-forwarded-host': 'evil.example.com', 'x-forwarded-proto': 'http' };
   t.equal(valid({ ...v3('GET', uri), ...host }), true, 'signed for the public URL, come by another → true');
   t.equal(
@@ -188,7 +188,7 @@ t.test('behind a proxy the public URL is what counts', async (t) => {
   );
 });
 
-t.test('a v3 signature altered in any part is refused', async (t) => {
+t.test('a v3 signature altered in any part is rejected', async (t) => {
   const good = v3('GET', uri);
   const key = 'x-hubspot-signature-v3';
   const rows: [name: string, headers: Record<string, string>, changed?: Partial<SignedRequest>][] = [
@@ -213,7 +213,7 @@ t.test('a v3 signature altered in any part is refused', async (t) => {
   for (const [name, headers, changed] of rows) t.equal(valid(headers, changed), false, name);
 });
 
-t.test('a v3 signature is good for five minutes', async (t) => {
+t.test('a v3 signature is valid for five minutes', async (t) => {
   const rows: [timestamp: number | string, expected: boolean][] = [
     [now - 300_000, true],
     [now - 300_001, false],

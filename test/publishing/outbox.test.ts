@@ -14,7 +14,7 @@ async function setUp(place: Place, options: OutboxOptions = {}) {
   return { db, outbox, enqueue };
 }
 
-eachEngine(t, 'a job is taken once, longest due first, account by account', async (t, place) => {
+eachEngine(t, 'a job is taken once, the longest due first, account by account', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   for (const id of ['a', 'b', 'c']) {
     await enqueue(id);
@@ -43,7 +43,7 @@ eachEngine(t, 'two processes never hold the same job', async (t, place) => {
 
 eachEngine(
   t,
-  'a job whose holder died is free when its lease runs out, and the dead hand writes nothing',
+  'a job of a dead process is free when its lease expires, and the old lease writes nothing',
   async (t, place) => {
     const putForward = clock(t);
     const { db, outbox, enqueue } = await setUp(place, { leaseMs: 60_000 });
@@ -69,7 +69,7 @@ eachEngine(
 
 eachEngine(
   t,
-  'failures back off with jitter, honour Retry-After, and end among the dead letters',
+  'failures back off with jitter, honour Retry-After, and end as dead letters',
   async (t, place) => {
     const { db, outbox, enqueue } = await setUp(place, {
       maxAttempts: 3,
@@ -110,24 +110,20 @@ eachEngine(
   },
 );
 
-eachEngine(
-  t,
-  'a job that kills every process which takes it ends among the dead letters',
-  async (t, place) => {
-    const { outbox, enqueue } = await setUp(place, { maxAttempts: 2, leaseMs: 1 });
-    await enqueue('a');
-    for (const expected of [1, 1, 0]) {
-      t.equal((await outbox.take(kind, 'acme', 1)).length, expected);
-      await sleep(5);
-    }
-    t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
-      state: 'dead',
-      reason: /each time the process ended before the job did/,
-    });
-  },
-);
+eachEngine(t, 'a job that kills each process which takes it becomes a dead letter', async (t, place) => {
+  const { outbox, enqueue } = await setUp(place, { maxAttempts: 2, leaseMs: 1 });
+  await enqueue('a');
+  for (const expected of [1, 1, 0]) {
+    t.equal((await outbox.take(kind, 'acme', 1)).length, expected);
+    await sleep(5);
+  }
+  t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
+    state: 'dead',
+    reason: /each time the process ended before the job did/,
+  });
+});
 
-eachEngine(t, 'progress starts the attempts anew', async (t, place) => {
+eachEngine(t, 'progress resets the attempts', async (t, place) => {
   const { db, outbox, enqueue } = await setUp(place, { firstDelayMs: 0 });
   await enqueue('a');
   for (let attempt = 1; attempt <= 3; attempt++) {
@@ -164,7 +160,7 @@ eachEngine(t, 'work added while a job runs is not lost when the job ends', async
   }
 });
 
-eachEngine(t, 'what is done or unknown cannot be retried', async (t, place) => {
+eachEngine(t, 'a job that is done or unknown cannot be retried', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   await enqueue('a');
   const [job] = await outbox.take(kind, 'acme', 1);

@@ -33,7 +33,7 @@ const targets = [
 ];
 
 t.test(
-  '200 recordings through faults, and 20 kills: each call once, whole, ready if its audio passed',
+  '200 recordings through faults and 20 kills: each call once, complete, ready if its audio passed',
   async (t) => {
     // HubSpot's limits, on a clock that runs faster so that the test ends soon.
     const limits = { requests: 100_000, searches: 100_000, windowMs: 200 };
@@ -98,16 +98,16 @@ t.test(
     t.same(
       wrong.map(({ externalId }) => externalId),
       [],
-      'ready exactly where the audio passed',
+      'ready exactly if the audio passed',
     );
     const jobs = await outbox.list({ limit: 1_000 });
     t.equal(jobs.filter(({ state }) => state === 'done').length, recordings * 0.8, 'done');
     t.equal(
       jobs.filter(({ reason }) => reason?.startsWith('Not marked ready')).length,
       recordings * 0.2,
-      'the others are dead letters that say why',
+      'the others are dead letters with the reason',
     );
-    t.ok(underWay > kills / 2, `${underWay} kills met publications under way`);
+    t.ok(underWay > kills / 2, `${underWay} kills hit running publications`);
     t.ok(sandbox.faults.inflicted > 150, `${sandbox.faults.inflicted} faults were met`);
   },
 );

@@ -52,7 +52,7 @@ async function publishOne(t: Test, options: Partial<PublishingOptions>, sandboxO
   };
 }
 
-t.test('a job that is lost while its request waits for the limit is not sent by two', async (t) => {
+t.test('a job whose lease expires while it waits for the rate limit is sent once', async (t) => {
   const limits = { requests: new Limiter(1, 0), searches: new Limiter(5, 1) };
   const held = Promise.withResolvers<void>();
   void limits.requests.run(() => held.promise);

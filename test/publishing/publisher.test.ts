@@ -84,7 +84,7 @@ const transient: { name: string; fault: Fault }[] = [
 ];
 
 for (const { name, fault } of transient) {
-  t.test(`${name} while the call is logged: one call all the same`, async (t) => {
+  t.test(`${name} while the call is logged: still one call`, async (t) => {
     const { sandbox, publisher, add, ended, calls } = await setUp(
       t,
       {
@@ -144,7 +144,7 @@ const deadEnds: {
     done: ['log'],
   },
   {
-    name: 'an app id that HubSpot refuses',
+    name: 'an owner that HubSpot rejects',
     sandbox: { refuseNonNumericAppId: true, accounts: [account] },
     input: { call: { ownerId: 'Ada' } },
     says: /hubspot_owner_id INVALID_INTEGER/,
@@ -182,7 +182,7 @@ t.test('an account that no installation serves is a dead letter', async (t) => {
   t.match(await ended(recording), { state: 'dead', reason: 'Account "acme" is not connected.' });
 });
 
-t.test('a dead letter that is retried goes on where it stopped', async (t) => {
+t.test('a dead letter that is retried continues where it stopped', async (t) => {
   const { sandbox, publisher, outbox, add, ended, calls } = await setUp(t);
   const recording = await add('call-1', { verdict: 'inconclusive' });
   await publisher.publish(recording);
@@ -195,7 +195,7 @@ t.test('a dead letter that is retried goes on where it stopped', async (t) => {
   t.equal(sandbox.world.calls.size, 1);
 });
 
-t.test('an association that was wrong is put right by publishing again', async (t) => {
+t.test('a wrong association is corrected by publishing again', async (t) => {
   const { publisher, add, ended, calls } = await setUp(t);
   const wrong = await add('call-1', {
     call: { associations: [{ objectType: 'contacts', objectId: 'nobody' }] },
@@ -262,7 +262,7 @@ t.test('a recording that is removed before its turn is a dead letter', async (t)
   t.equal((await outbox.list({ state: 'dead' })).length, 1);
 });
 
-t.test('a call that is named is completed, not logged again', async (t) => {
+t.test('a named call is completed, not logged again', async (t) => {
   const { sandbox, publisher, add, ended, calls } = await setUp(t);
   const call = sandbox.world.addCall(1, { hs_timestamp: '1755866400000', hs_call_title: 'Logged by hand' });
   const recording = await add('call-1', { call: { id: call.id } });
@@ -279,7 +279,7 @@ t.test('a call that is named is completed, not logged again', async (t) => {
   });
 });
 
-t.test('a named call of another recording is left alone', async (t) => {
+t.test('a named call of another recording is not touched', async (t) => {
   const { sandbox, publisher, add, ended } = await setUp(t);
   const cases: Record<string, Record<string, string>> = {
     'call-1': { hs_call_external_id: 'call-9' },
