@@ -1,0 +1,14 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+const root = new URL('../../', import.meta.url);
+
+export function read(path: string): string {
+  return readFileSync(new URL(path, root), 'utf8');
+}
+
+/** Files of a folder by their paths in it, with their texts: `streaming/range.ts` of `src/`. */
+export function textsOf(folder: string, endings = ['.ts']): Record<string, string> {
+  const names = readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' });
+  const wanted = names.filter((name) => endings.some((ending) => name.endsWith(ending))).sort();
+  return Object.fromEntries(wanted.map((name) => [name, read(folder + name)]));
+}

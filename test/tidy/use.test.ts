@@ -1,0 +1,70 @@
+import t from 'tap';
+import { problems } from '../../src/errors.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { settings } from '../../src/settings/config.ts';
+import { read, textsOf } from './sources.ts';
+
+const sources = textsOf('src/');
+
+/** Whether the word stands in a source beside those that declare it. */
+function isUsed(word: string, declaredIn: string[]): boolean {
+  return Object.entries(sources).some(
+    ([path, text]) => !declaredIn.includes(path) && new RegExp(`\\b${word}\\b`).test(text),
+  );
+}
+
+t.test('every metric is written somewhere', async (t) => {
+  const names = Object.keys(createMetrics()).filter((name) => name !== 'registry');
+  t.ok(names.length > 5, 'the metrics were found');
+  t.same(
+    names.filter(
+      (name) => !isUsed(`metrics\\.${name}`, []) && !isUsed(`\\{[^}]*\\b${name}\\b[^}]*\\} = metrics`, []),
+    ),
+    [],
+  );
+});
+
+t.test('every error code is thrown', async (t) => {
+  t.same(
+    Object.keys(problems).filter((code) => !isUsed(`'${code}'`.slice(1, -1), ['errors.ts'])),
+    [],
+  );
+});
+
+t.test('every setting is used', async (t) => {
+  const declaredIn = Object.keys(sources).filter((path) => path.startsWith('settings/'));
+  const inSettings = ['host', 'port'];
+  t.same(
+    Object.keys(settings).filter((key) => !inSettings.includes(key) && !isUsed(key, declaredIn)),
+    [],
+  );
+});
+
+t.test('every dependency is imported', async (t) => {
+  const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
+  const all = Object.values(sources).join('\n');
+  t.same(
+    Object.keys(dependencies).filter((name) => !all.includes(`'${name}'`) && !all.includes(`'${name}/`)),
+    [],
+  );
+});
+
+/** Exported names that no other source imports, as `path: name`. */
+function unusedExports(sources: Record<string, string>): string[] {
+  const paths = Object.keys(sources);
+  return paths.flatMap((path) =>
+    [...sources[path]!.matchAll(/^export (?:async )?(?:function\*?|class|const|interface|type) (\w+)/gm)]
+      .map(([, name]) => name!)
+      .filter(
+        (name) => !paths.some((other) => other !== path && new RegExp(`\\b${name}\\b`).test(sources[other]!)),
+      )
+      .filter((name) => (sources[path]!.match(new RegExp(`\\b${name}\\b`, 'g')) ?? []).length === 1)
+      .map((name) => `${path}: ${name}`),
+  );
+}
+
+t.test('nothing is exported that nobody uses', async (t) => {
+  t.same(unusedExports(sources), []);
+  t.same(unusedExports({ 'a.ts': 'export const a = 1;', 'b.ts': "import { a } from './a.ts';" }), []);
+  t.same(unusedExports({ 'a.ts': 'export const a = 1;' }), ['a.ts: a']);
+});
