@@ -18,7 +18,7 @@ export interface Installation {
 type Tokens = Pick<TokenSet, 'accessToken' | 'refreshToken' | 'aheadMs'>;
 
 /** Lease on a renewal. Must exceed the deadline of one request. */
-const leaseMs = 20_000;
+export const renewalLeaseMs = 20_000;
 const pollMs = 50;
 /** Categories that mean a refresh token is void for good: HubSpot's, and the one of RFC 6749 §5.2. */
 const voidCategories = ['BAD_REFRESH_TOKEN', 'invalid_grant'];
@@ -177,7 +177,7 @@ export class Installations {
     const now = Date.now();
     const leased = await this.#db.kysely
       .updateTable('installations')
-      .set({ lease_until: now + leaseMs })
+      .set({ lease_until: now + renewalLeaseMs })
       .where('portal_id', '=', portalId)
       .where('lease_until', '<=', now)
       .returning('portal_id')

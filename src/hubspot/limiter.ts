@@ -65,7 +65,10 @@ export interface AccountLimits {
   searches: Limiter;
 }
 
-/** 110 requests in 10 seconds, 5 searches in one second (HubSpot, API usage guidelines). */
+/** HubSpot's windows (API usage guidelines): 110 requests in 10 seconds, 5 searches in one second. */
+export const requestWindowMs = 10_000;
+const searchWindowMs = 1_000;
+
 export function accountLimits(): AccountLimits {
-  return { requests: new Limiter(110, 10_000), searches: new Limiter(5, 1_000) };
+  return { requests: new Limiter(110, requestWindowMs), searches: new Limiter(5, searchWindowMs) };
 }

@@ -17,6 +17,8 @@ export interface HubSpotRequest {
 /** Sends one request, once. Resolves with the parsed response; `undefined` if it is empty. */
 export type Send = (request: HubSpotRequest) => Promise<unknown>;
 
+/** Deadline of one response. */
+export const defaultDeadlineMs = 10_000;
 const maxResponseBytes = 4 * 1024 * 1024;
 
 /**
@@ -27,7 +29,7 @@ const maxResponseBytes = 4 * 1024 * 1024;
  * @throws HubSpotError (the promise) for every status but 2xx, for a missed deadline and for a broken connection
  */
 export function createSend(options: { apiBase: string; deadlineMs?: number }): Send {
-  const { apiBase, deadlineMs = 10_000 } = options;
+  const { apiBase, deadlineMs = defaultDeadlineMs } = options;
   const sdk = new Client({ basePath: apiBase, numberOfApiCallRetries: 1 });
 
   return async function send(request) {

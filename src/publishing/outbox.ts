@@ -37,6 +37,9 @@ export class LeaseLost extends Error {
   override name = 'LeaseLost';
 }
 
+/** Lease of a job. Must exceed what passes between two renewals: a request and a query. */
+export const defaultJobLeaseMs = 60_000;
+
 export interface OutboxOptions {
   /** Lease of a job, in ms: how long a process keeps it without a sign of life. */
   leaseMs?: number;
@@ -64,7 +67,7 @@ export class Outbox {
 
   constructor(db: Database, options: OutboxOptions = {}) {
     this.#db = db;
-    this.#leaseMs = options.leaseMs ?? 60_000;
+    this.#leaseMs = options.leaseMs ?? defaultJobLeaseMs;
     this.#maxAttempts = options.maxAttempts ?? 30;
     this.#firstDelayMs = options.firstDelayMs ?? 1_000;
     this.#longestDelayMs = options.longestDelayMs ?? 3_600_000;
@@ -180,7 +183,7 @@ export class Outbox {
 
   /** Makes the job due in `ms`. This attempt does not count. */
   async defer(job: TakenJob, ms: number, reason: string | null = job.reason): Promise<void> {
-    await this.#release(job, { due_at: Date.now() + ms, attempts: job.attempts - 1, reason });
+    await this.#release(job, { due_at: Date.now() + Math.ceil(ms), attempts: job.attempts - 1, reason });
   }
 
   /** Makes the job due after a backoff, or a dead letter if no attempt is left. */
@@ -191,7 +194,8 @@ export class Outbox {
     }
     // Full jitter, so that jobs which failed together do not come back together.
     const limitMs = Math.min(this.#firstDelayMs * 2 ** (job.attempts - 1), this.#longestDelayMs);
-    await this.#release(job, { due_at: Date.now() + retryAfterMs + Math.random() * limitMs, reason });
+    const delayMs = Math.ceil(retryAfterMs + Math.random() * limitMs);
+    await this.#release(job, { due_at: Date.now() + delayMs, reason });
     return 'waiting';
   }
 
@@ -263,11 +267,7 @@ export class Outbox {
       .where('lease', '=', job.lease);
     const released = { lease: null, lease_until: 0, updated_at: Date.now() };
     const ended = await mine
-      .set({
-        ...changes,
-        ...released,
-        ...(changes.due_at !== undefined && { due_at: Math.ceil(changes.due_at) }),
-      })
+      .set({ ...changes, ...released })
       .where('revision', '=', job.revision)
       .returning('id')
       .executeTakeFirst();

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../db/open.ts';
 
+/** Lease on a portal. Must exceed the CRM's rate-limit window. */
+export const defaultPortalLeaseMs = 15_000;
+
 /**
  * Lets one process at a time publish to a portal, so that the rate limits which each process keeps for itself
  * hold for all of them together.
@@ -12,8 +15,7 @@ export class PortalLeases {
   /** By portal: when the lease of this process expires. */
   readonly #held = new Map<string, number>();
 
-  /** @param leaseMs must exceed HubSpot's rate-limit window of 10 s */
-  constructor(db: Database, leaseMs = 15_000) {
+  constructor(db: Database, leaseMs = defaultPortalLeaseMs) {
     this.#db = db;
     this.#leaseMs = leaseMs;
   }

@@ -20,6 +20,11 @@ export interface Publication extends Pick<Job, 'state' | 'attempts' | 'dueAt' | 
   steps: Step[];
 }
 
+/** HubSpot's search index has a new call after this time at the latest. */
+export const searchIndexDelayMs = 30_000;
+/** Must be at least the client's deadline and `searchIndexDelayMs` together. */
+export const defaultSearchDelayMs = 40_000;
+
 export interface PublisherOptions {
   catalog: Catalog;
   outbox: Outbox;
@@ -27,10 +32,7 @@ export interface PublisherOptions {
   leases: PortalLeases;
   crm: Crm;
   metrics: Pick<Metrics, 'publishSteps'>;
-  /**
-   * How long a call of unknown outcome is searched for before it is logged again, in ms. Must exceed the client's
-   * deadline and the delay of HubSpot's search index, up to 30 s.
-   */
+  /** How long a call of unknown outcome is searched for before it is logged again, in ms. */
   searchDelayMs?: number;
 }
 
@@ -51,7 +53,7 @@ export class Publisher implements JobKind {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#searchDelayMs = options.searchDelayMs ?? 40_000;
+    this.#searchDelayMs = options.searchDelayMs ?? defaultSearchDelayMs;
   }
 
   /**
