@@ -16,6 +16,7 @@ import { Outbox } from './publishing/outbox.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
+import { StoreKeys } from './recordings/store-keys.ts';
 import { type Config, ConfigError } from './settings/config.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
@@ -39,6 +40,7 @@ export async function openParts(config: Config) {
   const changes = await Changes.open(db);
   const vault = await openVault(config);
   const catalog = new Catalog(db, changes);
+  const storeKeys = new StoreKeys(db.kysely);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
   const origins = await openOrigins(config, metrics);
@@ -56,7 +58,17 @@ export async function openParts(config: Config) {
     metrics,
     log,
   });
-  const ingest = new Ingest({ catalog, store, origins: read, checkPool, tokens, publisher, metrics, config });
+  const ingest = new Ingest({
+    catalog,
+    storeKeys,
+    store,
+    origins: read,
+    checkPool,
+    tokens,
+    publisher,
+    metrics,
+    config,
+  });
   const sources = new Sources(origins.sources, config.sourceRoots);
 
   return {

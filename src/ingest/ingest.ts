@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, Put, Recording } from '../recordings/catalog.ts';
+import type { StoreKeys } from '../recordings/store-keys.ts';
 import type { Config } from '../settings/config.ts';
 import { type Offer, requireDeclared, requireOffer } from './offer.ts';
 import type { Reference } from './sources.ts';
@@ -30,6 +31,7 @@ interface Judged {
 
 interface Parts {
   catalog: Catalog;
+  storeKeys: StoreKeys;
   store: Store;
   origins: Record<Recording['origin'], Origin>;
   checkPool: CheckPool;
@@ -42,9 +44,8 @@ interface Parts {
 const leaseMs = 30_000;
 
 /**
- * Takes recordings in. The order keeps a crash harmless: the key is noted in the catalog, the audio stored
- * under it, checked, and only then entered as playable, which takes the note away. Whatever a crash leaves
- * still has its note, and `clean` removes it.
+ * Takes recordings in. Crash-safe by its order: record the store key, write the audio, check it, then insert
+ * the recording and delete the key's record in one transaction. `clean` removes whatever a crash leaves.
  */
 export class Ingest {
   readonly #parts: Parts;
@@ -135,11 +136,11 @@ export class Ingest {
    * @throws what the store throws, after it was asked to remove each
    */
   async clean(): Promise<number> {
-    const stale = await this.#parts.catalog.staleUploads();
+    const expired = await this.#parts.storeKeys.collectExpired();
     const failures: unknown[] = [];
-    for (const key of stale) await this.#discard(key).catch((error) => failures.push(error));
+    for (const key of expired) await this.#discard(key).catch((error) => failures.push(error));
     if (failures.length > 0) throw failures[0];
-    return stale.length;
+    return expired.length;
   }
 
   /** Stores and checks, short of entering it. Audio that is there already needs no second check. */
@@ -219,10 +220,10 @@ export class Ingest {
 
   /** Notes the key and keeps the note alive until the returned function is called. */
   async #note(key: string): Promise<() => void> {
-    const { catalog } = this.#parts;
-    await catalog.beginUpload(key, leaseMs);
+    const { storeKeys } = this.#parts;
+    await storeKeys.add(key, leaseMs);
     const renewal = setInterval(() => {
-      catalog.renewUpload(key, leaseMs).catch(() => {}); // the database is away: the next one renews
+      storeKeys.renew(key, leaseMs).catch(() => {}); // the database is away: the next one renews
     }, leaseMs / 3);
     return () => clearInterval(renewal);
   }
@@ -239,7 +240,7 @@ export class Ingest {
 
   async #discard(key: string): Promise<void> {
     await this.#parts.store.remove(key);
-    await this.#parts.catalog.endUpload(key);
+    await this.#parts.storeKeys.delete(key);
   }
 
   /** For audio that nobody wants: where it cannot be removed, its note stays, and `clean` tries again. */

@@ -15,14 +15,14 @@ import {
   refusedRow,
   rowOf,
 } from './recording.ts';
-import * as uploads from './store-keys.ts';
+import { StoreKeys } from './store-keys.ts';
 
 export type { AcceptedRecording, CallData, Recording, RefusedRecording } from './recording.ts';
 
 export interface Put {
   outcome: 'created' | 'replaced' | 'same';
   recording: Recording;
-  /** What was there before; its key, if in the store, is already given up: remove the audio, then `endUpload`. */
+  /** The recording before. Its store key has expired: remove its audio, then delete the key (StoreKeys). */
   replaced?: Recording;
 }
 
@@ -96,11 +96,11 @@ export class Catalog {
   }
 
   /**
-   * Makes accepted audio playable. A key in the store must have been begun with `beginUpload`, which this
-   * ends in the same transaction; after `same` it stays begun: remove the new audio, then `endUpload`.
+   * Makes accepted audio playable. A store key must be pending (StoreKeys); the recording takes it in the same
+   * transaction. After `same` the key is still pending: remove the new audio, then delete the key.
    *
-   * @throws Problem `invalid_request` for an id out of bounds, `conflict` where there is other audio and
-   *   not `replace`, `busy` where the upload outlived its lease
+   * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
+   *   `replace` is false, `busy` if the store key has expired
    */
   async put(input: AcceptedRecording, options: { replace: boolean }): Promise<Put> {
     checkIds(input);
@@ -110,7 +110,7 @@ export class Catalog {
       const fresh = rowOf(input, now);
       const inserted = await this.#insert(trx, fresh);
       if (inserted) {
-        if (input.origin === 'store') await uploads.take(trx, input.key);
+        if (input.origin === 'store') await new StoreKeys(trx).take(input.key);
         return { outcome: 'created', recording: fromRow(fresh) };
       }
 
@@ -120,8 +120,8 @@ export class Catalog {
 
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
-      if (input.origin === 'store') await uploads.take(trx, input.key);
-      if (before.origin === 'store' && before.key !== null) await uploads.abandon(trx, before.key);
+      if (input.origin === 'store') await new StoreKeys(trx).take(input.key);
+      if (before.origin === 'store' && before.key !== null) await new StoreKeys(trx).expire(before.key);
       await record('recording', subject);
       const recording = fromRow(row);
       return before.key === null
@@ -168,7 +168,7 @@ export class Catalog {
     });
   }
 
-  /** Forgets a recording. Its key, if in the store, is given up: remove the audio, then `endUpload`. */
+  /** Deletes a recording. Its store key expires: remove its audio, then delete the key (StoreKeys). */
   async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
@@ -180,7 +180,7 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
-      if (removed.origin === 'store' && removed.key !== null) await uploads.abandon(trx, removed.key);
+      if (removed.origin === 'store' && removed.key !== null) await new StoreKeys(trx).expire(removed.key);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -211,29 +211,6 @@ export class Catalog {
     const recordings = rows.slice(0, query.limit).map(fromRow);
     const last = recordings.at(-1);
     return rows.length > query.limit && last ? { recordings, next: cursorAfter(last) } : { recordings };
-  }
-
-  /** To be called before a byte is stored under `key`, so that a crash leaves nothing unknown behind. */
-  beginUpload(key: string, leaseMs: number): Promise<void> {
-    return uploads.begin(this.#db.kysely, key, leaseMs);
-  }
-
-  /** @throws Problem `busy` where the lease has run out and the key was given up meanwhile */
-  renewUpload(key: string, leaseMs: number): Promise<void> {
-    return uploads.renew(this.#db.kysely, key, leaseMs);
-  }
-
-  /** To be called once nothing is stored under `key` any longer. */
-  endUpload(key: string): Promise<void> {
-    return uploads.end(this.#db.kysely, key);
-  }
-
-  /**
-   * Keys that no recording owns nor will: of uploads whose lease ran out, and of recordings replaced or
-   * removed. For each, remove the audio, then `endUpload`; one that is left out is given again next time.
-   */
-  staleUploads(): Promise<string[]> {
-    return uploads.sweep(this.#db.kysely);
   }
 
   /** Whether the row was new. Of two processes that insert the same ids at once the later waits for the first. */

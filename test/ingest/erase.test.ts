@@ -6,7 +6,8 @@ t.test('what a cache holds of erased audio is dropped once nothing can bring it 
   const cached = new Set(['key']);
   const recording = { origin: 'store', key: 'key', originEtag: '"x"', size: 1 };
   const parts = {
-    catalog: { read: async () => recording, remove: async () => recording, endUpload: async () => {} },
+    catalog: { read: async () => recording, remove: async () => recording },
+    storeKeys: { delete: async () => {} },
     tokens: { revoke: async () => {} },
     store: {
       async remove(key: string) {

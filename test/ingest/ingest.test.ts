@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Problem } from '../../src/errors.ts';
 import type { FileStore } from '../../src/origins/file/file.ts';
+import { StoreKeys } from '../../src/recordings/store-keys.ts';
 import { fixtures, startGateway } from '../gateway.ts';
 
 type Gateway = Awaited<ReturnType<typeof startGateway>>;
@@ -42,11 +43,12 @@ t.test(
     t.equal((await fresh.v1('/check', { method: 'POST', body: form })).status, 200);
     restore();
     const keys = ['00/first', '00/second'];
-    for (const key of keys) await fresh.parts.catalog.beginUpload(key, -1);
+    const storeKeys = new StoreKeys(fresh.parts.db.kysely);
+    for (const key of keys) await storeKeys.add(key, -1);
     const restoreAgain = breakRemoval(fresh, 1);
     await t.rejects(fresh.parts.ingest.clean());
     restoreAgain();
-    t.equal((await fresh.parts.catalog.staleUploads()).length, 1, 'only the one that could not be removed');
+    t.equal((await storeKeys.collectExpired()).length, 1, 'only the one that could not be removed');
   },
 );
 
