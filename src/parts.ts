@@ -10,6 +10,7 @@ import { openDatabase } from './db/open.ts';
 import { connectHubSpot } from './hubspot/connect.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
+import { StoredAudio } from './ingest/stored-audio.ts';
 import { createMetrics } from './metrics.ts';
 import { openOrigins } from './origins/open.ts';
 import { Outbox } from './publishing/outbox.ts';
@@ -58,16 +59,20 @@ export async function openParts(config: Config) {
     metrics,
     log,
   });
+  const maxAudioBytes = config.maxAudioSize;
+  const storedAudio = new StoredAudio({ store, storeKeys, origins: read, maxAudioBytes });
   const ingest = new Ingest({
     catalog,
-    storeKeys,
     store,
+    storedAudio,
     origins: read,
     checkPool,
     tokens,
     publisher,
     metrics,
-    config,
+    channelPolicy: config.channelPolicy,
+    maxAudioBytes,
+    hubspotAppId: config.hubspotAppId,
   });
   const sources = new Sources(origins.sources, config.sourceRoots);
 
@@ -86,6 +91,7 @@ export async function openParts(config: Config) {
     hubspot,
     outbox,
     publisher,
+    storedAudio,
     ingest,
     sources,
     async close() {

@@ -6,31 +6,31 @@ import { HubSpotError } from '../hubspot/error.ts';
 import type { CallData } from '../recordings/recording.ts';
 import type { Direction } from '../unions.ts';
 
-/** What comes with the audio: whose it is, and what is claimed of its channels. */
+/** What comes with the audio: whose recording it is, what is declared of its channels, and the call. */
 export interface Offer extends Declared {
   accountId: string;
   externalId: string;
   direction: Direction;
-  /** Puts this audio in the place of other audio that is there already. */
+  /** Replaces other audio of the same recording. */
   replace?: boolean;
   call?: CallData;
 }
 
 /**
- * Says what is wrong with an offer before a byte of it is stored.
+ * Validates an offer before any of its audio is stored.
  *
- * @param appId of HubSpot; empty where nothing is sent there, so that its rules do not matter
+ * @param hubspotAppId empty if nothing is published: HubSpot's rules for calls do not apply then
  * @throws Problem `invalid_request` that names the field
  */
-export function requireOffer(offer: Offer, appId: string): void {
+export function requireOffer(offer: Offer, hubspotAppId: string): void {
   requireDeclared(offer);
-  requireIdentifier('accountId', offer.accountId, 128);
-  requireIdentifier('externalId', offer.externalId, 512);
-  if (offer.call && appId !== '') requireCallData({ ...offer, call: offer.call, appId });
+  requireId('accountId', offer.accountId, 128);
+  requireId('externalId', offer.externalId, 512);
+  if (offer.call && hubspotAppId !== '') requireCall({ ...offer, call: offer.call, appId: hubspotAppId });
 }
 
 /**
- * Says what is wrong with what is claimed of the channels.
+ * Validates what is declared of the channels.
  *
  * @throws Problem `invalid_request` that names the field
  */
@@ -41,25 +41,32 @@ export function requireDeclared({ channels, profile }: Declared): void {
   if (profile !== undefined && !isProfile(profile)) {
     throw new Problem(
       'invalid_request',
-      `The field profile names "${profile}", which is not known: docs/profiles.md lists them all.`,
+      `The field profile is "${profile}", which is no profile; docs/profiles.md lists them all.`,
     );
   }
 }
 
-/** Ids may hold any characters that people use; control characters and half surrogates break logs and databases. */
-function requireIdentifier(field: string, value: string, maxBytes: number): void {
-  const fault =
-    value === ''
-      ? 'must not be empty'
-      : Buffer.byteLength(value) > maxBytes
-        ? `must not be longer than ${maxBytes} bytes`
-        : /\p{Cc}/u.test(value) || !value.isWellFormed()
-          ? 'must not hold control characters'
-          : undefined;
+/** @throws Problem `too_large` if audio of this many bytes is too much */
+export function requireSize(bytes: number, maxAudioBytes: number): void {
+  if (bytes <= maxAudioBytes) return;
+  throw new Problem('too_large', `The audio is larger than PLAYHEAD_MAX_AUDIO_SIZE, ${maxAudioBytes} bytes.`);
+}
+
+/** Ids may hold any characters but two kinds that break logs and databases: control characters and half surrogates. */
+function requireId(field: string, value: string, maxBytes: number): void {
+  const fault = faultOfId(value, maxBytes);
   if (fault) throw new Problem('invalid_request', `The field ${field} ${fault}.`);
 }
 
-function requireCallData(offer: Offer & { call: CallData; appId: string }): void {
+function faultOfId(value: string, maxBytes: number): string | undefined {
+  if (value === '') return 'must not be empty';
+  if (Buffer.byteLength(value) > maxBytes) return `must not be longer than ${maxBytes} bytes`;
+  if (/\p{Cc}/u.test(value)) return 'must not hold control characters';
+  if (!value.isWellFormed()) return 'must not hold half of a surrogate pair';
+  return undefined;
+}
+
+function requireCall(offer: Offer & { call: CallData; appId: string }): void {
   try {
     callProperties({ ...offer, recordedAt: new Date() });
   } catch (error) {

@@ -19,7 +19,7 @@ export type ListQuery = Static<typeof ListQuery>;
 
 /** A recording as `/v1` shows it, without the place of its audio. */
 export function recordingResource(recording: Recording) {
-  const { accountId, externalId, direction, size, sha256, verdict, report, refusal, call } = recording;
+  const { accountId, externalId, direction, size, sha256, verdict, report, rejection, call } = recording;
   return {
     accountId,
     externalId,
@@ -32,7 +32,7 @@ export function recordingResource(recording: Recording) {
     audio: report.audio,
     evidence: report.evidence,
     repairs: report.repairs,
-    ...(refusal && { refusal }),
+    ...(rejection && { refusal: rejection }),
     ...(call && { call }),
     createdAt: recording.createdAt.toISOString(),
     updatedAt: recording.updatedAt.toISOString(),

@@ -10,7 +10,7 @@ import { openVault, type Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { type Database, openDatabase } from '../../src/db/open.ts';
 import { isProblem } from '../../src/errors.ts';
-import { type AcceptedRecording, Catalog, type Put } from '../../src/recordings/catalog.ts';
+import { type AcceptedRecording, Catalog, type PutResult } from '../../src/recordings/catalog.ts';
 import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
 /** A fresh database that any number of handles may be opened on, as the workers of a gateway would. */
@@ -125,13 +125,13 @@ export async function put(
   { catalog, storeKeys }: Worker,
   input: AcceptedRecording,
   replace = false,
-): Promise<Put> {
+): Promise<PutResult> {
   if (input.origin === 'store') await storeKeys.add(input.key, 60_000);
   return catalog.put(input, { replace });
 }
 
 /** The outcome, or the code of the Problem. */
-export function outcomeOf(attempt: Promise<Put>): Promise<string> {
+export function outcomeOf(attempt: Promise<PutResult>): Promise<string> {
   return attempt.then(
     ({ outcome }) => outcome,
     (error) => (isProblem(error) ? error.code : Promise.reject(error)),

@@ -9,7 +9,7 @@ await eachEngine(t, 'a recording comes back as it was put', async (t, place) => 
   const input = recording({ size: 2 ** 41 });
   const { recording: stored, outcome } = await put(worker, input);
   t.equal(outcome, 'created');
-  t.match(stored, { ...input, verdict: 'pass', refusal: null });
+  t.match(stored, { ...input, verdict: 'pass', rejection: null });
   t.same(await catalog.get('acme', 'call-1'), stored);
   t.same(await catalog.findByExternalId('call-1'), [stored]);
 });
@@ -43,7 +43,7 @@ await eachEngine(t, 'put', async (t, place) => {
   for (const [name, before, next, replace, outcome] of cases) {
     await t.test(name, async (t) => {
       const first = recording({ externalId: name, ...before });
-      if (first.report === failing) await catalog.refuse(first);
+      if (first.report === failing) await catalog.reject(first);
       else await put(worker, first);
       const known = (await catalog.get('acme', name))!;
 
@@ -53,7 +53,7 @@ await eachEngine(t, 'put', async (t, place) => {
       const after = (await catalog.get('acme', name))!;
       const taken = outcome === 'created' || outcome === 'replaced';
       t.equal(after.key, taken ? second.key : first.key);
-      t.equal(after.refusal, null);
+      t.equal(after.rejection, null);
       t.same([after.id, after.createdAt], [known.id, known.createdAt], 'it stays the same recording');
     });
   }
@@ -111,7 +111,7 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
       'invalid_request',
       name,
     );
-    await t.rejects(catalog.refuse(recording({ accountId: id })), { code: 'invalid_request' });
+    await t.rejects(catalog.reject(recording({ accountId: id })), { code: 'invalid_request' });
     t.equal(await catalog.get('acme', id), undefined);
     t.equal(await catalog.remove(id, 'call-1'), undefined);
     t.same(await catalog.findByExternalId(id), []);
@@ -122,13 +122,20 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
 await eachEngine(t, 'a refusal keeps its report, and the good audio that is there', async (t, place) => {
   const worker = await place.worker();
   const { catalog } = worker;
-  const refused = await catalog.refuse({ ...recording(), report: failing });
-  t.match(refused, { key: null, verdict: 'fail', report: failing, refusal: failing, etag: '', sha256: null });
+  const refused = await catalog.reject({ ...recording(), report: failing });
+  t.match(refused, {
+    key: null,
+    verdict: 'fail',
+    report: failing,
+    rejection: failing,
+    etag: '',
+    sha256: null,
+  });
   t.same(await catalog.findByExternalId('call-1'), [], 'refused audio is not to be played');
 
   const { recording: good } = await put(worker, recording());
-  const after = await catalog.refuse({ ...recording(), report: failing });
-  t.match(after, { ...good, verdict: 'pass', refusal: failing, updatedAt: Date });
+  const after = await catalog.reject({ ...recording(), report: failing });
+  t.match(after, { ...good, verdict: 'pass', rejection: failing, updatedAt: Date });
   t.same(await catalog.get('acme', 'call-1'), after);
 });
 
@@ -162,8 +169,8 @@ await eachEngine(t, 'every worker learns what became of a recording', async (t, 
 
   await put(one, recording({ sha256: 'b', etag: '"b"' }), true);
   t.ok(await until(async () => (await seen())?.etag === '"b"'), 'replaced');
-  await one.catalog.refuse({ ...recording(), report: failing });
-  t.ok(await until(async () => (await seen())?.refusal?.verdict === 'fail'), 'refused anew');
+  await one.catalog.reject({ ...recording(), report: failing });
+  t.ok(await until(async () => (await seen())?.rejection?.verdict === 'fail'), 'refused anew');
   await one.catalog.remove('acme', 'call-1');
   t.ok(await until(async () => (await seen()) === undefined), 'removed');
 });
@@ -203,7 +210,7 @@ await eachEngine(t, 'list', async (t, place) => {
     const input = recording({ accountId: 'abc'.charAt(index % 3), externalId: `call-${index % 8}` });
     made.push(
       index % 5 === 0
-        ? await catalog.refuse({ ...input, report: failing })
+        ? await catalog.reject({ ...input, report: failing })
         : (await put(worker, input)).recording,
     );
   }
