@@ -73,7 +73,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   await app.register(multipart, { limits: { fileSize: config.maxAudioSize + 1 } });
   await openapi(app);
 
-  const limits = createLimits(config.rateLimit, (header) => built.apiKeys.verifyApiKey(header));
+  const limits = createLimits(config.rateLimit, (header) => built.apiKeys.verify(header));
   const failures = createFailures(app);
   answerErrors(app, built, failures);
   observe(app, built);
@@ -82,10 +82,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   await app.register(async (scope) => streamRoutes(scope, built, limits));
   await app.register(async (scope) => retrieveRoutes(scope, built, failures));
   await app.register(async (scope) => {
-    scope.addHook(
-      'onRequest',
-      async (request) => void built.apiKeys.verifyApiKey(request.headers.authorization),
-    );
+    scope.addHook('onRequest', async (request) => void built.apiKeys.verify(request.headers.authorization));
     recordingRoutes(scope, built, limits);
     checkRoutes(scope, built, limits);
   });

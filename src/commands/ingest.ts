@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { isProblem, Problem } from '../errors.ts';
-import { readRecordingInput } from '../routes/recording-schema.ts';
+import { readRecordingInput } from '../ingest/input.ts';
 import {
   type Command,
   declaredOptions,

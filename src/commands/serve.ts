@@ -42,7 +42,8 @@ async function run(config: Config, host: Host): Promise<number> {
       `PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: ${error.message}.`,
     );
   });
-  const clean = () => parts.ingest.clean().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
+  const clean = () =>
+    parts.storedAudio.removeExpired().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
   const cleaning = setInterval(clean, cleanEveryMs);
   void clean();
   const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');

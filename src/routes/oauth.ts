@@ -29,7 +29,7 @@ export function oauthRoutes(
 
   app.get<{ Querystring: { accountId?: string | string[] } }>('/oauth/install', async (request, reply) => {
     reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
-    apiKeys.verifyApiKey(bearerOf(request));
+    apiKeys.verify(bearerOf(request));
     reply.removeHeader('WWW-Authenticate');
     const { url, browser } = await oauth.begin(accountIdsOf(request.query.accountId));
     return reply

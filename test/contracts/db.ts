@@ -10,7 +10,8 @@ import { openVault, type Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { type Database, openDatabase } from '../../src/db/open.ts';
 import { isProblem } from '../../src/errors.ts';
-import { type AcceptedRecording, Catalog, type Put } from '../../src/recordings/catalog.ts';
+import { type AcceptedRecording, Catalog, type PutResult } from '../../src/recordings/catalog.ts';
+import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
 /** A fresh database that any number of handles may be opened on, as the workers of a gateway would. */
 export interface Place {
@@ -26,6 +27,7 @@ export interface Worker {
   changes: Changes;
   vault: Vault;
   catalog: Catalog;
+  storeKeys: StoreKeys;
   tokens: Tokens;
 }
 
@@ -87,8 +89,9 @@ function placeAt(t: Test, url: string): Place {
       });
       const vault = await openVault({ secretKey, dataDir: '' });
       const catalog = new Catalog(db, changes);
+      const storeKeys = new StoreKeys(db.kysely);
       const tokens = await Tokens.open({ db, vault, changes, ttlMs, now });
-      return { db, changes, vault, catalog, tokens };
+      return { db, changes, vault, catalog, storeKeys, tokens };
     },
   };
 }
@@ -117,14 +120,18 @@ export function recording(more: Partial<AcceptedRecording> = {}): AcceptedRecord
 
 export const failing: AcceptedRecording['report'] = { ...recording().report, verdict: 'fail' };
 
-/** As an ingest does it: the key is noted first. */
-export async function put(catalog: Catalog, input: AcceptedRecording, replace = false): Promise<Put> {
-  if (input.origin === 'store') await catalog.beginUpload(input.key, 60_000);
+/** As ingest does it: records the store key first. */
+export async function put(
+  { catalog, storeKeys }: Worker,
+  input: AcceptedRecording,
+  replace = false,
+): Promise<PutResult> {
+  if (input.origin === 'store') await storeKeys.add(input.key, 60_000);
   return catalog.put(input, { replace });
 }
 
 /** The outcome, or the code of the Problem. */
-export function outcomeOf(attempt: Promise<Put>): Promise<string> {
+export function outcomeOf(attempt: Promise<PutResult>): Promise<string> {
   return attempt.then(
     ({ outcome }) => outcome,
     (error) => (isProblem(error) ? error.code : Promise.reject(error)),
