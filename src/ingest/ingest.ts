@@ -87,11 +87,11 @@ export class Ingest {
    * @throws Problem `too_large`, and what the store, the check and `audio` throw
    */
   async check(declared: Declared, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Report> {
-    const { store, storedAudio, checkPool } = this.#parts;
+    const { store, storedAudio } = this.#parts;
     requireDeclared(declared);
     return storedAudio.withNewKey(async (key) => {
       const representation = await storedAudio.write(key, audio, signal);
-      const report = await checkPool.check({ origin: store, key, representation }, declared, signal);
+      const report = await this.#timedCheck({ origin: store, key, representation }, declared, signal);
       await storedAudio.discard(key);
       return report;
     });
@@ -129,11 +129,11 @@ export class Ingest {
   }
 
   async #checkAndPut(offer: Offer, audio: UncheckedAudio, signal: AbortSignal): Promise<PutResult> {
-    const { catalog, checkPool, store, origins } = this.#parts;
+    const { catalog, store, origins } = this.#parts;
     const { representation, ...place } = audio;
     const { key, origin: name } = place;
     const origin = name === 'store' ? store : origins[name];
-    const report = await checkPool.check({ origin, key, representation }, offer, signal);
+    const report = await this.#timedCheck({ origin, key, representation }, offer, signal);
     if (this.#isRejected(report)) throw await this.#reject(offer, report);
 
     const { accountId, externalId, direction, call = null, replace = false } = offer;
@@ -141,6 +141,14 @@ export class Ingest {
     const container = report.audio.container ?? null;
     const facts = { size, originEtag, lastModified, container, report };
     return catalog.put({ accountId, externalId, direction, call, ...place, ...facts }, { replace });
+  }
+
+  async #timedCheck(...input: Parameters<CheckPool['check']>): Promise<Report> {
+    const { checkPool, metrics } = this.#parts;
+    const stop = metrics.checkSeconds.startTimer();
+    const report = await checkPool.check(...input);
+    stop({ verdict: report.verdict });
+    return report;
   }
 
   #isRejected({ verdict }: Report): boolean {
