@@ -5,8 +5,8 @@ import { Catalog } from '../../src/recordings/catalog.ts';
 import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
 /**
- * A process that takes recordings without end, replaces and removes some of them, and says of each once it
- * is acknowledged. The crash test kills it.  usage: writer.ts DATABASE_URL NAME
+ * Puts recordings without end, replaces and removes some of them, and prints the number of each once it is
+ * acknowledged. The crash test kills it.  usage: writer.ts DATABASE_URL NAME
  */
 const [url, name] = process.argv.slice(2) as [string, string];
 const db = await openDatabase(url);

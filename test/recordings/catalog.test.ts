@@ -30,7 +30,7 @@ await eachEngine(t, 'put', async (t, place) => {
     ['the same audio with replace is the same', {}, {}, true, 'same'],
     ['other audio is a conflict', {}, other, false, 'conflict'],
     ['other audio with replace is replaced', {}, other, true, 'replaced'],
-    ['audio after a refusal is created', { report: failing }, other, false, 'created'],
+    ['audio after rejected audio is created', { report: failing }, other, false, 'created'],
     ['the same reference is the same', byReference, byReference, false, 'same'],
     [
       'another version behind a reference is a conflict',
@@ -59,7 +59,7 @@ await eachEngine(t, 'put', async (t, place) => {
   }
 });
 
-await eachEngine(t, 'of many puts at once one wins', async (t, place) => {
+await eachEngine(t, 'of many simultaneous puts one wins', async (t, place) => {
   const workers = await Promise.all([place.worker(), place.worker()]);
   const race = (externalId: string, shaOf: (index: number) => string) =>
     Promise.all(
@@ -105,7 +105,7 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
   );
 
   for (const id of ['', 'a\0b', 'ü'.repeat(513), '\ud800']) {
-    const name = `${JSON.stringify(id.slice(0, 8))} is refused and never found`;
+    const name = `${JSON.stringify(id.slice(0, 8))} is invalid and never found`;
     t.equal(
       await outcomeOf(catalog.put(recording({ externalId: id }), { replace: true })),
       'invalid_request',
@@ -119,11 +119,11 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
   }
 });
 
-await eachEngine(t, 'a refusal keeps its report, and the good audio that is there', async (t, place) => {
+await eachEngine(t, 'rejected audio leaves its report, and the accepted audio stays', async (t, place) => {
   const worker = await place.worker();
   const { catalog } = worker;
-  const refused = await catalog.reject({ ...recording(), report: failing });
-  t.match(refused, {
+  const rejected = await catalog.reject({ ...recording(), report: failing });
+  t.match(rejected, {
     key: null,
     verdict: 'fail',
     report: failing,
@@ -131,15 +131,15 @@ await eachEngine(t, 'a refusal keeps its report, and the good audio that is ther
     etag: '',
     sha256: null,
   });
-  t.same(await catalog.findByExternalId('call-1'), [], 'refused audio is not to be played');
+  t.same(await catalog.findByExternalId('call-1'), [], 'rejected audio is not playable');
 
-  const { recording: good } = await put(worker, recording());
+  const { recording: accepted } = await put(worker, recording());
   const after = await catalog.reject({ ...recording(), report: failing });
-  t.match(after, { ...good, verdict: 'pass', rejection: failing, updatedAt: Date });
+  t.match(after, { ...accepted, verdict: 'pass', rejection: failing, updatedAt: Date });
   t.same(await catalog.get('acme', 'call-1'), after);
 });
 
-await eachEngine(t, 'an id of several accounts is found at most twice', async (t, place) => {
+await eachEngine(t, 'an id in several accounts is found at most twice', async (t, place) => {
   const worker = await place.worker();
   const { catalog } = worker;
   for (const [index, accountId] of ['a', 'b', 'c'].entries()) {
@@ -149,7 +149,7 @@ await eachEngine(t, 'an id of several accounts is found at most twice', async (t
   t.equal((await catalog.findByExternalId('call-1')).length, 2);
 });
 
-await eachEngine(t, 'a recording that is held costs no query', async (t, place) => {
+await eachEngine(t, 'a cached recording costs no query', async (t, place) => {
   const worker = await place.worker();
   const { catalog, db, changes } = worker;
   await put(worker, recording());
@@ -160,22 +160,22 @@ await eachEngine(t, 'a recording that is held costs no query', async (t, place) 
   await t.rejects(catalog.get('acme', 'call-2'));
 });
 
-await eachEngine(t, 'every worker learns what became of a recording', async (t, place) => {
+await eachEngine(t, 'every worker sees changes of a recording', async (t, place) => {
   const [one, other] = await Promise.all([place.worker(), place.worker()]);
   const seen = () => other.catalog.get('acme', 'call-1');
   t.equal(await seen(), undefined);
   await put(one, recording());
-  t.equal((await seen())?.etag, '"a"', 'what was not there is not remembered');
+  t.equal((await seen())?.etag, '"a"', 'its absence was not cached');
 
   await put(one, recording({ sha256: 'b', etag: '"b"' }), true);
   t.ok(await until(async () => (await seen())?.etag === '"b"'), 'replaced');
   await one.catalog.reject({ ...recording(), report: failing });
-  t.ok(await until(async () => (await seen())?.rejection?.verdict === 'fail'), 'refused anew');
+  t.ok(await until(async () => (await seen())?.rejection?.verdict === 'fail'), 'rejected again');
   await one.catalog.remove('acme', 'call-1');
   t.ok(await until(async () => (await seen()) === undefined), 'removed');
 });
 
-await onPostgres(t, 'a read that a change overtakes is not remembered', async (t, place) => {
+await onPostgres(t, 'a read is not cached if the recording changes meanwhile', async (t, place) => {
   const [one, other] = await Promise.all([place.worker(), place.worker()]);
   await put(one, recording());
   const arrived = Promise.withResolvers<void>();
@@ -191,12 +191,12 @@ await onPostgres(t, 'a read that a change overtakes is not remembered', async (t
   const catalog = new Catalog({ ...other.db, kysely: slow }, other.changes);
   const overtaken = catalog.get('acme', 'call-1');
   await arrived.promise;
-  let isTold = false;
+  let isNotified = false;
   other.changes.on('recording', () => {
-    isTold = true;
+    isNotified = true;
   });
   await put(one, recording({ sha256: 'b', etag: '"b"' }), true);
-  t.ok(await until(() => isTold)); // nothing of the database keeps this process meanwhile
+  t.ok(await until(() => isNotified)); // the slow read does not block the change feed
   gate.resolve();
   t.equal((await overtaken)?.etag, '"a"');
   t.equal((await catalog.get('acme', 'call-1'))?.etag, '"b"');
@@ -239,7 +239,7 @@ await eachEngine(t, 'list', async (t, place) => {
   );
 
   await db.kysely.updateTable('recordings').set({ created_at: 1 }).execute();
-  t.same(ids(await walk({}, 3)), ids(made), 'also where all are of one millisecond');
+  t.same(ids(await walk({}, 3)), ids(made), 'also if all were created in the same millisecond');
 
   const filters: [object, (recording: Recording) => boolean][] = [
     [{ accountId: 'a' }, ({ accountId }) => accountId === 'a'],
@@ -257,7 +257,11 @@ await eachEngine(t, 'list', async (t, place) => {
 
   let late = 0;
   const add = async () => void (await put(worker, recording({ externalId: `late-${++late}` })));
-  t.same(ids(await walk({}, 5, add)), ids(made), 'what comes while one pages neither repeats nor hides any');
+  t.same(
+    ids(await walk({}, 5, add)),
+    ids(made),
+    'recordings added while one pages neither repeat nor hide any',
+  );
 
   const forged = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const id = made[0]!.id;
@@ -275,7 +279,7 @@ await eachEngine(t, 'list', async (t, place) => {
     await t.rejects(
       catalog.list({ limit: 1, cursor }),
       { code: 'invalid_request' },
-      `cursor "${cursor}" is refused`,
+      `cursor "${cursor}" is invalid`,
     );
   }
 });
