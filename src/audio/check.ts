@@ -1,4 +1,4 @@
-import { decode } from './decode.ts';
+import type { Track } from './formats/format.ts';
 import { placeByProfile } from './profiles.ts';
 import type { AudioFacts, Declared, Evidence, Report } from './report.ts';
 import { describeChannels, type SignalFacts } from './sound/channels.ts';
@@ -7,7 +7,7 @@ import { judgeRoles, type RoleJudgement } from './sound/roles.ts';
 import { SignalMeter } from './sound/signal.ts';
 import { Reader, type Source } from './source.ts';
 import { readStructure } from './structure.ts';
-import { Finding, header, type Track } from './track.ts';
+import { Finding, header } from './track.ts';
 import { conclude, fails } from './verdict.ts';
 
 /** What a header may cost in bytes: as much for every file, and a part of what the file has. */
@@ -59,12 +59,12 @@ function notHeard({ codec = 'the codec' }: AudioFacts, track: Track | undefined)
 
 /** What the whole of the audio sounds like; undefined where nothing here decodes it. */
 async function listen(reader: Reader, track: Track, progress: Progress): Promise<SignalFacts | undefined> {
-  const blocks = await decode(reader, track);
-  if (!blocks) return undefined;
+  const chunks = await track.decode(reader);
+  if (!chunks) return undefined;
   reader.allow(structureBytes(reader.size) + reader.size, Number.POSITIVE_INFINITY);
   const meter = new SignalMeter(track.sampleRate);
   let frames = 0;
-  for await (const [left, right] of blocks) {
+  for await (const [left, right] of chunks) {
     meter.push(left, right);
     frames += left.length;
     progress(frames / track.sampleRate);

@@ -1,5 +1,7 @@
 import { parseBlob } from 'music-metadata';
-import type { AudioFacts, Evidence } from './report.ts';
+import type { Structure } from './formats/format.ts';
+import { formats } from './formats/formats.ts';
+import type { Evidence } from './report.ts';
 import type { Reader } from './source.ts';
 import { header } from './track.ts';
 
@@ -13,30 +15,30 @@ const free = Buffer.from('free');
  */
 export async function readOpinion(
   reader: Reader,
-  { audio, tables }: { audio: AudioFacts; tables?: number },
+  { audio, hiddenBoxType }: Pick<Structure, 'audio' | 'hiddenBoxType'>,
 ): Promise<{ tags: string[]; evidence: Evidence[] }> {
-  const riff = audio.container !== 'wav' || (await reader.text(0, 4)) === 'RIFF';
-  if (!riff) return { tags: [], evidence: [] };
-  const parsed = await parseBlob(new ReaderBlob(reader, tables), { duration: false, skipCovers: true }).catch(
-    () => undefined,
-  );
+  const none = { tags: [], evidence: [] };
+  if (/^(RF64|BW64)/.test(await reader.text(0, 4))) return none;
+  const blob = new ReaderBlob(reader, hiddenBoxType);
+  const parsed = await parseBlob(blob, { duration: false, skipCovers: true }).catch(() => undefined);
   reader.settle();
-  if (!parsed) return { tags: [], evidence: [] };
+  if (!parsed) return none;
 
   const native = Object.values(parsed.native).flat();
   const tags = native.flatMap(({ id, value }) => (typeof value === 'string' ? [`${id}=${value}`] : []));
-  const { format } = parsed;
+  if (!formats[audio.container].comparable) return { tags, evidence: [] };
+  const { numberOfChannels, sampleRate } = parsed.format;
   const evidence: Evidence[] = [];
-  if (audio.container !== 'mp4' && differs(format.numberOfChannels, audio.channels)) {
-    evidence.push(header('channel_count_mismatch', format.numberOfChannels!, audio.channels));
+  if (differs(numberOfChannels, audio.channels)) {
+    evidence.push(header('channel_count_mismatch', numberOfChannels, audio.channels));
   }
-  if (audio.container !== 'mp4' && differs(format.sampleRate, audio.sampleRate)) {
-    evidence.push(header('bad_header', `${format.sampleRate} Hz`, audio.sampleRate));
+  if (differs(sampleRate, audio.sampleRate)) {
+    evidence.push(header('bad_header', `${sampleRate} Hz`, audio.sampleRate));
   }
   return { tags, evidence };
 }
 
-function differs(theirs: number | undefined, ours: number | undefined): boolean {
+function differs(theirs: number | undefined, ours: number | undefined): theirs is number {
   return theirs !== undefined && theirs !== ours;
 }
 

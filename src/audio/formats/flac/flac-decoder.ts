@@ -1,7 +1,20 @@
 import { FLACDecoder } from '@wasm-audio-decoders/flac';
 import type { Reader } from '../../source.ts';
-import { Finding, type FlacTrack } from '../../track.ts';
-import { crc16Table, type FrameHead, maxFrameSize, readFrameHead } from './flac.ts';
+import { Finding } from '../../track.ts';
+import type { DecodedChunk, Track } from '../format.ts';
+import { crc16Table, type FrameHead, maxFrameSize, readFrameHead } from './frame.ts';
+
+/** FLAC frames, one behind the other, from `offset` to `end`. */
+export interface FlacStream {
+  offset: number;
+  end: number;
+  /** `fLaC` and STREAMINFO: what a decoder must be given before a frame. */
+  head: Uint8Array;
+  channels: number;
+  sampleRate: number;
+  /** Sample frames. 0 where the encoder did not know. */
+  frames: number;
+}
 
 const readSize = 512 * 1024;
 /** Sample frames decoded at once; one frame more may come on top. */
@@ -9,22 +22,23 @@ const maxSamples = 512 * 1024;
 /** The longest head of a frame. */
 const headSize = 16;
 
+export function flacTrack(stream: FlacStream): Track {
+  return { sampleRate: stream.sampleRate, decode: async (reader) => decodeFlac(reader, stream) };
+}
+
 /**
  * Decodes FLAC. Every frame must be there, in order, with both of its checksums right: the decoder itself
  * would leave out what is broken and say nothing of it.
  */
-export async function* decodeFlac(
-  reader: Reader,
-  track: FlacTrack,
-): AsyncGenerator<[Float32Array, Float32Array]> {
+async function* decodeFlac(reader: Reader, stream: FlacStream): AsyncGenerator<DecodedChunk> {
   const decoder = new FLACDecoder();
   await decoder.ready;
   try {
-    await decoder.decodeFrames([track.head]);
-    const cutter = new FrameCutter(track);
-    for (let offset = track.offset; offset < track.end; offset += readSize) {
-      const length = Math.min(readSize, track.end - offset);
-      const last = offset + length === track.end;
+    await decoder.decodeFrames([stream.head]);
+    const cutter = new FrameCutter(stream);
+    for (let offset = stream.offset; offset < stream.end; offset += readSize) {
+      const length = Math.min(readSize, stream.end - offset);
+      const last = offset + length === stream.end;
       for (const { frames, samples } of cutter.push(await reader.read(offset, length), last)) {
         const { channelData, samplesDecoded, errors } = await decoder.decodeFrames(frames).catch(crashed);
         if (errors.length > 0 || samplesDecoded !== samples) {
@@ -61,7 +75,7 @@ class FrameCutter {
   /** The number of the frame that must come next. */
   #number = 0;
 
-  constructor({ channels }: FlacTrack) {
+  constructor({ channels }: FlacStream) {
     this.#channels = channels;
   }
 

@@ -4,12 +4,15 @@ import { buffer } from 'node:stream/consumers';
 /** Decodes one small MP4 file of two channels, whole. Rejects where it is damaged. */
 export type Mp4Decoder = (file: Uint8Array, sampleRate: number) => Promise<[Float32Array, Float32Array]>;
 
+let found: Promise<Mp4Decoder | undefined> | undefined;
+
 /**
  * What decodes AAC and ALAC on this machine: the decoder that comes along, or an `ffmpeg` where that one cannot
- * be loaded, because it is linked against ALSA's library; `undefined` where there is neither.
+ * be loaded, because it is linked against ALSA's library; `undefined` where there is neither. Looked up once.
  */
-export async function findMp4Decoder(): Promise<Mp4Decoder | undefined> {
-  return (await loadNative()) ?? (await findFfmpeg());
+export function findMp4Decoder(): Promise<Mp4Decoder | undefined> {
+  found ??= loadNative().then((native) => native ?? findFfmpeg());
+  return found;
 }
 
 export async function loadNative(): Promise<Mp4Decoder | undefined> {

@@ -1,10 +1,12 @@
 import type { Evidence } from '../../report.ts';
 import type { Reader } from '../../source.ts';
-import { Finding, header, type Structure } from '../../track.ts';
+import { Finding, header } from '../../track.ts';
+import type { Structure } from '../format.ts';
 import { rates, readAudioConfig } from './aac.ts';
 import { all, type Box, find, readBoxes } from './boxes.ts';
 import { aacEntry, alacEntry } from './remux.ts';
 import { readSampleTable } from './sample-table.ts';
+import { unitTrack } from './units.ts';
 
 const maxTagBytes = 256 * 1024;
 /** Sample frames. Encoders of AAC take 1024 to 2624 to warm up. */
@@ -65,16 +67,15 @@ export async function readMp4(reader: Reader): Promise<Structure> {
     },
     evidence: [...evidence, ...entry.evidence],
     tags: await readKeys(reader, moov),
-    tables: find(trak, 'mdia', 'minf', 'stbl')!.start - 4,
+    hiddenBoxType: find(trak, 'mdia', 'minf', 'stbl')!.start - 4,
     ...(decoderEntry && {
-      track: {
-        kind: 'units',
+      track: unitTrack({
         entry: decoderEntry,
         sampleRate: decodedRate,
         framesPerUnit,
         priming: await readPriming(reader, trak, decodedRate),
         ...units,
-      },
+      }),
     }),
   };
 }

@@ -3,7 +3,7 @@ import { Finding } from '../../track.ts';
 import { all, type Box, find } from './boxes.ts';
 
 /** Where the access units of a track lie, in the order of playing. */
-export interface Units {
+export interface UnitTable {
   offsets: Float64Array;
   sizes: Uint32Array;
 }
@@ -18,7 +18,7 @@ const maxUnitSize = 1024 * 1024;
  *
  * @throws Finding `truncated` where a unit lies outside the file, `bad_header` where tables disagree
  */
-export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Promise<Units> {
+export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Promise<UnitTable> {
   const stbl = find(trak, 'mdia', 'minf', 'stbl');
   if (!stbl) throw new Finding('bad_header', 'no stbl box');
   const fragmented = top.some(({ type }) => type === 'moof');
@@ -57,7 +57,7 @@ async function readTable(reader: Reader, box: Box | undefined, width: number, by
   return reader.view(box.start + 8, size);
 }
 
-async function readChunks(reader: Reader, stbl: Box): Promise<Units> {
+async function readChunks(reader: Reader, stbl: Box): Promise<UnitTable> {
   const sizes = await readSizes(reader, find(stbl, 'stsz'));
   const durations = await readTable(reader, find(stbl, 'stts'), 2);
   let timed = 0;
@@ -106,7 +106,7 @@ const trunFirstFlags = 0x4;
 const trunFields = [0x100, 0x200, 0x400, 0x800];
 const trunSize = 0x200;
 
-async function readFragments(reader: Reader, top: Box[], trak: Box, first: Units): Promise<Units> {
+async function readFragments(reader: Reader, top: Box[], trak: Box, first: UnitTable): Promise<UnitTable> {
   const tkhd = find(trak, 'tkhd');
   if (!tkhd) throw new Finding('bad_header', 'no tkhd box');
   const wide = (await reader.view(tkhd.start, 1)).getUint8(0) === 1;

@@ -1,10 +1,30 @@
 import type { Reader } from '../../source.ts';
-import { Finding, type UnitTrack } from '../../track.ts';
-import type { Mp4Decoder } from './mp4-decoder.ts';
+import { Finding } from '../../track.ts';
+import type { DecodedChunk, Track } from '../format.ts';
+import { findMp4Decoder, type Mp4Decoder } from './mp4-decoder.ts';
 import { writeMp4 } from './remux.ts';
+import type { UnitTable } from './sample-table.ts';
+
+/** Access units of AAC or ALAC, in the order of playing. */
+export interface AccessUnits extends UnitTable {
+  /** The sample entry of `stsd`, whole, that a decoder must be given before a unit. */
+  entry: Uint8Array;
+  sampleRate: number;
+  framesPerUnit: number;
+  /** Sample frames at the start that the encoder put there to warm up; nobody hears them. */
+  priming: number;
+}
 
 /** Sample frames decoded at once: about 1,200 units of AAC, or 28 s at 44.1 kHz. */
 const samplesPerBlock = 1200 * 1024;
+
+export function unitTrack(units: AccessUnits): Track {
+  const decode: Track['decode'] = async (reader) => {
+    const decodeMp4 = await findMp4Decoder();
+    return decodeMp4 && decodeUnits(reader, units, decodeMp4);
+  };
+  return { sampleRate: units.sampleRate, decode };
+}
 
 /**
  * Decodes AAC-LC and ALAC in blocks of access units, each written as a small file for the decoder. A
@@ -12,27 +32,27 @@ const samplesPerBlock = 1200 * 1024;
  */
 export async function* decodeUnits(
   reader: Reader,
-  track: UnitTrack,
+  units: AccessUnits,
   decodeMp4: Mp4Decoder,
-): AsyncGenerator<[Float32Array, Float32Array]> {
-  const count = track.sizes.length;
-  const unitsPerBlock = Math.ceil(samplesPerBlock / track.framesPerUnit);
+): AsyncGenerator<DecodedChunk> {
+  const count = units.sizes.length;
+  const unitsPerBlock = Math.ceil(samplesPerBlock / units.framesPerUnit);
   for (let first = 0; first < count; first += unitsPerBlock) {
     const from = Math.max(0, first - 1);
     const to = Math.min(count, first + unitsPerBlock);
     const file = writeMp4(
-      track.entry,
-      track.sampleRate,
-      track.framesPerUnit,
-      await readUnits(reader, track, from, to),
+      units.entry,
+      units.sampleRate,
+      units.framesPerUnit,
+      await readUnits(reader, units, from, to),
     );
-    const [left, right] = await decodeMp4(file, track.sampleRate).catch((error) => {
+    const [left, right] = await decodeMp4(file, units.sampleRate).catch((error) => {
       throw new Finding('corrupt_audio', error.message);
     });
-    const whole = (to - from) * track.framesPerUnit;
-    const least = to === count ? whole - track.framesPerUnit + 1 : whole;
+    const whole = (to - from) * units.framesPerUnit;
+    const least = to === count ? whole - units.framesPerUnit + 1 : whole;
     if (left.length < least || left.length > whole) throw new Finding('corrupt_audio', left.length, whole);
-    const skip = first === 0 ? track.priming : track.framesPerUnit;
+    const skip = first === 0 ? units.priming : units.framesPerUnit;
     yield [left.subarray(skip), right.subarray(skip)];
   }
 }
@@ -40,7 +60,7 @@ export async function* decodeUnits(
 /** Units that lie one behind the other are read at once. */
 async function readUnits(
   reader: Reader,
-  { offsets, sizes }: UnitTrack,
+  { offsets, sizes }: UnitTable,
   from: number,
   to: number,
 ): Promise<Uint8Array[]> {

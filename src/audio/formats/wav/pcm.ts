@@ -1,32 +1,43 @@
 import type { Reader } from '../../source.ts';
-import type { PcmTrack } from '../../track.ts';
+import type { DecodedChunk, Track } from '../format.ts';
 
-const framesPerBlock = 64 * 1024;
+/** Samples in a WAV file: interleaved, little-endian, each in whole bytes. */
+export interface PcmSamples {
+  encoding: 'integer' | 'float' | 'µ-law' | 'A-law';
+  bytesPerSample: number;
+  channels: number;
+  sampleRate: number;
+  offset: number;
+  /** Sample frames: one sample for each channel. */
+  frames: number;
+}
 
-/** Reads the sample at a position. */
+const framesPerChunk = 64 * 1024;
+
+/** Reads the sample at an offset. */
 type Sample = (view: DataView, at: number) => number;
 
-/** Decodes the samples of a WAV file. */
-export async function* decodePcm(
-  reader: Reader,
-  track: PcmTrack,
-): AsyncGenerator<[Float32Array, Float32Array]> {
-  const sample = sampleOf(track);
-  const frameSize = track.bytesPerSample * track.channels;
-  const left = new Float32Array(framesPerBlock);
-  const right = new Float32Array(framesPerBlock);
-  for (let frame = 0; frame < track.frames; frame += framesPerBlock) {
-    const frames = Math.min(framesPerBlock, track.frames - frame);
-    const view = await reader.view(track.offset + frame * frameSize, frames * frameSize);
+export function pcmTrack(samples: PcmSamples): Track {
+  return { sampleRate: samples.sampleRate, decode: async (reader) => decodePcm(reader, samples) };
+}
+
+async function* decodePcm(reader: Reader, samples: PcmSamples): AsyncGenerator<DecodedChunk> {
+  const sample = sampleOf(samples);
+  const frameSize = samples.bytesPerSample * samples.channels;
+  const left = new Float32Array(framesPerChunk);
+  const right = new Float32Array(framesPerChunk);
+  for (let frame = 0; frame < samples.frames; frame += framesPerChunk) {
+    const frames = Math.min(framesPerChunk, samples.frames - frame);
+    const view = await reader.view(samples.offset + frame * frameSize, frames * frameSize);
     for (let i = 0, at = 0; i < frames; i++, at += frameSize) {
       left[i] = sample(view, at);
-      right[i] = sample(view, at + track.bytesPerSample);
+      right[i] = sample(view, at + samples.bytesPerSample);
     }
     yield [left.subarray(0, frames), right.subarray(0, frames)];
   }
 }
 
-function sampleOf({ encoding, bytesPerSample }: PcmTrack): Sample {
+function sampleOf({ encoding, bytesPerSample }: PcmSamples): Sample {
   switch (encoding) {
     case 'µ-law':
       return (view, at) => muLaw[view.getUint8(at)]!;

@@ -1,6 +1,8 @@
 import type { Evidence } from '../../report.ts';
 import type { Reader } from '../../source.ts';
-import { Finding, header, type PcmTrack, type Structure } from '../../track.ts';
+import { Finding, header } from '../../track.ts';
+import type { Structure } from '../format.ts';
+import { type PcmSamples, pcmTrack } from './pcm.ts';
 
 const maxChunks = 1000;
 const maxTagBytes = 256 * 1024;
@@ -12,12 +14,18 @@ const maxTagBytes = 256 * 1024;
 const isUnknown = (size: number) => size === 0 || (size & 0x7fff_0000) === 0x7fff_0000;
 
 /** Format tags of WAVEFORMATEX. */
-const encodings: Record<number, PcmTrack['encoding']> = { 1: 'integer', 3: 'float', 6: 'A-law', 7: 'µ-law' };
+const encodings: Record<number, PcmSamples['encoding']> = {
+  1: 'integer',
+  3: 'float',
+  6: 'A-law',
+  7: 'µ-law',
+};
 const extensible = 0xfffe;
 /** What follows the format tag in a sub-format GUID of WAVEFORMATEXTENSIBLE. */
 const subFormatTail = '000000001000800000aa00389b71';
 
-type Format = Omit<PcmTrack, 'offset' | 'frames'> & { bits: number };
+/** What the `fmt ` chunk says. */
+type WaveFormat = Omit<PcmSamples, 'offset' | 'frames'> & { bits: number };
 
 interface Chunk {
   id: string;
@@ -32,9 +40,10 @@ interface Chunk {
  * @throws Finding for a file that cannot be judged further
  */
 export async function readWav(reader: Reader): Promise<Structure> {
+  if (reader.size < 12) throw new Finding('truncated', reader.size);
   const riffSize = (await reader.view(4, 4)).getUint32(0, true);
   const promised = isUnknown(riffSize) ? reader.size : riffSize + 8;
-  let format: Format | undefined;
+  let format: WaveFormat | undefined;
   let data: Chunk | undefined;
   let streamed = false;
   let largeSize: number | undefined;
@@ -87,7 +96,7 @@ function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
   return isUnknown(riffSize) || riffSize + 8 === data.start;
 }
 
-async function readFormat(reader: Reader, chunk: Chunk): Promise<Format> {
+async function readFormat(reader: Reader, chunk: Chunk): Promise<WaveFormat> {
   if (chunk.size < 16) throw new Finding('bad_header', `fmt chunk of ${chunk.size} bytes`, 16);
   const view = await reader.view(chunk.start, Math.min(chunk.size, 40));
   let tag = view.getUint16(0, true);
@@ -112,35 +121,41 @@ async function readFormat(reader: Reader, chunk: Chunk): Promise<Format> {
   if (blockAlign !== channels * bytesPerSample) {
     throw new Finding('bad_header', `block align ${blockAlign}`, channels * bytesPerSample);
   }
-  return { kind: 'pcm', encoding, bits, bytesPerSample, channels, sampleRate };
+  return { encoding, bits, bytesPerSample, channels, sampleRate };
 }
 
 /** Samples and tags as the rest of the check takes them. */
-function describe(size: number, format: Format, data: Chunk, streamed: boolean, tags: string[]): Structure {
-  const { bits, ...track } = format;
-  const frameSize = track.bytesPerSample * track.channels;
+function describe(
+  size: number,
+  format: WaveFormat,
+  data: Chunk,
+  streamed: boolean,
+  tags: string[],
+): Structure {
+  const { bits, ...layout } = format;
+  const frameSize = layout.bytesPerSample * layout.channels;
   const frames = Math.floor(data.size / frameSize);
   if (!streamed && data.size % frameSize !== 0) {
     throw new Finding('bad_header', `${data.size} bytes of audio`, frameSize);
   }
   const evidence: Evidence[] = [];
   const names = { integer: 'PCM', float: 'IEEE float', 'µ-law': 'µ-law', 'A-law': 'A-law' };
-  if (track.encoding === 'µ-law' || track.encoding === 'A-law') {
-    evidence.push(header('uncommon_codec', track.encoding));
+  if (layout.encoding === 'µ-law' || layout.encoding === 'A-law') {
+    evidence.push(header('uncommon_codec', layout.encoding));
   }
   return {
     audio: {
       container: 'wav',
-      codec: names[track.encoding],
-      channels: track.channels,
-      sampleRate: track.sampleRate,
+      codec: names[layout.encoding],
+      channels: layout.channels,
+      sampleRate: layout.sampleRate,
       bitsPerSample: bits,
-      durationSeconds: frames / track.sampleRate,
+      durationSeconds: frames / layout.sampleRate,
       size,
     },
     evidence,
     tags,
-    track: { ...track, offset: data.start, frames },
+    track: pcmTrack({ ...layout, offset: data.start, frames }),
   };
 }
 
