@@ -1,3 +1,4 @@
+import { Finding, headerEvidence } from './finding.ts';
 import type { Track } from './formats/format.ts';
 import { placeByProfile } from './profiles.ts';
 import type { AudioFacts, Declared, Evidence, Report } from './report.ts';
@@ -5,9 +6,9 @@ import { describeChannels, type SignalFacts } from './sound/channels.ts';
 import { judgeChannels } from './sound/faults.ts';
 import { judgeRoles, type RoleJudgement } from './sound/roles.ts';
 import { SignalMeter } from './sound/signal.ts';
-import { Reader, type Source } from './source.ts';
+import type { Source } from './source.ts';
+import { SourceReader } from './source-reader.ts';
 import { readStructure } from './structure.ts';
-import { Finding, header } from './track.ts';
 import { conclude, fails } from './verdict.ts';
 
 /** What a header may cost in bytes: as much for every file, and a part of what the file has. */
@@ -28,7 +29,7 @@ export async function check(
   declared: Declared,
   progress: Progress = () => {},
 ): Promise<Report> {
-  const reader = new Reader(source);
+  const reader = new SourceReader(source);
   const evidence: Evidence[] = [];
   let audio: AudioFacts = { size: source.size };
   let roles: RoleJudgement | undefined;
@@ -54,11 +55,15 @@ export async function check(
 /** Either nobody decodes this codec here, or this machine lacks what would. */
 function notHeard({ codec = 'the codec' }: AudioFacts, track: Track | undefined): Evidence {
   const need = track ? ': install ALSA’s library (Debian: libasound2) or ffmpeg to have it decoded' : '';
-  return header('undecodable', codec + need);
+  return headerEvidence('undecodable', codec + need);
 }
 
 /** What the whole of the audio sounds like; undefined where nothing here decodes it. */
-async function listen(reader: Reader, track: Track, progress: Progress): Promise<SignalFacts | undefined> {
+async function listen(
+  reader: SourceReader,
+  track: Track,
+  progress: Progress,
+): Promise<SignalFacts | undefined> {
   const chunks = await track.decode(reader);
   if (!chunks) return undefined;
   reader.allow(structureBytes(reader.size) + reader.size, Number.POSITIVE_INFINITY);

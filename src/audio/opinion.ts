@@ -1,9 +1,9 @@
 import { parseBlob } from 'music-metadata';
+import { headerEvidence } from './finding.ts';
 import type { Structure } from './formats/format.ts';
 import { formats } from './formats/formats.ts';
 import type { Evidence } from './report.ts';
-import type { Reader } from './source.ts';
-import { header } from './track.ts';
+import type { SourceReader } from './source-reader.ts';
 
 const free = Buffer.from('free');
 
@@ -14,7 +14,7 @@ const free = Buffer.from('free');
  * What it says of channels in MP4, of sub-formats and of RF64 is known to be wrong, so that is not compared.
  */
 export async function readOpinion(
-  reader: Reader,
+  reader: SourceReader,
   { audio, hiddenBoxType }: Pick<Structure, 'audio' | 'hiddenBoxType'>,
 ): Promise<{ tags: string[]; evidence: Evidence[] }> {
   const none = { tags: [], evidence: [] };
@@ -30,10 +30,10 @@ export async function readOpinion(
   const { numberOfChannels, sampleRate } = parsed.format;
   const evidence: Evidence[] = [];
   if (differs(numberOfChannels, audio.channels)) {
-    evidence.push(header('channel_count_mismatch', numberOfChannels, audio.channels));
+    evidence.push(headerEvidence('channel_count_mismatch', numberOfChannels, audio.channels));
   }
   if (differs(sampleRate, audio.sampleRate)) {
-    evidence.push(header('bad_header', `${sampleRate} Hz`, audio.sampleRate));
+    evidence.push(headerEvidence('bad_header', `${sampleRate} Hz`, audio.sampleRate));
   }
   return { tags, evidence };
 }
@@ -44,11 +44,11 @@ function differs(theirs: number | undefined, ours: number | undefined): theirs i
 
 /** What a reader reads, as the kind of object that music-metadata reads at random. */
 class ReaderBlob extends Blob {
-  #reader: Reader;
+  #reader: SourceReader;
   #hidden: number;
 
   /** @param hidden where the name of a box lies that is passed off as free space: an hour's tables take 600 KB */
-  constructor(reader: Reader, hidden = Number.POSITIVE_INFINITY) {
+  constructor(reader: SourceReader, hidden = Number.POSITIVE_INFINITY) {
     super();
     this.#reader = reader;
     this.#hidden = hidden;

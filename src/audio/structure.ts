@@ -1,10 +1,11 @@
+import { Finding, headerEvidence } from './finding.ts';
 import type { Structure } from './formats/format.ts';
 import { formats, unsupportedFormats } from './formats/formats.ts';
 import { readOpinion } from './opinion.ts';
 import type { AudioFacts, Declared, Evidence } from './report.ts';
-import type { Reader } from './source.ts';
-import { readChannelMap } from './tags.ts';
-import { Finding, header, type Tags } from './track.ts';
+import type { SourceReader } from './source-reader.ts';
+
+import { readChannelMap, type Tags } from './tags.ts';
 
 /** Sample frames: 7 hours at 48 kHz, 41 at 8 kHz. Silence shrinks to nothing, so a limit in bytes is none. */
 const maxFrames = 1_200_000_000;
@@ -16,7 +17,7 @@ const minSeconds = 1;
  * @throws Finding for a file that cannot be judged further
  */
 export async function readStructure(
-  reader: Reader,
+  reader: SourceReader,
   declared: Declared,
 ): Promise<Omit<Structure, 'tags'> & { tags: Tags }> {
   if (reader.size === 0) throw new Finding('empty_file', 0);
@@ -30,7 +31,7 @@ export async function readStructure(
   return { ...structure, tags: readChannelMap([...structure.tags, ...opinion.tags]) };
 }
 
-async function readContainer(reader: Reader): Promise<Structure> {
+async function readContainer(reader: SourceReader): Promise<Structure> {
   const start = await reader.text(0, 512);
   const id3Bytes = start.startsWith('ID3') ? id3Size(start) : 0;
   const afterId3 = id3Bytes > 0 ? await reader.text(id3Bytes, 512) : undefined;
@@ -54,14 +55,15 @@ function id3Size(start: string): number {
 
 /** Whether this can be a call at all: two channels, a rate that exists, neither a blink nor a week. */
 function judge({ channels = 0, sampleRate = 0, durationSeconds = 0 }: AudioFacts): Evidence[] {
-  if (channels === 0) return [header('bad_header', 'no channels')];
-  if (sampleRate < 4000 || sampleRate > 192_000) return [header('bad_header', `${sampleRate} Hz`)];
-  if (channels === 1) return [header('mono', 1, 2)];
-  if (channels > 2) return [header('too_many_channels', channels, 2)];
-  if (durationSeconds === 0) return [header('empty_file', 0)];
-  if (durationSeconds < minSeconds) return [header('too_short', durationSeconds, minSeconds)];
+  if (channels === 0) return [headerEvidence('bad_header', 'no channels')];
+  if (sampleRate < 4000 || sampleRate > 192_000) return [headerEvidence('bad_header', `${sampleRate} Hz`)];
+  if (channels === 1) return [headerEvidence('mono', 1, 2)];
+  if (channels > 2) return [headerEvidence('too_many_channels', channels, 2)];
+  if (durationSeconds === 0) return [headerEvidence('empty_file', 0)];
+  if (durationSeconds < minSeconds) return [headerEvidence('too_short', durationSeconds, minSeconds)];
   const frames = durationSeconds * sampleRate;
-  if (frames > maxFrames) return [header('too_large', `${Math.round(frames)} samples a channel`, maxFrames)];
+  if (frames > maxFrames)
+    return [headerEvidence('too_large', `${Math.round(frames)} samples a channel`, maxFrames)];
   return [];
 }
 
@@ -71,5 +73,5 @@ function judgeName({ container }: Structure['audio'], fileName = ''): Evidence[]
     endings.includes(ending),
   );
   const contradicts = known && !formats[container].endings.includes(ending);
-  return contradicts ? [header('extension_mismatch', `.${ending}`)] : [];
+  return contradicts ? [headerEvidence('extension_mismatch', `.${ending}`)] : [];
 }

@@ -1,5 +1,10 @@
 import type { Role } from '../unions.ts';
-import type { Tags } from './track.ts';
+
+/** What the tags of a file say of its channels, and which tag said so. */
+export interface Tags {
+  channelMap?: [Role, Role];
+  from?: string;
+}
 
 const pair = /^\s*(caller|recipient)\s*[,;/|]\s*(caller|recipient)\s*$/i;
 

@@ -1,8 +1,8 @@
+import { Finding } from '../../src/audio/finding.ts';
 import { all, find, readBoxes } from '../../src/audio/formats/mp4/boxes.ts';
 import { readSampleTable } from '../../src/audio/formats/mp4/sample-table.ts';
-import { Reader } from '../../src/audio/source.ts';
+import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
-import { Finding } from '../../src/audio/track.ts';
 import type { Container } from '../../src/unions.ts';
 import { random, sourceOf } from './hostile.ts';
 
@@ -52,7 +52,7 @@ function boxes(bytes: Buffer, from: number, to: number): number[] {
 
 /** Where the last byte of audio ends, and how many sample frames there are; nothing for a file that is refused. */
 async function audioOf(bytes: Buffer): Promise<{ end: number; frames: number } | undefined> {
-  const reader = new Reader(sourceOf(bytes));
+  const reader = new SourceReader(sourceOf(bytes));
   reader.allow(10_000_000, 5000);
   try {
     const { track, audio } = await readStructure(reader, {});
@@ -65,7 +65,7 @@ async function audioOf(bytes: Buffer): Promise<{ end: number; frames: number } |
   }
 }
 
-const endOfAudio: Record<Container, (bytes: Buffer, reader: Reader) => number | Promise<number>> = {
+const endOfAudio: Record<Container, (bytes: Buffer, reader: SourceReader) => number | Promise<number>> = {
   wav: (bytes) => {
     const data = bytes.indexOf('data', 12, 'latin1');
     const size = bytes.readUInt32LE(data + 4);

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { Finding } from '../../src/audio/finding.ts';
 import { aacEntry, writeMp4 } from '../../src/audio/formats/mp4/remux.ts';
 import type { AudioFacts } from '../../src/audio/report.ts';
-import { Reader, type Source } from '../../src/audio/source.ts';
+import type { Source } from '../../src/audio/source.ts';
+import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
-import { Finding, type Tags } from '../../src/audio/track.ts';
+import type { Tags } from '../../src/audio/tags.ts';
 import { box, chunk, format, riff, sourceOf, talk, wav } from './hostile.ts';
 
 interface Found {
@@ -14,7 +16,7 @@ interface Found {
 }
 
 async function read(source: Source, fileName?: string): Promise<Found> {
-  const reader = new Reader(source);
+  const reader = new SourceReader(source);
   reader.allow(20_000_000, 5000);
   try {
     const { audio, tags, evidence } = await readStructure(reader, { fileName });

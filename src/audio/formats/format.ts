@@ -1,6 +1,6 @@
 import type { Container } from '../../unions.ts';
 import type { AudioFacts, Evidence } from '../report.ts';
-import type { Reader } from '../source.ts';
+import type { SourceReader } from '../source-reader.ts';
 
 /** One container format: how it is recognised and what reads it. formats.ts lists them all. */
 export interface Format {
@@ -16,7 +16,7 @@ export interface Format {
    * @param start offset of the signature in bytes
    * @throws Finding for a file that cannot be judged further
    */
-  read(reader: Reader, start: number): Promise<Structure>;
+  read(reader: SourceReader, start: number): Promise<Structure>;
 }
 
 /** What the reader of one container finds. */
@@ -41,7 +41,7 @@ export interface Track {
    * @returns undefined if this machine lacks the decoder
    * @throws Finding (the iteration) if part of the audio is missing or does not decode
    */
-  decode(reader: Reader): Promise<AsyncGenerator<DecodedChunk> | undefined>;
+  decode(reader: SourceReader): Promise<AsyncGenerator<DecodedChunk> | undefined>;
 }
 
 /** Samples of both channels, -1 to 1. The arrays are reused for the next chunk. */

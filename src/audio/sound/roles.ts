@@ -2,7 +2,7 @@ import type { Role, Verdict } from '../../unions.ts';
 import type { Code } from '../codes.ts';
 import type { Placement } from '../profiles.ts';
 import type { Declared, Evidence } from '../report.ts';
-import type { Tags } from '../track.ts';
+import type { Tags } from '../tags.ts';
 import type { SignalFacts } from './channels.ts';
 
 export interface RoleJudgement {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { Finding } from '../../../src/audio/finding.ts';
 import type { DecodedChunk } from '../../../src/audio/formats/format.ts';
 import { rates } from '../../../src/audio/formats/mp4/aac.ts';
 import { find, readBoxes } from '../../../src/audio/formats/mp4/boxes.ts';
@@ -7,17 +8,16 @@ import { findFfmpeg, loadNative, type Mp4Decoder } from '../../../src/audio/form
 import { aacEntry } from '../../../src/audio/formats/mp4/remux.ts';
 import { readSampleTable } from '../../../src/audio/formats/mp4/sample-table.ts';
 import { decodeUnits } from '../../../src/audio/formats/mp4/units.ts';
-import { Reader } from '../../../src/audio/source.ts';
+import { SourceReader } from '../../../src/audio/source-reader.ts';
 import { readStructure } from '../../../src/audio/structure.ts';
-import { Finding } from '../../../src/audio/track.ts';
 import { block, chunk, format, sourceOf, streamInfo, wav } from '../hostile.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../../fixtures/${name}`, import.meta.url));
 
 type Channels = [first: number[], second: number[]];
 
-function readerOf(bytes: Uint8Array): Reader {
-  const reader = new Reader(sourceOf(bytes));
+function readerOf(bytes: Uint8Array): SourceReader {
+  const reader = new SourceReader(sourceOf(bytes));
   reader.allow(100_000_000, 60_000);
   return reader;
 }

@@ -1,6 +1,6 @@
 import { FLACDecoder } from '@wasm-audio-decoders/flac';
-import type { Reader } from '../../source.ts';
-import { Finding } from '../../track.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import type { DecodedChunk, Track } from '../format.ts';
 import { crc16Table, type FrameHead, maxFrameSize, readFrameHead } from './frame.ts';
 
@@ -30,7 +30,7 @@ export function flacTrack(stream: FlacStream): Track {
  * Decodes FLAC. Every frame must be there, in order, with both of its checksums right: the decoder itself
  * would leave out what is broken and say nothing of it.
  */
-async function* decodeFlac(reader: Reader, stream: FlacStream): AsyncGenerator<DecodedChunk> {
+async function* decodeFlac(reader: SourceReader, stream: FlacStream): AsyncGenerator<DecodedChunk> {
   const decoder = new FLACDecoder();
   await decoder.ready;
   try {

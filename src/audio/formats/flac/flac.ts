@@ -1,5 +1,5 @@
-import type { Reader } from '../../source.ts';
-import { Finding } from '../../track.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import type { Structure } from '../format.ts';
 import { type FlacStream, flacTrack } from './flac-decoder.ts';
 import { crc16, maxFrameSize, readFrameHead } from './frame.ts';
@@ -17,7 +17,7 @@ const vorbisComment = 4;
  *
  * @throws Finding for a file that cannot be judged further
  */
-export async function readFlac(reader: Reader, start: number): Promise<Structure> {
+export async function readFlac(reader: SourceReader, start: number): Promise<Structure> {
   let position = start + 4;
   let info: DataView | undefined;
   let tagBytes = 0;
@@ -70,7 +70,7 @@ export async function readFlac(reader: Reader, start: number): Promise<Structure
 }
 
 /** Some writers hang an ID3v1 tag of 128 bytes behind the audio. */
-async function endOfAudio(reader: Reader): Promise<number> {
+async function endOfAudio(reader: SourceReader): Promise<number> {
   const tag = reader.size >= 128 ? await reader.text(reader.size - 128, 3) : '';
   return tag === 'TAG' ? reader.size - 128 : reader.size;
 }
@@ -80,7 +80,7 @@ async function endOfAudio(reader: Reader): Promise<number> {
  *
  * @throws Finding `truncated` where no frame ends there, or where it is not the last that was promised
  */
-async function countFrames(reader: Reader, stream: FlacStream): Promise<number> {
+async function countFrames(reader: SourceReader, stream: FlacStream): Promise<number> {
   const first = readFrameHead(await reader.read(stream.offset, Math.min(16, stream.end - stream.offset)), 0);
   if (!first) throw new Finding('corrupt_audio', 'no frame behind the metadata');
   if (first.channels !== stream.channels)

@@ -1,5 +1,5 @@
-import type { Reader } from '../../source.ts';
-import { Finding } from '../../track.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
 
 const maxBoxes = 20_000;
 const maxDepth = 10;
@@ -16,7 +16,7 @@ export interface Box {
 const containers = 'moov trak mdia minf stbl udta edts mvex moof traf meta ilst'.split(' ');
 
 /** Every box of a file, those of its index with their children. */
-export function readBoxes(reader: Reader): Promise<Box[]> {
+export function readBoxes(reader: SourceReader): Promise<Box[]> {
   let boxes = 0;
   const walk = async (parent: string, start: number, end: number, depth: number): Promise<Box[]> => {
     if (depth > maxDepth) throw new Finding('too_complex', depth, maxDepth);
@@ -35,7 +35,7 @@ export function readBoxes(reader: Reader): Promise<Box[]> {
   return walk('', 0, reader.size, 0);
 }
 
-async function readBox(reader: Reader, position: number, end: number): Promise<Box> {
+async function readBox(reader: SourceReader, position: number, end: number): Promise<Box> {
   const head = await reader.view(position, Math.min(16, end - position));
   const type = String.fromCharCode(...[4, 5, 6, 7].map((at) => head.getUint8(at)));
   const short = head.getUint32(0);
@@ -50,7 +50,7 @@ async function readBox(reader: Reader, position: number, end: number): Promise<B
 }
 
 /** `meta` has a version and flags before its boxes in MP4, and none in QuickTime. */
-async function skipVersion(reader: Reader, meta: Box): Promise<number> {
+async function skipVersion(reader: SourceReader, meta: Box): Promise<number> {
   const bare = meta.end - meta.start >= 8 && (await reader.text(meta.start + 4, 4)) === 'hdlr';
   return bare ? meta.start : meta.start + 4;
 }

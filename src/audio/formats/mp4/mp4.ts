@@ -1,6 +1,6 @@
+import { Finding, headerEvidence } from '../../finding.ts';
 import type { Evidence } from '../../report.ts';
-import type { Reader } from '../../source.ts';
-import { Finding, header } from '../../track.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import type { Structure } from '../format.ts';
 import { rates, readAudioConfig } from './aac.ts';
 import { all, type Box, find, readBoxes } from './boxes.ts';
@@ -33,7 +33,7 @@ interface Entry {
  *
  * @throws Finding for a file that cannot be judged further
  */
-export async function readMp4(reader: Reader): Promise<Structure> {
+export async function readMp4(reader: SourceReader): Promise<Structure> {
   const top = await readBoxes(reader);
   if ((await reader.text(8, 4)) === 'qt  ') throw new Finding('unsupported_container', 'QuickTime');
   const moov = top.find(({ type }) => type === 'moov');
@@ -46,7 +46,7 @@ export async function readMp4(reader: Reader): Promise<Structure> {
     const hdlr = find(trak, 'mdia', 'hdlr');
     const handler = hdlr ? await reader.text(hdlr.start + 8, 4) : '';
     if (handler === 'soun') tracks.push(trak);
-    if (handler === 'vide') evidence.push(header('video_present', true));
+    if (handler === 'vide') evidence.push(headerEvidence('video_present', true));
   }
   const [trak] = tracks;
   if (!trak) throw new Finding('no_audio_track', 'no sound track');
@@ -91,7 +91,7 @@ function refuseManyTags(moov: Box): void {
   if (bytes > maxTagBytes) throw new Finding('too_complex', bytes, maxTagBytes);
 }
 
-async function readEntry(reader: Reader, trak: Box): Promise<Entry> {
+async function readEntry(reader: SourceReader, trak: Box): Promise<Entry> {
   const stsd = find(trak, 'mdia', 'minf', 'stbl', 'stsd');
   if (!stsd) throw new Finding('bad_header', 'no stsd box');
   const entries = (await reader.view(stsd.start, 8)).getUint32(4);
@@ -107,8 +107,8 @@ async function readEntry(reader: Reader, trak: Box): Promise<Entry> {
   if (!config) throw new Finding('bad_header', 'no AudioSpecificConfig');
   if (!config.codec) throw new Finding('unsupported_codec', config.objectType);
   const evidence: Evidence[] = [];
-  if (config.codec === 'HE-AAC') evidence.push(header('uncommon_codec', config.codec));
-  if (config.codec === 'HE-AAC v2') evidence.push(header('parametric_stereo', config.objectType));
+  if (config.codec === 'HE-AAC') evidence.push(headerEvidence('uncommon_codec', config.codec));
+  if (config.codec === 'HE-AAC v2') evidence.push(headerEvidence('parametric_stereo', config.objectType));
   // Parametric stereo is made behind the core, and this decoder knows neither it nor frames of 960.
   const decodable =
     config.codec !== 'HE-AAC v2' && config.coreRateIndex >= 0 && config.framesPerUnit === 1024;
@@ -138,7 +138,7 @@ function readAlac(entry: Buffer): Entry {
     channels: cookie[9]!,
     sampleRate,
     bitsPerSample: cookie[5]!,
-    evidence: [header('uncommon_codec', 'ALAC')],
+    evidence: [headerEvidence('uncommon_codec', 'ALAC')],
     framesPerUnit,
     decodedRate: sampleRate,
     decoderEntry: alacEntry(cookie),
@@ -149,7 +149,7 @@ function readAlac(entry: Buffer): Entry {
  * Where the edit list (ISO 14496-12 §8.6.6) lets the audio begin, in sample frames. Longer than any encoder's
  * delay, it is a cut that not every player makes: then all of the audio counts.
  */
-async function readPriming(reader: Reader, trak: Box, sampleRate: number): Promise<number> {
+async function readPriming(reader: SourceReader, trak: Box, sampleRate: number): Promise<number> {
   const [elst, mdhd] = [find(trak, 'edts', 'elst'), find(trak, 'mdia', 'mdhd')];
   if (!elst || !mdhd || elst.end - elst.start < 16) return 0;
   const scale = await reader.view(mdhd.start, 24);
@@ -167,7 +167,7 @@ function metasOf(moov: Box): Box[] {
 }
 
 /** `name=value` of the QuickTime metadata keys that ffmpeg and recorders of phones write (`mdta`). */
-async function readKeys(reader: Reader, moov: Box): Promise<string[]> {
+async function readKeys(reader: SourceReader, moov: Box): Promise<string[]> {
   const meta = metasOf(moov).find((box) => find(box, 'keys'));
   if (!meta) return [];
   const keys = find(meta, 'keys')!;

@@ -1,5 +1,5 @@
-import type { Reader } from '../../source.ts';
-import { Finding } from '../../track.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import { all, type Box, find } from './boxes.ts';
 
 /** Where the access units of a track lie, in the order of playing. */
@@ -18,7 +18,7 @@ const maxUnitSize = 1024 * 1024;
  *
  * @throws Finding `truncated` where a unit lies outside the file, `bad_header` where tables disagree
  */
-export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Promise<UnitTable> {
+export async function readSampleTable(reader: SourceReader, top: Box[], trak: Box): Promise<UnitTable> {
   const stbl = find(trak, 'mdia', 'minf', 'stbl');
   if (!stbl) throw new Finding('bad_header', 'no stbl box');
   const fragmented = top.some(({ type }) => type === 'moof');
@@ -37,7 +37,7 @@ export async function readSampleTable(reader: Reader, top: Box[], trak: Box): Pr
 }
 
 /** A segment index (§8.16.3) says how many bytes follow it, also those of fragments that were cut off. */
-async function expectSegments(reader: Reader, sidx: Box): Promise<void> {
+async function expectSegments(reader: SourceReader, sidx: Box): Promise<void> {
   const view = await reader.view(sidx.start, sidx.end - sidx.start);
   const wide = view.getUint8(0) !== 0;
   let end = sidx.end + (wide ? Number(view.getBigUint64(20)) : view.getUint32(16));
@@ -48,7 +48,12 @@ async function expectSegments(reader: Reader, sidx: Box): Promise<void> {
 }
 
 /** The entries of a table, `width` numbers of `bytes` bytes each, behind its version and their count. */
-async function readTable(reader: Reader, box: Box | undefined, width: number, bytes = 4): Promise<DataView> {
+async function readTable(
+  reader: SourceReader,
+  box: Box | undefined,
+  width: number,
+  bytes = 4,
+): Promise<DataView> {
   if (!box || box.end - box.start < 8) throw new Finding('bad_header', 'a sample table is missing');
   const count = (await reader.view(box.start + 4, 4)).getUint32(0);
   if (count > maxUnits) throw new Finding('too_complex', count, maxUnits);
@@ -57,7 +62,7 @@ async function readTable(reader: Reader, box: Box | undefined, width: number, by
   return reader.view(box.start + 8, size);
 }
 
-async function readChunks(reader: Reader, stbl: Box): Promise<UnitTable> {
+async function readChunks(reader: SourceReader, stbl: Box): Promise<UnitTable> {
   const sizes = await readSizes(reader, find(stbl, 'stsz'));
   const durations = await readTable(reader, find(stbl, 'stts'), 2);
   let timed = 0;
@@ -87,7 +92,7 @@ async function readChunks(reader: Reader, stbl: Box): Promise<UnitTable> {
   return { offsets, sizes };
 }
 
-async function readSizes(reader: Reader, stsz: Box | undefined): Promise<Uint32Array> {
+async function readSizes(reader: SourceReader, stsz: Box | undefined): Promise<Uint32Array> {
   if (!stsz || stsz.end - stsz.start < 12) throw new Finding('bad_header', 'no stsz box');
   const head = await reader.view(stsz.start + 4, 8);
   const [same, count] = [head.getUint32(0), head.getUint32(4)];
@@ -106,7 +111,12 @@ const trunFirstFlags = 0x4;
 const trunFields = [0x100, 0x200, 0x400, 0x800];
 const trunSize = 0x200;
 
-async function readFragments(reader: Reader, top: Box[], trak: Box, first: UnitTable): Promise<UnitTable> {
+async function readFragments(
+  reader: SourceReader,
+  top: Box[],
+  trak: Box,
+  first: UnitTable,
+): Promise<UnitTable> {
   const tkhd = find(trak, 'tkhd');
   if (!tkhd) throw new Finding('bad_header', 'no tkhd box');
   const wide = (await reader.view(tkhd.start, 1)).getUint8(0) === 1;
@@ -154,7 +164,7 @@ async function readFragments(reader: Reader, top: Box[], trak: Box, first: UnitT
 
 /** The track of a fragment, and what it sets for all of its samples (§8.8.7). */
 async function readFragmentHead(
-  reader: Reader,
+  reader: SourceReader,
   traf: Box,
 ): Promise<{ id: number; base?: number; size?: number }> {
   const tfhd = find(traf, 'tfhd');

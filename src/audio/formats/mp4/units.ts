@@ -1,5 +1,5 @@
-import type { Reader } from '../../source.ts';
-import { Finding } from '../../track.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import type { DecodedChunk, Track } from '../format.ts';
 import { findMp4Decoder, type Mp4Decoder } from './mp4-decoder.ts';
 import { writeMp4 } from './remux.ts';
@@ -31,7 +31,7 @@ export function unitTrack(units: AccessUnits): Track {
  * unit of AAC overlaps with the one before it, so each block begins with the last unit of the block before.
  */
 export async function* decodeUnits(
-  reader: Reader,
+  reader: SourceReader,
   units: AccessUnits,
   decodeMp4: Mp4Decoder,
 ): AsyncGenerator<DecodedChunk> {
@@ -59,7 +59,7 @@ export async function* decodeUnits(
 
 /** Units that lie one behind the other are read at once. */
 async function readUnits(
-  reader: Reader,
+  reader: SourceReader,
   { offsets, sizes }: UnitTable,
   from: number,
   to: number,

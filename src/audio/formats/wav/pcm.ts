@@ -1,4 +1,4 @@
-import type { Reader } from '../../source.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import type { DecodedChunk, Track } from '../format.ts';
 
 /** Samples in a WAV file: interleaved, little-endian, each in whole bytes. */
@@ -21,7 +21,7 @@ export function pcmTrack(samples: PcmSamples): Track {
   return { sampleRate: samples.sampleRate, decode: async (reader) => decodePcm(reader, samples) };
 }
 
-async function* decodePcm(reader: Reader, samples: PcmSamples): AsyncGenerator<DecodedChunk> {
+async function* decodePcm(reader: SourceReader, samples: PcmSamples): AsyncGenerator<DecodedChunk> {
   const sample = sampleOf(samples);
   const frameSize = samples.bytesPerSample * samples.channels;
   const left = new Float32Array(framesPerChunk);

@@ -1,6 +1,6 @@
+import { Finding, headerEvidence } from '../../finding.ts';
 import type { Evidence } from '../../report.ts';
-import type { Reader } from '../../source.ts';
-import { Finding, header } from '../../track.ts';
+import type { SourceReader } from '../../source-reader.ts';
 import type { Structure } from '../format.ts';
 import { type PcmSamples, pcmTrack } from './pcm.ts';
 
@@ -39,7 +39,7 @@ interface Chunk {
  *
  * @throws Finding for a file that cannot be judged further
  */
-export async function readWav(reader: Reader): Promise<Structure> {
+export async function readWav(reader: SourceReader): Promise<Structure> {
   if (reader.size < 12) throw new Finding('truncated', reader.size);
   const riffSize = (await reader.view(4, 4)).getUint32(0, true);
   const promised = isUnknown(riffSize) ? reader.size : riffSize + 8;
@@ -96,7 +96,7 @@ function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
   return isUnknown(riffSize) || riffSize + 8 === data.start;
 }
 
-async function readFormat(reader: Reader, chunk: Chunk): Promise<WaveFormat> {
+async function readFormat(reader: SourceReader, chunk: Chunk): Promise<WaveFormat> {
   if (chunk.size < 16) throw new Finding('bad_header', `fmt chunk of ${chunk.size} bytes`, 16);
   const view = await reader.view(chunk.start, Math.min(chunk.size, 40));
   let tag = view.getUint16(0, true);
@@ -141,7 +141,7 @@ function describe(
   const evidence: Evidence[] = [];
   const names = { integer: 'PCM', float: 'IEEE float', 'µ-law': 'µ-law', 'A-law': 'A-law' };
   if (layout.encoding === 'µ-law' || layout.encoding === 'A-law') {
-    evidence.push(header('uncommon_codec', layout.encoding));
+    evidence.push(headerEvidence('uncommon_codec', layout.encoding));
   }
   return {
     audio: {

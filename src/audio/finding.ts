@@ -1,12 +1,5 @@
-import type { Role } from '../unions.ts';
 import type { Code } from './codes.ts';
 import type { Evidence } from './report.ts';
-
-/** What the tags of a file say of its channels, and which tag said so. */
-export interface Tags {
-  channelMap?: [Role, Role];
-  from?: string;
-}
 
 /** Something in the file's bytes that ends the check, because nothing behind it can be judged. */
 export class Finding extends Error {
@@ -15,11 +8,11 @@ export class Finding extends Error {
   constructor(code: Code, value: Evidence['value'], threshold?: number) {
     super(code);
     this.name = 'Finding';
-    this.evidence = header(code, value, threshold);
+    this.evidence = headerEvidence(code, value, threshold);
   }
 }
 
 /** Evidence that was read from the file's own bytes, and so is certain. */
-export function header(code: Code, value: Evidence['value'], threshold?: number): Evidence {
+export function headerEvidence(code: Code, value: Evidence['value'], threshold?: number): Evidence {
   return { code, source: 'header', value, ...(threshold === undefined ? {} : { threshold }), confidence: 1 };
 }
