@@ -1,6 +1,6 @@
 import { Finding } from '../../src/audio/finding.ts';
 import { all, find, readBoxes } from '../../src/audio/formats/mp4/boxes.ts';
-import { readSampleTable } from '../../src/audio/formats/mp4/sample-table.ts';
+import { readUnitTable } from '../../src/audio/formats/mp4/unit-table.ts';
 import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
 import type { Container } from '../../src/unions.ts';
@@ -77,7 +77,7 @@ const endOfAudio: Record<Container, (bytes: Buffer, reader: SourceReader) => num
     const top = await readBoxes(reader);
     const moov = top.find(({ type }) => type === 'moov')!;
     const trak = all(moov, 'trak').find((box) => find(box, 'mdia', 'minf', 'smhd'))!;
-    const { offsets, sizes } = await readSampleTable(reader, top, trak);
+    const { offsets, sizes } = await readUnitTable(reader, top, trak);
     return offsets.reduce((most, offset, i) => Math.max(most, offset + sizes[i]!), 0);
   },
 };

@@ -237,7 +237,11 @@ t.test('finds the channel map in', async (t) => {
 t.test('an hour costs far less than 2 MB of reads', async (t) => {
   const units = Array.from({ length: (3600 * 44_100) / 1024 }, () => new Uint8Array(300));
   const hours: [string, Uint8Array, number][] = [
-    ['AAC at 44.1 kHz', writeMp4(aacEntry(4, 2), 44_100, 1024, units), 800_000],
+    [
+      'AAC at 44.1 kHz',
+      writeMp4({ entry: aacEntry(4, 2), sampleRate: 44_100, unitSampleFrames: 1024 }, units),
+      800_000,
+    ],
     [
       'PCM at 8 kHz',
       wav(format(), chunk('data', new Uint8Array(3600 * 32_000)), info('CHANNEL_MAP=caller,recipient')),

@@ -6,7 +6,7 @@ import { rates } from '../../../src/audio/formats/mp4/aac.ts';
 import { find, readBoxes } from '../../../src/audio/formats/mp4/boxes.ts';
 import { findFfmpeg, loadNative, type Mp4Decoder } from '../../../src/audio/formats/mp4/mp4-decoder.ts';
 import { aacEntry } from '../../../src/audio/formats/mp4/remux.ts';
-import { readSampleTable } from '../../../src/audio/formats/mp4/sample-table.ts';
+import { readUnitTable } from '../../../src/audio/formats/mp4/unit-table.ts';
 import { decodeUnits } from '../../../src/audio/formats/mp4/units.ts';
 import { SourceReader } from '../../../src/audio/source-reader.ts';
 import { readStructure } from '../../../src/audio/structure.ts';
@@ -110,12 +110,12 @@ for (const name of ['plain.mp4', 'plain.m4a']) {
       const reader = readerOf(fixture(name));
       const top = await readBoxes(reader);
       const moov = top.find(({ type }) => type === 'moov')!;
-      const table = await readSampleTable(reader, top, find(moov, 'trak')!);
+      const table = await readUnitTable(reader, top, find(moov, 'trak')!);
       const units = {
         entry: aacEntry(rates.indexOf(8000), 2),
         sampleRate: 8000,
-        framesPerUnit: 1024,
-        priming: 0,
+        unitSampleFrames: 1024,
+        primingSampleFrames: 0,
         ...table,
       };
       return concatenated(decodeUnits(reader, units, decoder));

@@ -1,30 +1,32 @@
-/** Hz, by the rate code of a frame. */
+/** Hz, by the rate code of a FLAC frame. */
 const rates = [undefined, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000];
 
-/** A frame of two channels of 65,535 samples of 32 bits, which no predictor helped, and its header. */
-export const maxFrameSize = 640 * 1024;
+/** The largest FLAC frame: 2 channels of 65,535 samples of 32 bits, uncompressed, and its header. */
+export const maxFrameBytes = 640 * 1024;
+/** The longest header of a FLAC frame. */
+export const maxHeaderBytes = 16;
 
-/** What the head of a frame says (RFC 9639 §9.1). */
-export interface FrameHead {
+/** The header of a FLAC frame (RFC 9639 §9.1). */
+export interface FrameHeader {
   channels: number;
-  /** Hz; nothing where it is that of STREAMINFO. */
+  /** Hz; undefined if it is the rate of STREAMINFO. */
   sampleRate: number | undefined;
-  /** Sample frames in it. */
-  blockSize: number;
-  /** Of its first sample where blocks vary in size, otherwise of the frame. */
+  /** Sample frames in this FLAC frame. */
+  sampleFrames: number;
+  /** Number of its first sample frame if FLAC frames vary in size; otherwise number of the FLAC frame. */
   number: number;
   variable: boolean;
 }
 
-/** The frame head at `at`, or nothing where there is none with a right checksum. */
-export function readFrameHead(bytes: Uint8Array, at: number): FrameHead | undefined {
+/** Reads the frame header at `at`; undefined if there is none, or if its checksum is wrong. */
+export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader | undefined {
   if (bytes[at] !== 0xff || (bytes[at + 1]! & 0xfe) !== 0xf8) return undefined;
   const sizeCode = bytes[at + 2]! >> 4;
   const rateCode = bytes[at + 2]! & 15;
   const assignment = bytes[at + 3]! >> 4;
   if (sizeCode === 0 || rateCode === 15 || assignment > 10 || (bytes[at + 3]! & 1) === 1) return undefined;
 
-  // The number is coded as UTF-8 codes a character, in up to seven bytes.
+  // The number is coded like a character in UTF-8, in up to seven bytes.
   const lead = bytes[at + 4]!;
   const ones = Math.clz32(~(lead << 24));
   if (ones === 1 || ones > 7) return undefined;
@@ -35,9 +37,9 @@ export function readFrameHead(bytes: Uint8Array, at: number): FrameHead | undefi
     number = number * 64 + (bytes[position]! & 0x3f);
   }
 
-  let blockSize = sizeCode === 1 ? 192 : sizeCode < 6 ? 144 << sizeCode : 1 << sizeCode;
-  if (sizeCode === 6) blockSize = bytes[position++]! + 1;
-  if (sizeCode === 7) blockSize = ((bytes[position++]! << 8) | bytes[position++]!) + 1;
+  let sampleFrames = sizeCode === 1 ? 192 : sizeCode < 6 ? 144 << sizeCode : 1 << sizeCode;
+  if (sizeCode === 6) sampleFrames = bytes[position++]! + 1;
+  if (sizeCode === 7) sampleFrames = ((bytes[position++]! << 8) | bytes[position++]!) + 1;
   let sampleRate = rates[rateCode];
   if (rateCode === 12) sampleRate = bytes[position++]! * 1000;
   if (rateCode > 12)
@@ -46,7 +48,7 @@ export function readFrameHead(bytes: Uint8Array, at: number): FrameHead | undefi
   return {
     channels: assignment < 8 ? assignment + 1 : 2,
     sampleRate,
-    blockSize,
+    sampleFrames,
     number,
     variable: (bytes[at + 1]! & 1) === 1,
   };
@@ -70,7 +72,7 @@ function crc8(bytes: Uint8Array, start: number, end: number): number {
   return crc;
 }
 
-/** 0 for a frame with its checksum: the remainder of a message followed by its own. */
+/** The checksum of a FLAC frame that includes its own checksum is 0. */
 export function crc16(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0;
   for (let i = start; i < end; i++) crc = ((crc << 8) & 0xffff) ^ crc16Table[(crc >> 8) ^ bytes[i]!]!;

@@ -4,7 +4,7 @@ import type { SourceReader } from '../../source-reader.ts';
 const maxBoxes = 20_000;
 const maxDepth = 10;
 
-/** A box of ISO 14496-12 §4.2: it begins at `at`, and its content lies from `start` to `end`. */
+/** A box (ISO 14496-12 §4.2). It starts at `at`; its content is from `start` to `end`. */
 export interface Box {
   type: string;
   at: number;
@@ -13,9 +13,13 @@ export interface Box {
   children: Box[];
 }
 
-const containers = 'moov trak mdia minf stbl udta edts mvex moof traf meta ilst'.split(' ');
+const parentTypes = 'moov trak mdia minf stbl udta edts mvex moof traf meta ilst'.split(' ');
 
-/** Every box of a file, those of its index with their children. */
+/**
+ * Reads the boxes of a file. Those of its index have their children.
+ *
+ * @throws Finding `truncated` or `bad_header` for a box that does not fit, `too_complex` for too many
+ */
 export function readBoxes(reader: SourceReader): Promise<Box[]> {
   let boxes = 0;
   const walk = async (parent: string, start: number, end: number, depth: number): Promise<Box[]> => {
@@ -24,7 +28,7 @@ export function readBoxes(reader: SourceReader): Promise<Box[]> {
     for (let position = start; position + 8 <= end; position = found.at(-1)!.end) {
       if (++boxes > maxBoxes) throw new Finding('too_complex', boxes, maxBoxes);
       const box = await readBox(reader, position, end);
-      if (containers.includes(box.type) || parent === 'ilst') {
+      if (parentTypes.includes(box.type) || parent === 'ilst') {
         const inside = box.type === 'meta' ? await skipVersion(reader, box) : box.start;
         box.children = await walk(box.type, inside, box.end, depth + 1);
       }
@@ -49,7 +53,7 @@ async function readBox(reader: SourceReader, position: number, end: number): Pro
   return { type, at: position, start, end: position + size, children: [] };
 }
 
-/** `meta` has a version and flags before its boxes in MP4, and none in QuickTime. */
+/** In MP4 a `meta` box has version and flags before its children; in QuickTime it has none. */
 async function skipVersion(reader: SourceReader, meta: Box): Promise<number> {
   const bare = meta.end - meta.start >= 8 && (await reader.text(meta.start + 4, 4)) === 'hdlr';
   return bare ? meta.start : meta.start + 4;

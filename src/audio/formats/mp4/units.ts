@@ -2,21 +2,17 @@ import { Finding } from '../../finding.ts';
 import type { SourceReader } from '../../source-reader.ts';
 import type { DecodedChunk, Track } from '../format.ts';
 import { findMp4Decoder, type Mp4Decoder } from './mp4-decoder.ts';
-import { writeMp4 } from './remux.ts';
+import { type UnitFormat, writeMp4 } from './remux.ts';
 import type { UnitTable } from './sample-table.ts';
 
-/** Access units of AAC or ALAC, in the order of playing. */
-export interface AccessUnits extends UnitTable {
-  /** The sample entry of `stsd`, whole, that a decoder must be given before a unit. */
-  entry: Uint8Array;
-  sampleRate: number;
-  framesPerUnit: number;
-  /** Sample frames at the start that the encoder put there to warm up; nobody hears them. */
-  priming: number;
+/** Access units of AAC or ALAC, in playing order. */
+export interface AccessUnits extends UnitTable, UnitFormat {
+  /** The encoder's delay: silence at the start, which players skip. */
+  primingSampleFrames: number;
 }
 
-/** Sample frames decoded at once: about 1,200 units of AAC, or 28 s at 44.1 kHz. */
-const samplesPerBlock = 1200 * 1024;
+/** Decoded at once: about 1,200 units of AAC, or 28 s at 44.1 kHz. */
+const chunkSampleFrames = 1200 * 1024;
 
 export function unitTrack(units: AccessUnits): Track {
   const decode: Track['decode'] = async (reader) => {
@@ -27,37 +23,34 @@ export function unitTrack(units: AccessUnits): Track {
 }
 
 /**
- * Decodes AAC-LC and ALAC in blocks of access units, each written as a small file for the decoder. A
- * unit of AAC overlaps with the one before it, so each block begins with the last unit of the block before.
+ * Decodes AAC-LC and ALAC in chunks of access units, each written as a small MP4 file for the decoder. An AAC unit
+ * overlaps with the previous one, so each chunk starts with the last unit of the previous chunk.
  */
 export async function* decodeUnits(
   reader: SourceReader,
   units: AccessUnits,
   decodeMp4: Mp4Decoder,
 ): AsyncGenerator<DecodedChunk> {
+  const { sampleRate, unitSampleFrames } = units;
   const count = units.sizes.length;
-  const unitsPerBlock = Math.ceil(samplesPerBlock / units.framesPerUnit);
-  for (let first = 0; first < count; first += unitsPerBlock) {
+  const chunkUnits = Math.ceil(chunkSampleFrames / unitSampleFrames);
+  for (let first = 0; first < count; first += chunkUnits) {
     const from = Math.max(0, first - 1);
-    const to = Math.min(count, first + unitsPerBlock);
-    const file = writeMp4(
-      units.entry,
-      units.sampleRate,
-      units.framesPerUnit,
-      await readUnits(reader, units, from, to),
-    );
-    const [left, right] = await decodeMp4(file, units.sampleRate).catch((error) => {
+    const to = Math.min(count, first + chunkUnits);
+    const file = writeMp4(units, await readUnits(reader, units, from, to));
+    const [left, right] = await decodeMp4(file, sampleRate).catch((error) => {
       throw new Finding('corrupt_audio', error.message);
     });
-    const whole = (to - from) * units.framesPerUnit;
-    const least = to === count ? whole - units.framesPerUnit + 1 : whole;
-    if (left.length < least || left.length > whole) throw new Finding('corrupt_audio', left.length, whole);
-    const skip = first === 0 ? units.priming : units.framesPerUnit;
+    const most = (to - from) * unitSampleFrames;
+    // Only the last unit may be shorter.
+    const least = to === count ? most - unitSampleFrames + 1 : most;
+    if (left.length < least || left.length > most) throw new Finding('corrupt_audio', left.length, most);
+    const skip = first === 0 ? units.primingSampleFrames : unitSampleFrames;
     yield [left.subarray(skip), right.subarray(skip)];
   }
 }
 
-/** Units that lie one behind the other are read at once. */
+/** Adjacent units are read at once. */
 async function readUnits(
   reader: SourceReader,
   { offsets, sizes }: UnitTable,
