@@ -1,7 +1,7 @@
 import type { Code } from './codes.ts';
 import type { Evidence } from './report.ts';
 
-/** Something in the file's bytes that ends the check, because nothing behind it can be judged. */
+/** Evidence in the file's bytes that ends the check, because nothing after it can be judged. */
 export class Finding extends Error {
   readonly evidence: Evidence;
 
@@ -12,7 +12,7 @@ export class Finding extends Error {
   }
 }
 
-/** Evidence that was read from the file's own bytes, and so is certain. */
+/** Evidence read from the file's own bytes. It is certain. */
 export function headerEvidence(code: Code, value: Evidence['value'], threshold?: number): Evidence {
   return { code, source: 'header', value, ...(threshold === undefined ? {} : { threshold }), confidence: 1 };
 }

@@ -4,15 +4,14 @@ import { formats, unsupportedFormats } from './formats/formats.ts';
 import { readOpinion } from './opinion.ts';
 import type { AudioFacts, Declared, Evidence } from './report.ts';
 import type { SourceReader } from './source-reader.ts';
-
 import { readChannelMap, type Tags } from './tags.ts';
 
-/** Sample frames: 7 hours at 48 kHz, 41 at 8 kHz. Silence shrinks to nothing, so a limit in bytes is none. */
-const maxFrames = 1_200_000_000;
-const minSeconds = 1;
+/** 7 hours at 48 kHz, 41 at 8 kHz. A limit in bytes does not suffice, because silence compresses to almost nothing. */
+const maxSampleFrames = 1_200_000_000;
+const minDurationSeconds = 1;
 
 /**
- * Reads what the file is from its content, and whether it is all there.
+ * Reads from its content what the file is, and whether it is complete.
  *
  * @throws Finding for a file that cannot be judged further
  */
@@ -22,18 +21,18 @@ export async function readStructure(
 ): Promise<Omit<Structure, 'tags'> & { tags: Tags }> {
   if (reader.size === 0) throw new Finding('empty_file', 0);
   const structure = await readContainer(reader).catch((error) => {
-    // A box or chunk that ends before a number in it: the reader ran over its end.
+    // A box or chunk is shorter than its fields.
     throw error instanceof RangeError ? new Finding('bad_header', error.message) : error;
   });
   const { audio, evidence } = structure;
   const opinion = await readOpinion(reader, structure);
-  evidence.push(...judge(audio), ...opinion.evidence, ...judgeName(audio, declared.fileName));
+  evidence.push(...judgeAudio(audio), ...opinion.evidence, ...judgeName(audio, declared.fileName));
   return { ...structure, tags: readChannelMap([...structure.tags, ...opinion.tags]) };
 }
 
 async function readContainer(reader: SourceReader): Promise<Structure> {
   const start = await reader.text(0, 512);
-  const id3Bytes = start.startsWith('ID3') ? id3Size(start) : 0;
+  const id3Bytes = start.startsWith('ID3') ? id3BytesOf(start) : 0;
   const afterId3 = id3Bytes > 0 ? await reader.text(id3Bytes, 512) : undefined;
   for (const format of Object.values(formats)) {
     if (format.signature.test(start)) return format.read(reader, 0);
@@ -47,24 +46,25 @@ async function readContainer(reader: SourceReader): Promise<Structure> {
   throw new Finding('unsupported_container', unsupported?.name ?? text);
 }
 
-/** Bytes of an ID3v2 tag with its head, whose size has seven bits in each byte. */
-function id3Size(start: string): number {
+/** Size of an ID3v2 tag with its header. The header codes the size in four bytes of seven bits each. */
+function id3BytesOf(start: string): number {
   const [a, b, c, d] = [6, 7, 8, 9].map((at) => start.charCodeAt(at) & 0x7f);
   return 10 + ((a! << 21) | (b! << 14) | (c! << 7) | d!);
 }
 
-/** Whether this can be a call at all: two channels, a rate that exists, neither a blink nor a week. */
-function judge({ channels = 0, sampleRate = 0, durationSeconds = 0 }: AudioFacts): Evidence[] {
+/** A call has two channels, a sample rate that exists, and a plausible duration. */
+function judgeAudio({ channels = 0, sampleRate = 0, durationSeconds = 0 }: AudioFacts): Evidence[] {
   if (channels === 0) return [headerEvidence('bad_header', 'no channels')];
   if (sampleRate < 4000 || sampleRate > 192_000) return [headerEvidence('bad_header', `${sampleRate} Hz`)];
   if (channels === 1) return [headerEvidence('mono', 1, 2)];
   if (channels > 2) return [headerEvidence('too_many_channels', channels, 2)];
   if (durationSeconds === 0) return [headerEvidence('empty_file', 0)];
-  if (durationSeconds < minSeconds) return [headerEvidence('too_short', durationSeconds, minSeconds)];
-  const frames = durationSeconds * sampleRate;
-  if (frames > maxFrames)
-    return [headerEvidence('too_large', `${Math.round(frames)} samples a channel`, maxFrames)];
-  return [];
+  if (durationSeconds < minDurationSeconds) {
+    return [headerEvidence('too_short', durationSeconds, minDurationSeconds)];
+  }
+  const sampleFrames = durationSeconds * sampleRate;
+  if (sampleFrames <= maxSampleFrames) return [];
+  return [headerEvidence('too_large', `${Math.round(sampleFrames)} samples a channel`, maxSampleFrames)];
 }
 
 function judgeName({ container }: Structure['audio'], fileName = ''): Evidence[] {
