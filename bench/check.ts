@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CheckPool } from '../src/audio/process/pool.ts';
-import { openFile, Reader } from '../src/audio/source.ts';
+import { openFile } from '../src/audio/source.ts';
+import { SourceReader } from '../src/audio/source-reader.ts';
 import { readStructure } from '../src/audio/structure.ts';
 import { machine } from './rig/machine.ts';
 import { median, save, table } from './rig/report.ts';
@@ -73,7 +74,7 @@ async function timeStructure(path: string): Promise<{ ms: number; bytes: number 
   for (let i = 0; i < structureRuns; i++) {
     const begun = performance.now();
     const source = await openFile(path);
-    const reader = new Reader(source);
+    const reader = new SourceReader(source);
     reader.allow(20_000_000, 5000);
     await readStructure(reader, {});
     await source.close();

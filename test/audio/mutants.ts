@@ -1,6 +1,9 @@
-import { Reader } from '../../src/audio/source.ts';
+import { Finding } from '../../src/audio/finding.ts';
+import { all, find, readBoxes } from '../../src/audio/formats/mp4/boxes.ts';
+import { readUnitTable } from '../../src/audio/formats/mp4/unit-table.ts';
+import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
-import { Finding } from '../../src/audio/track.ts';
+import type { Container } from '../../src/unions.ts';
 import { random, sourceOf } from './hostile.ts';
 
 /** A file that was whole once, and whether what was done to it took audio away. */
@@ -48,25 +51,36 @@ function boxes(bytes: Buffer, from: number, to: number): number[] {
 }
 
 /** Where the last byte of audio ends, and how many sample frames there are; nothing for a file that is refused. */
-async function audioOf(bytes: Uint8Array): Promise<{ end: number; frames: number } | undefined> {
-  const reader = new Reader(sourceOf(bytes));
+async function audioOf(bytes: Buffer): Promise<{ end: number; frames: number } | undefined> {
+  const reader = new SourceReader(sourceOf(bytes));
   reader.allow(10_000_000, 5000);
   try {
     const { track, audio } = await readStructure(reader, {});
     if (!track) return undefined;
     const frames = Math.round(audio.durationSeconds! * audio.sampleRate!);
-    if (track.kind === 'pcm')
-      return { frames, end: track.offset + track.frames * track.bytesPerSample * track.channels };
-    if (track.kind === 'flac') return { frames, end: track.end };
-    return {
-      frames,
-      end: track.offsets.reduce((most, offset, i) => Math.max(most, offset + track.sizes[i]!), 0),
-    };
+    return { frames, end: await endOfAudio[audio.container!](bytes, reader) };
   } catch (error) {
     if (error instanceof Finding) return undefined;
     throw error;
   }
 }
+
+const endOfAudio: Record<Container, (bytes: Buffer, reader: SourceReader) => number | Promise<number>> = {
+  wav: (bytes) => {
+    const data = bytes.indexOf('data', 12, 'latin1');
+    const size = bytes.readUInt32LE(data + 4);
+    // A recorder that streams leaves no size, and its audio goes on to the end of the file.
+    return size === 0 ? bytes.length : Math.min(bytes.length, data + 8 + size);
+  },
+  flac: (bytes) => bytes.length,
+  mp4: async (_bytes, reader) => {
+    const top = await readBoxes(reader);
+    const moov = top.find(({ type }) => type === 'moov')!;
+    const trak = all(moov, 'trak').find((box) => find(box, 'mdia', 'minf', 'smhd'))!;
+    const { offsets, sizes } = await readUnitTable(reader, top, trak);
+    return offsets.reduce((most, offset, i) => Math.max(most, offset + sizes[i]!), 0);
+  },
+};
 
 /** What is done to a file: the bytes that come of it. */
 const mutations: ((bytes: Uint8Array, next: () => number) => Uint8Array)[] = [

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { Finding } from '../../src/audio/finding.ts';
 import { aacEntry, writeMp4 } from '../../src/audio/formats/mp4/remux.ts';
 import type { AudioFacts } from '../../src/audio/report.ts';
-import { Reader, type Source } from '../../src/audio/source.ts';
+import type { Source } from '../../src/audio/source.ts';
+import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
-import { Finding, type Tags } from '../../src/audio/track.ts';
+import type { Tags } from '../../src/audio/tags.ts';
 import { box, chunk, format, riff, sourceOf, talk, wav } from './hostile.ts';
 
 interface Found {
@@ -14,7 +16,7 @@ interface Found {
 }
 
 async function read(source: Source, fileName?: string): Promise<Found> {
-  const reader = new Reader(source);
+  const reader = new SourceReader(source);
   reader.allow(20_000_000, 5000);
   try {
     const { audio, tags, evidence } = await readStructure(reader, { fileName });
@@ -235,7 +237,11 @@ t.test('finds the channel map in', async (t) => {
 t.test('an hour costs far less than 2 MB of reads', async (t) => {
   const units = Array.from({ length: (3600 * 44_100) / 1024 }, () => new Uint8Array(300));
   const hours: [string, Uint8Array, number][] = [
-    ['AAC at 44.1 kHz', writeMp4(aacEntry(4, 2), 44_100, 1024, units), 800_000],
+    [
+      'AAC at 44.1 kHz',
+      writeMp4({ entry: aacEntry(4, 2), sampleRate: 44_100, unitSampleFrames: 1024 }, units),
+      800_000,
+    ],
     [
       'PCM at 8 kHz',
       wav(format(), chunk('data', new Uint8Array(3600 * 32_000)), info('CHANNEL_MAP=caller,recipient')),

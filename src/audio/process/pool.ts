@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Problem } from '../../errors.ts';
 import type { Declared, Report } from '../report.ts';
-import { Judge, type Recording } from './parent.ts';
+import { Parent, type Recording } from './parent.ts';
 
 /** Seconds after which a place in the queue may be free. */
 const retryAfter = 10;
@@ -11,10 +11,10 @@ const retryAfter = 10;
  * They start when they are first needed, and idle ones do not keep this process alive.
  */
 export class CheckPool {
-  readonly #idle: Judge[];
-  readonly #judges: Judge[];
+  readonly #idle: Parent[];
+  readonly #judges: Parent[];
   readonly #queue: number;
-  readonly #waiting: PromiseWithResolvers<Judge>[] = [];
+  readonly #waiting: PromiseWithResolvers<Parent>[] = [];
   readonly #closed = new AbortController();
 
   /**
@@ -25,7 +25,7 @@ export class CheckPool {
     workers = Math.min(2, availableParallelism()),
     queue = 100,
   }: { workers?: number; queue?: number }) {
-    this.#judges = Array.from({ length: workers }, () => new Judge());
+    this.#judges = Array.from({ length: workers }, () => new Parent());
     this.#idle = [...this.#judges];
     this.#queue = queue;
   }
@@ -55,9 +55,9 @@ export class CheckPool {
     for (const judge of this.#judges) judge.close();
   }
 
-  async #wait(signal: AbortSignal): Promise<Judge> {
+  async #wait(signal: AbortSignal): Promise<Parent> {
     if (this.#waiting.length >= this.#queue) throw new Problem('busy', undefined, { retryAfter });
-    const place = Promise.withResolvers<Judge>();
+    const place = Promise.withResolvers<Parent>();
     const leave = () => {
       // It is not there any more where it has just been given a worker.
       const at = this.#waiting.indexOf(place);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
-import { Judge } from '../../../src/audio/process/parent.ts';
+import { Parent } from '../../../src/audio/process/parent.ts';
 import { CheckPool } from '../../../src/audio/process/pool.ts';
 import { Problem } from '../../../src/errors.ts';
 import type { Origin } from '../../../src/origins/origin.ts';
@@ -88,12 +88,12 @@ t.test('hostile files are refused', async (t) => {
 });
 
 /** A process that does `wrong` once it has been given a recording. */
-async function brokenJudge(t: Test, wrong: string): Promise<Judge> {
+async function brokenJudge(t: Test, wrong: string): Promise<Parent> {
   const program = await file(
     t,
-    Buffer.from(`process.on('message', () => { process.send({ kind: 'begun' }); ${wrong} });`),
+    Buffer.from(`process.on('message', () => { process.send({ kind: 'started' }); ${wrong} });`),
   );
-  const judge = new Judge(pathToFileURL(program));
+  const judge = new Parent(pathToFileURL(program));
   t.teardown(() => judge.close());
   return judge;
 }
@@ -102,7 +102,7 @@ const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] =
   ['never ends', 'for (;;);', 'too_complex', 'time'],
   [
     'goes on and comes nowhere',
-    `setInterval(() => process.send({ kind: 'heard', seconds: 0 }), 100);`,
+    `setInterval(() => process.send({ kind: 'progress', seconds: 0 }), 100);`,
     'too_complex',
     'time',
   ],
@@ -114,7 +114,7 @@ const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] =
   ],
   [
     'is aborted by its decoder',
-    `process.send({ kind: 'heard', seconds: 0 }, () => process.abort());`,
+    `process.send({ kind: 'progress', seconds: 0 }, () => process.abort());`,
     'corrupt_audio',
     'crash',
   ],

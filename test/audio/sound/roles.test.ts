@@ -14,18 +14,16 @@ function signalOf(heard: Heard): SignalFacts {
     rmsDb: -25,
     speechSeconds: 5,
     firstSpeechSeconds: 3,
-    leakDb: -90,
+    crosstalkDb: -90,
     ringbackSeconds: 2,
     ringbackDb: -25,
     firstRingbackSeconds: 0.4,
     digits: 4,
   };
   return {
-    seconds: 20,
     channels: [channel, channel],
     correlation: 0,
     envelopeCorrelation: 0,
-    envelopeLagSeconds: 0,
     ...heard,
   };
 }

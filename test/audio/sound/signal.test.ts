@@ -124,8 +124,8 @@ t.test('samples that are no numbers count as silence', async (t) => {
   sound[30_000] = Number.POSITIVE_INFINITY;
   sound[40_000] = 3e38;
   const signal = hear([sound, talk(2, 2, 6)]);
-  for (const { rmsDb, speechSeconds, leakDb } of signal.channels) {
-    t.ok(Number.isFinite(rmsDb + speechSeconds + leakDb));
+  for (const { rmsDb, speechSeconds, crosstalkDb } of signal.channels) {
+    t.ok(Number.isFinite(rmsDb + speechSeconds + crosstalkDb));
   }
   t.ok(Number.isFinite(signal.correlation + signal.envelopeCorrelation));
 });

@@ -1,26 +1,41 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { decode } from '../../src/audio/decode.ts';
-import { findFfmpeg, loadNative, type Mp4Decoder } from '../../src/audio/formats/mp4/mp4-decoder.ts';
-import { decodeUnits } from '../../src/audio/formats/mp4/units.ts';
-import { Reader } from '../../src/audio/source.ts';
-import { readStructure } from '../../src/audio/structure.ts';
-import { Finding, type UnitTrack } from '../../src/audio/track.ts';
-import { block, chunk, format, sourceOf, streamInfo, wav } from './hostile.ts';
+import { Finding } from '../../../src/audio/finding.ts';
+import type { DecodedChunk } from '../../../src/audio/formats/format.ts';
+import { rates } from '../../../src/audio/formats/mp4/aac.ts';
+import { find, readBoxes } from '../../../src/audio/formats/mp4/boxes.ts';
+import { findFfmpeg, loadNative, type Mp4Decoder } from '../../../src/audio/formats/mp4/mp4-decoder.ts';
+import { aacEntry } from '../../../src/audio/formats/mp4/remux.ts';
+import { readUnitTable } from '../../../src/audio/formats/mp4/unit-table.ts';
+import { decodeUnits } from '../../../src/audio/formats/mp4/units.ts';
+import { SourceReader } from '../../../src/audio/source-reader.ts';
+import { readStructure } from '../../../src/audio/structure.ts';
+import { block, chunk, format, sourceOf, streamInfo, wav } from '../hostile.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`../../fixtures/${name}`, import.meta.url));
+const fixture = (name: string) => readFileSync(new URL(`../../../fixtures/${name}`, import.meta.url));
+
+type Channels = [first: number[], second: number[]];
+
+function readerOf(bytes: Uint8Array): SourceReader {
+  const reader = new SourceReader(sourceOf(bytes));
+  reader.allow(100_000_000, 60_000);
+  return reader;
+}
 
 /** Both channels, whole. */
-async function samplesOf(bytes: Uint8Array, decoded = decode): Promise<[number[], number[]]> {
-  const reader = new Reader(sourceOf(bytes));
-  reader.allow(100_000_000, 60_000);
-  const { track } = await readStructure(reader, {});
-  const channels: [number[], number[]] = [[], []];
-  for await (const block of (await decoded(reader, track!))!) {
+async function concatenated(chunks: AsyncIterable<DecodedChunk>): Promise<Channels> {
+  const channels: Channels = [[], []];
+  for await (const chunk of chunks) {
     for (const channel of [0, 1] as const)
-      for (const sample of block[channel]) channels[channel].push(sample);
+      for (const sample of chunk[channel]) channels[channel].push(sample);
   }
   return channels;
+}
+
+async function samplesOf(bytes: Uint8Array): Promise<Channels> {
+  const reader = readerOf(bytes);
+  const { track } = await readStructure(reader, {});
+  return concatenated((await track!.decode(reader))!);
 }
 
 /** A second of the same frame: `first` on channel 1, `second` on channel 2. */
@@ -91,8 +106,20 @@ t.test('every codec gives the same call, in time and on the same channels', asyn
 const noFfmpeg = noNative || lacking(ffmpeg, 'ffmpeg');
 for (const name of ['plain.mp4', 'plain.m4a']) {
   t.test(`${name}: an ffmpeg stands in for the decoder that comes along`, { skip: noFfmpeg }, async (t) => {
-    const by = (decoder: Mp4Decoder) =>
-      samplesOf(fixture(name), async (reader, track) => decodeUnits(reader, track as UnitTrack, decoder));
+    const by = async (decoder: Mp4Decoder) => {
+      const reader = readerOf(fixture(name));
+      const top = await readBoxes(reader);
+      const moov = top.find(({ type }) => type === 'moov')!;
+      const table = await readUnitTable(reader, top, find(moov, 'trak')!);
+      const units = {
+        entry: aacEntry(rates.indexOf(8000), 2),
+        sampleRate: 8000,
+        unitSampleFrames: 1024,
+        primingSampleFrames: 0,
+        ...table,
+      };
+      return concatenated(decodeUnits(reader, units, decoder));
+    };
     const [[left, right], [first, second]] = [await by(native!), await by(ffmpeg!)];
     t.equal(first.length, left.length);
     t.ok(likeness(first, left) > 0.99 && likeness(second, right) > 0.99);
