@@ -44,7 +44,7 @@ export async function openParts(config: Config) {
   const origins = await openOrigins(config, metrics);
   // Workers share the cores, and so the judging.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
-  const { store, read } = origins;
+  const { store, read, forget } = origins;
   const hubspot = connectHubSpot({ config, db, vault });
   const outbox = new Outbox(db);
   const publisher = new Publisher({
@@ -56,7 +56,17 @@ export async function openParts(config: Config) {
     metrics,
     log,
   });
-  const ingest = new Ingest({ catalog, store, origins: read, checkPool, tokens, publisher, metrics, config });
+  const ingest = new Ingest({
+    catalog,
+    store,
+    origins: read,
+    forget,
+    checkPool,
+    tokens,
+    publisher,
+    metrics,
+    config,
+  });
   const sources = new Sources(origins.sources, config.sourceRoots);
 
   return {

@@ -5,6 +5,7 @@ import type { CheckPool } from '../audio/process/pool.ts';
 import type { Declared, Report } from '../audio/report.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Origins } from '../origins/open.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, Put, Recording } from '../recordings/catalog.ts';
@@ -31,7 +32,8 @@ interface Judged {
 interface Parts {
   catalog: Catalog;
   store: Store;
-  origins: Record<Recording['origin'], Origin>;
+  origins: Origins['read'];
+  forget: Origins['forget'];
   checkPool: CheckPool;
   tokens: Tokens;
   publisher: Publisher;
@@ -230,11 +232,11 @@ export class Ingest {
   /** Removes the audio of a recording that is no longer in the catalog. */
   async #dispose({ origin, key, originEtag: etag, size }: Recording): Promise<void> {
     if (key === null) return;
-    const cache = this.#parts.origins[origin];
-    await cache.forget?.(key, { etag, size });
+    const { forget } = this.#parts;
+    await forget(origin, key, { etag, size });
     if (origin !== 'store') return;
     await this.#discard(key);
-    await cache.forget?.(key, { etag, size }); // a read may have brought blocks back before the audio was gone
+    await forget(origin, key, { etag, size }); // a read may have brought blocks back before the audio was gone
   }
 
   async #discard(key: string): Promise<void> {

@@ -90,8 +90,9 @@ function outside(): Problem {
 }
 
 async function whole(origin: Origin, key: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-  const { size, etag } = await origin.stat(key, signal);
-  return size === 0 ? nothing() : origin.read(key, { first: 0, last: size - 1 }, etag, signal);
+  const representation = await origin.stat(key, signal);
+  const { size } = representation;
+  return size === 0 ? nothing() : origin.read(key, { first: 0, last: size - 1 }, representation, signal);
 }
 
 async function* nothing(): AsyncIterable<Uint8Array> {}

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Metrics } from '../metrics.ts';
 import { type Config, ConfigError } from '../settings/config.ts';
+import type { OriginName } from '../unions.ts';
 import { Buffers } from './buffers.ts';
 import { BlockCache } from './cache/block-cache.ts';
 import { Disk } from './cache/disk.ts';
@@ -9,7 +10,7 @@ import { Memory } from './cache/memory.ts';
 import { FileStore } from './file/file.ts';
 import { HealingOrigin } from './healing.ts';
 import { type Credential, HttpOrigin } from './http/http.ts';
-import type { Origin, Store } from './origin.ts';
+import type { Origin, Store, Version } from './origin.ts';
 import { S3Store } from './s3/s3.ts';
 
 /** The longest that copying one recording from its vendor may take. */
@@ -20,9 +21,11 @@ export interface Origins {
   /** Where ingested recordings go. */
   store: Store;
   /** What recordings are read through, by where they are. */
-  read: { store: Origin; s3: Origin; http: Origin };
+  read: Record<OriginName, Origin>;
   /** Uncached, for sources that are copied. */
   sources: { files: ReadonlyMap<string, Origin>; s3: Origin; http: HttpOrigin };
+  /** Drops what the caches hold of a recording that was removed. */
+  forget(name: OriginName, key: string, version: Version): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -68,14 +71,19 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
   const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
   const cached = (name: string, origin: Origin) =>
     new BlockCache(healing(origin), { name, memory, disk, buffers, metrics });
+  const read = {
+    store: bucket ? cached('store', store) : store,
+    s3: cached('s3', s3),
+    http: cached('http', http),
+  };
   return {
     store,
-    read: {
-      store: bucket ? cached('store', store) : store,
-      s3: cached('s3', s3),
-      http: cached('http', http),
-    },
+    read,
     sources: { files, s3: healing(s3), http },
+    async forget(name, key, version) {
+      const origin = read[name];
+      if (origin instanceof BlockCache) await origin.forget(key, version);
+    },
     async close() {
       await Promise.all([store, s3, http, ...files.values()].map((origin) => origin.close()));
     },

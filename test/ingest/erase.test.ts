@@ -14,7 +14,7 @@ t.test('what a cache holds of erased audio is dropped once nothing can bring it 
         audio.delete(key);
       },
     },
-    origins: { store: { forget: async (key: string) => void cached.delete(key) } },
+    forget: async (_origin: string, key: string) => void cached.delete(key),
   };
   const ingest = new Ingest(parts as unknown as ConstructorParameters<typeof Ingest>[0]);
   t.equal(await ingest.erase('account', 'id'), true);
