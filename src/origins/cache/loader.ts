@@ -1,5 +1,6 @@
 import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
+import type { Turns } from '../../turns.ts';
 import type { Origin, Version } from '../origin.ts';
 import type { Disk } from './disk.ts';
 import { type Joined, Load } from './load.ts';
@@ -19,6 +20,7 @@ export interface CachedVersion extends Version {
 export class Loader {
   readonly #origin: Origin;
   readonly #memory: Memory;
+  readonly #turns: Turns;
   readonly #disk: Disk | undefined;
   readonly #hits: { inc(): void };
   readonly #metrics: Pick<Metrics, 'blocks'>;
@@ -27,7 +29,8 @@ export class Loader {
   constructor(origin: Origin, memory: Memory, disk: Disk | undefined, metrics: Pick<Metrics, 'blocks'>) {
     this.#origin = origin;
     this.#memory = memory;
-    memory.admit(this);
+    this.#turns = memory.turns;
+    this.#turns.admit(this);
     this.#disk = disk;
     this.#metrics = metrics;
     this.#hits = metrics.blocks.labels('memory');
@@ -59,7 +62,7 @@ export class Loader {
 
   /** Requests what follows a load when its last block is reached, if that is missing and no one else must wait. */
   readAhead(version: CachedVersion, index: number, last: number, joined: Joined): void {
-    if (index >= last || !this.#memory.hasTurn(this) || joined.find(index)?.lastIndex !== index) return;
+    if (index >= last || !this.#turns.isFree(this) || joined.find(index)?.lastIndex !== index) return;
     if (this.isMissing(version.idPrefix + (index + 1))) this.#request(version, index + 1, last, joined);
   }
 
@@ -71,7 +74,7 @@ export class Loader {
   #request(version: CachedVersion, first: number, last: number, joined: Joined): Load {
     let end = first;
     // Where loads wait for their turn, what is not needed yet would make them wait for longer.
-    const isRun = !this.#disk?.has(version.idPrefix + first) && this.#memory.hasTurn(this);
+    const isRun = !this.#disk?.has(version.idPrefix + first) && this.#turns.isFree(this);
     while (isRun && end < last && end - first + 1 < runLength && this.isMissing(version.idPrefix + (end + 1)))
       end++;
     const load = new Load(first, end);
@@ -148,7 +151,7 @@ export class Loader {
 
   /** Gives the load its blocks, in its turn, for `work` to fill. @returns whether they are full */
   #fill(load: Load, version: CachedVersion, work: (blocks: Block[]) => Promise<boolean>): Promise<boolean> {
-    return this.#memory.inTurn(this, load.signal, async () => {
+    const task = async () => {
       const blocks: Block[] = [];
       try {
         for (let index = load.firstIndex; index <= load.lastIndex; index++) {
@@ -162,7 +165,8 @@ export class Loader {
         load.letGo(); // before the blocks may be pushed out
         for (const block of blocks) this.#memory.unpin(block);
       }
-    });
+    };
+    return this.#turns.run(load.signal, task, this);
   }
 
   #toDisk(block: Block, size: number): void {
