@@ -67,7 +67,7 @@ export async function openParts(config: Config) {
     metrics,
     config,
   });
-  const sources = new Sources(origins.sources, config.sourceRoots);
+  const sources = new Sources(origins.sources);
 
   return {
     config,
