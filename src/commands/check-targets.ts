@@ -6,8 +6,6 @@ import { pipeline } from 'node:stream/promises';
 import type { CheckPool } from '../audio/process/pool.ts';
 import type { Declared, Report } from '../audio/report.ts';
 import { isProblem } from '../errors.ts';
-import { createMetrics } from '../metrics.ts';
-import { openOrigins } from '../origins/open.ts';
 import type { Config } from '../settings/config.ts';
 import { type RemoteScheme, remoteSchemes } from '../unions.ts';
 import { UsageError } from './command.ts';
@@ -66,6 +64,9 @@ function urlTarget(url: string, scheme: RemoteScheme, config: Config): Target {
   return {
     path: url,
     async check(checkPool, declared, signal) {
+      // Loaded for URLs only: a file needs neither an SDK nor a client for HTTP.
+      const { openOrigins } = await import('../origins/open.ts');
+      const { createMetrics } = await import('../metrics.ts');
       const { read, sources, close } = await openOrigins(allowing(url, scheme, config), createMetrics());
       const { locate, fetchWhole } = sources[scheme];
       try {
