@@ -49,7 +49,7 @@ export async function openParts(config: Config) {
   const origins = await openOrigins(config, metrics);
   // Workers share the cores, and so the judging.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
-  const { store, read } = origins;
+  const { store, read, forget } = origins;
   const hubspot = connectHubSpot({ config, db, vault });
   const { crm } = hubspot;
   const outbox = new Outbox(db);
@@ -58,7 +58,7 @@ export async function openParts(config: Config) {
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
   const maxAudioBytes = config.maxAudioSize;
-  const storedAudio = new StoredAudio({ store, storeKeys, origins: read, maxAudioBytes });
+  const storedAudio = new StoredAudio({ store, storeKeys, forget, maxAudioBytes });
   const ingest = new Ingest({
     catalog,
     store,
@@ -72,7 +72,7 @@ export async function openParts(config: Config) {
     channelPolicy: config.channelPolicy,
     maxAudioBytes,
   });
-  const sources = new Sources(origins.sources, config.sourceRoots);
+  const sources = new Sources(origins.sources);
 
   return {
     config,

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { isProblem } from '../errors.ts';
-import type { Origin, Representation, Store } from '../origins/origin.ts';
+import type { Origins } from '../origins/open.ts';
+import type { Representation, Store } from '../origins/origin.ts';
 import type { Recording } from '../recordings/recording.ts';
 import type { StoreKeys } from '../recordings/store-keys.ts';
-import type { OriginName } from '../unions.ts';
 import { requireSize } from './offer.ts';
 
 export interface StoredAudioParts {
   store: Store;
   storeKeys: StoreKeys;
-  origins: Record<OriginName, Origin>;
+  forget: Origins['forget'];
   maxAudioBytes: number;
 }
 
@@ -55,11 +55,11 @@ export class StoredAudio {
   /** Removes the audio of a recording that is no longer in the catalog, from the caches too. */
   async removeOf({ origin, key, originEtag: etag, size }: Recording): Promise<void> {
     if (key === null) return;
-    const cache = this.#parts.origins[origin];
-    await cache.forget?.(key, { etag, size });
+    const { forget } = this.#parts;
+    await forget(origin, key, { etag, size });
     if (origin !== 'store') return;
     await this.#remove(key);
-    await cache.forget?.(key, { etag, size }); // a read may have cached blocks again before the removal
+    await forget(origin, key, { etag, size }); // a read may have cached blocks again before the removal
   }
 
   /**

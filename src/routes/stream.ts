@@ -55,10 +55,9 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     const claims = await tokens.verify(request.params.token);
     const recording = playable(await find(claims), claims.etag);
     const { status, headers, body, kind } = select(request.method, request.headers, recording, contentType);
-    const origin = origins[recording.origin];
-    origin.know?.(recording.key, { etag: recording.originEtag, size: recording.size });
+    const { key, originEtag: etag, size } = recording;
     const bytes = await open(body, (range) =>
-      origin.read(recording.key, range, recording.originEtag, request.signal),
+      origins[recording.origin].read(key, range, { etag, size }, request.signal),
     );
     reply
       .headers({ ...(status < 300 ? contentHeaders(recording) : {}), ...cacheControl, ...headers })

@@ -14,7 +14,7 @@ t.test('the cache drops erased audio after the last read that could cache it aga
         audio.delete(key);
       },
     },
-    origins: { store: { forget: async (key: string) => void cached.delete(key) } },
+    forget: async (_origin: string, key: string) => void cached.delete(key),
   } as unknown as StoredAudioParts);
   const ingest = new Ingest({
     catalog: { read: async () => recording, remove: async () => recording },

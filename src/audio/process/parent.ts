@@ -157,7 +157,7 @@ async function read(
   const bytes = new Uint8Array(length);
   const range = { first: offset, last: offset + length - 1 };
   let filled = 0;
-  for await (const chunk of await origin.read(key, range, representation.etag, signal)) {
+  for await (const chunk of await origin.read(key, range, representation, signal)) {
     bytes.set(chunk, filled);
     filled += chunk.length;
   }

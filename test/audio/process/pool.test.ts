@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { Parent } from '../../../src/audio/process/parent.ts';
 import { CheckPool } from '../../../src/audio/process/pool.ts';
 import { Problem } from '../../../src/errors.ts';
-import type { Origin } from '../../../src/origins/origin.ts';
+import type { Origin, Version } from '../../../src/origins/origin.ts';
 import { chunk, format, hostile, talk, wav } from '../hostile.ts';
 
 const good = wav(format(), chunk('data', talk(4)));
@@ -32,7 +32,7 @@ class Memory implements Origin {
   async read(
     _key: string,
     { first, last }: { first: number; last: number },
-    _etag: string,
+    _version: Version,
     signal: AbortSignal,
   ) {
     this.held++;
