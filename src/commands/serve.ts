@@ -9,7 +9,7 @@ import { type Config, ConfigError } from '../settings/config.ts';
 import { type Command, exit } from './command.ts';
 import { alone, type Host, supervise, work } from './workers.ts';
 
-/** What a crash leaves behind is known as such after 30 s (ingest.ts), and so gone a minute after the next start. */
+/** What a crash leaves behind is known as such after 30 s (stored-audio.ts), and so gone a minute after the next start. */
 const cleanEveryMs = 30_000;
 /** How often, once it is to end, connections are looked for on which nothing goes on any more. */
 const idleEveryMs = 100;

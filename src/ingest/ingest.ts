@@ -56,7 +56,7 @@ export class Ingest {
     const { storedAudio, crm } = this.#parts;
     requireOffer(offer, crm);
     const result = await storedAudio.withNewKey(async (key) => {
-      const stored = await this.#store(offer, key, audio, signal);
+      const stored = await this.#storeAndPut(offer, key, audio, signal);
       if (stored.outcome === 'same') await storedAudio.discard(key);
       return stored;
     });
@@ -101,8 +101,8 @@ export class Ingest {
   async erase(accountId: string, externalId: string): Promise<boolean> {
     const { catalog, tokens, storedAudio } = this.#parts;
     if (!(await catalog.read(accountId, externalId))) return false;
-    // Revoke first. After a crash between the two in the other order, an old URL would play the same audio once
-    // it is put in again.
+    // Revoke first. In the other order, a crash between the two would leave URLs that play the same audio once it
+    // is put in again.
     await tokens.revoke({ accountId, externalId });
     const removed = await catalog.remove(accountId, externalId);
     if (removed) await storedAudio.removeOf(removed);
@@ -110,7 +110,7 @@ export class Ingest {
   }
 
   /** Writes the audio and puts it into the catalog. Audio that the recording has already is not checked again. */
-  async #store(
+  async #storeAndPut(
     offer: Offer,
     key: string,
     audio: AsyncIterable<Uint8Array>,
@@ -130,17 +130,11 @@ export class Ingest {
 
   async #checkAndPut(offer: Offer, audio: UncheckedAudio, signal: AbortSignal): Promise<PutResult> {
     const { catalog, store, origins } = this.#parts;
-    const { representation, ...place } = audio;
-    const { key, origin: name } = place;
-    const origin = name === 'store' ? store : origins[name];
+    const { key, representation } = audio;
+    const origin = audio.origin === 'store' ? store : origins[audio.origin];
     const report = await this.#timedCheck({ origin, key, representation }, offer, signal);
     if (this.#isRejected(report)) throw await this.#reject(offer, report);
-
-    const { accountId, externalId, direction, call = null, replace = false } = offer;
-    const { size, etag: originEtag, lastModified } = representation;
-    const container = report.audio.container ?? null;
-    const facts = { size, originEtag, lastModified, container, report };
-    return catalog.put({ accountId, externalId, direction, call, ...place, ...facts }, { replace });
+    return catalog.put(acceptedRecording(offer, audio, report), { replace: offer.replace ?? false });
   }
 
   async #timedCheck(...input: Parameters<CheckPool['check']>): Promise<Report> {
@@ -165,7 +159,10 @@ export class Ingest {
     return new Problem('refused_audio', rejectionSentence(report), { extra: { report } });
   }
 
-  /** Everything after the catalog has the recording. Publishes before the ingest is acknowledged. */
+  /**
+   * Completes an ingest once the catalog has the recording. Publishes before the ingest is acknowledged, so that
+   * no crash can lose the publication of an acknowledged recording.
+   */
   async #finish(offer: Offer, { outcome, recording, replaced }: PutResult): Promise<PutResult> {
     const { storedAudio, publisher, crm } = this.#parts;
     // If the removal fails, the key has expired and `removeExpired` tries again.
@@ -183,6 +180,25 @@ export class Ingest {
     if (updated) return updated;
     throw new Problem('conflict', 'The recording was erased while it was offered again.');
   }
+}
+
+function acceptedRecording(
+  { accountId, externalId, direction, call }: Offer,
+  { representation, ...place }: UncheckedAudio,
+  report: Report,
+): AcceptedRecording {
+  return {
+    accountId,
+    externalId,
+    direction,
+    call: call ?? null,
+    ...place,
+    size: representation.size,
+    originEtag: representation.etag,
+    lastModified: representation.lastModified,
+    container: report.audio.container ?? null,
+    report,
+  };
 }
 
 async function* hashed(audio: AsyncIterable<Uint8Array>, hash: Hash): AsyncIterable<Uint8Array> {

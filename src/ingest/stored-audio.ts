@@ -34,7 +34,8 @@ export class StoredAudio {
     try {
       return await use(key);
     } catch (error) {
-      // After this error a transaction may have been committed: only the key's record says who has the audio.
+      // After this error the recording may have been committed, so its audio must stay. If it was not, the key
+      // expires and `removeExpired` removes the audio.
       if (!isProblem(error, 'database_unavailable')) await this.discard(key);
       throw error;
     } finally {
@@ -63,11 +64,10 @@ export class StoredAudio {
   }
 
   /**
-   * Removes the audio of every expired key: what ingests that died left behind, and what could not be removed
-   * before.
+   * Removes the audio of every expired key: audio of ingests that crashed, and audio whose removal failed before.
    *
    * @returns how many were removed
-   * @throws what the store throws, after it was asked to remove each
+   * @throws the first error of the store, after every removal was tried
    */
   async removeExpired(): Promise<number> {
     const expired = await this.#parts.storeKeys.collectExpired();

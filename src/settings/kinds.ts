@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 /** A kind of setting: turns its text into its value. */
 export interface Kind<T> {
   name: string;
-  /** Throws an Error whose message completes "PLAYHEAD_X …". */
+  /** @throws Error whose message completes the sentence "PLAYHEAD_X …" */
   parse(text: string): T;
 }
 
