@@ -58,7 +58,7 @@ export const codes = {
   },
   too_large: {
     severity: 'fail',
-    sentence: 'The file is larger than the limit.',
+    sentence: 'The size or the duration exceeds the limit.',
     repair: 'Record at 8 or 16 kHz, use FLAC or AAC, or raise PLAYHEAD_MAX_AUDIO_SIZE.',
   },
   too_complex: {

@@ -149,12 +149,10 @@ export const profiles = {
   },
 } as const satisfies Record<string, Profile>;
 
-export type ProfileName = keyof typeof profiles;
-
 /** How a recording's channels are ordered, compared with what HubSpot expects; `declare` if the profile cannot tell. */
 export type Placement = 'as-is' | 'swapped' | 'declare';
 
-export function isProfile(name: string): name is ProfileName {
+export function isProfile(name: string): name is keyof typeof profiles {
   return Object.hasOwn(profiles, name);
 }
 

@@ -5,8 +5,8 @@ import { readMp4 } from './mp4/mp4.ts';
 import { readWav } from './wav/wav.ts';
 
 /**
- * The supported formats. To add one: a folder here with its reader and its decoder, an entry in this table, its
- * name in `Container`, and its row below removed.
+ * The supported formats. To add one, add a folder here with its reader and its decoder, add an entry to this table
+ * and its name to `Container`, and remove its row from `unsupportedFormats`.
  */
 export const formats: Record<Container, Format> = {
   wav: {
@@ -31,7 +31,7 @@ export const formats: Record<Container, Format> = {
   },
 };
 
-/** Unsupported formats, by how their files start and how their names end, so that a report can name them. */
+/** The unsupported formats that a report can name: how their files start and how their file names end. */
 export const unsupportedFormats: { name: string; starts: readonly string[]; endings: readonly string[] }[] = [
   {
     name: 'MP3',

@@ -27,7 +27,7 @@ export class Stopwatch {
   resume(): void {
     this.#startedMs = performance.now();
     const leftMs = Math.max(0, this.#endMs - this.elapsedMs);
-    // If the event loop was blocked, handle the messages that arrived meanwhile before giving up.
+    // If the event loop was blocked, messages may have arrived meanwhile. Let them be handled first.
     this.#timer = setTimeout(() => {
       this.#immediate = setImmediate(this.#expire);
     }, leftMs);

@@ -64,7 +64,7 @@ function descriptor(tag: number, content: number[]): number[] {
   return [tag, content.length, ...content];
 }
 
-function box(type: string, ...content: Uint8Array[]): Buffer {
+export function box(type: string, ...content: Uint8Array[]): Buffer {
   const size = content.reduce((sum, part) => sum + part.length, 8);
   return Buffer.concat([u32(size), text(type), ...content]);
 }
@@ -73,7 +73,7 @@ function text(value: string): Buffer {
   return Buffer.from(value, 'latin1');
 }
 
-function u32(...values: number[]): Buffer {
+export function u32(...values: number[]): Buffer {
   return numbers(values);
 }
 

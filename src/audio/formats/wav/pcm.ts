@@ -9,7 +9,7 @@ export interface PcmSamples {
   sampleRate: number;
   /** Of the first sample, in bytes. */
   offset: number;
-  /** One sample for each channel is a sample frame. */
+  /** A sample frame is one sample for each channel. */
   sampleFrames: number;
 }
 
