@@ -17,8 +17,6 @@ import {
 } from './recording.ts';
 import { StoreKeys } from './store-keys.ts';
 
-export type { AcceptedRecording, Recording } from './recording.ts';
-
 export interface PutResult {
   outcome: 'created' | 'replaced' | 'same';
   recording: Recording;

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
 import { RecordingInput, readRecordingInput } from '../ingest/input.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/catalog.ts';
+import type { Recording } from '../recordings/recording.ts';
 import type { Limits } from './limits.ts';
 import { Id, ListQuery, recordingResource } from './recording-resource.ts';
 import { streamUrl } from './stream.ts';

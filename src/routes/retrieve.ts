@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
 import { verifySignature } from '../hubspot/signature.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/catalog.ts';
+import type { Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import type { Failures } from './limits.ts';
 import { publicUrl, streamUrl } from './stream.ts';

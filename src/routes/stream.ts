@@ -4,7 +4,7 @@ import type { StreamClaims } from '../access/tokens.ts';
 import { Problem } from '../errors.ts';
 import type { ByteRange } from '../origins/origin.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/catalog.ts';
+import type { Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import { select } from '../streaming/range.ts';
 import { send } from '../streaming/send.ts';

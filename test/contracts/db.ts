@@ -10,7 +10,8 @@ import { openVault, type Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { type Database, openDatabase } from '../../src/db/open.ts';
 import { isProblem } from '../../src/errors.ts';
-import { type AcceptedRecording, Catalog, type PutResult } from '../../src/recordings/catalog.ts';
+import { Catalog, type PutResult } from '../../src/recordings/catalog.ts';
+import type { AcceptedRecording } from '../../src/recordings/recording.ts';
 import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
 /** A new database. It can be opened any number of times, as by the workers of a gateway. */

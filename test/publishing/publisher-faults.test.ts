@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import type { Recording } from '../../src/recordings/catalog.ts';
+import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import { createSandbox } from '../../src/sandbox/hubspot.ts';
 import type { Verdict } from '../../src/unions.ts';

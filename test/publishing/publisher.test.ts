@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Job } from '../../src/publishing/outbox.ts';
-import type { Recording } from '../../src/recordings/catalog.ts';
+import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
 import { MemoryCrm } from './memory-crm.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type AcceptedRecording, Catalog, type Recording } from '../../src/recordings/catalog.ts';
+import { Catalog } from '../../src/recordings/catalog.ts';
+import type { AcceptedRecording, Recording } from '../../src/recordings/recording.ts';
 import { eachEngine, failing, onPostgres, outcomeOf, put, recording, until } from '../contracts/db.ts';
 
 await eachEngine(t, 'a recording comes back as it was put', async (t, place) => {
