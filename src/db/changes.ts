@@ -24,7 +24,7 @@ const wakeDelayMs = 50;
  * numbers but not this one. The notification and the commit take at most 12 s each, and the process may be
  * suspended for 10 s before each of them (postgres.ts).
  */
-const maxCommitDelayMs = 45_000;
+export const maxCommitDelayMs = 45_000;
 /** How many rows before the newest one a new process starts, for the same reason. */
 const rowsReadBack = 1_000;
 const keepMs = 7 * 86_400_000;

@@ -19,7 +19,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
-const queryTimeoutMs = 10_000;
+export const queryTimeoutMs = 10_000;
 /** For the longest migration, and for the wait while another process migrates. */
 const migrationTimeoutMs = 600_000;
 

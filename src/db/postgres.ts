@@ -6,6 +6,8 @@ import type { Schema } from './schema.ts';
 /** Connections of one process. Its queries are few and short, because ranges are served from memory. */
 const poolSize = 10;
 const connectTimeoutMs = 5_000;
+/** How much longer than the server the client waits for a query. */
+export const clientMarginMs = 2_000;
 const reconnectDelayMs = 2_000;
 const int8Oid = 20;
 const channel = 'playhead_changes';
@@ -35,7 +37,7 @@ export function postgresDialect(url: string, queryTimeoutMs: number): Dialect {
     statement_timeout: queryTimeoutMs,
     idle_in_transaction_session_timeout: queryTimeoutMs,
     // Longer than the limit of the server. It applies if the server or the network went silent.
-    query_timeout: queryTimeoutMs + 2_000,
+    query_timeout: queryTimeoutMs + clientMarginMs,
     types: {
       // Instants and sizes fit a double; pg would return them as text.
       getTypeParser: (oid, format) => (oid === int8Oid ? Number : pg.types.getTypeParser(oid, format)),

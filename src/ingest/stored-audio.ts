@@ -13,7 +13,8 @@ export interface StoredAudioParts {
   maxAudioBytes: number;
 }
 
-const leaseMs = 30_000;
+/** Lease on a pending key. It is renewed at each third, so it must be at least three query timeouts. */
+export const uploadLeaseMs = 30_000;
 
 /** The audio in the store, from its pending key to its removal. */
 export class StoredAudio {
@@ -27,10 +28,10 @@ export class StoredAudio {
   async withNewKey<T>(use: (key: string) => Promise<T>): Promise<T> {
     const { storeKeys } = this.#parts;
     const key = newKey();
-    await storeKeys.add(key, leaseMs);
+    await storeKeys.add(key, uploadLeaseMs);
     const renewal = setInterval(() => {
-      storeKeys.renew(key, leaseMs).catch(() => {}); // the database is out of reach: the next renewal tries again
-    }, leaseMs / 3);
+      storeKeys.renew(key, uploadLeaseMs).catch(() => {}); // the database is out of reach: the next renewal tries again
+    }, uploadLeaseMs / 3);
     try {
       return await use(key);
     } catch (error) {
