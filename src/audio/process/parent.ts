@@ -41,7 +41,7 @@ export class Parent {
    * @throws Problem what the origin throws, `not_found` and `version_changed` for a path, `internal`; the reason
    * of `signal`
    */
-  async judge(recording: Recording, declared: Declared, signal: AbortSignal): Promise<Report> {
+  async check(recording: Recording, declared: Declared, signal: AbortSignal): Promise<Report> {
     this.#child ??= this.#start();
     const child = this.#child;
     keepAlive(child, true);

@@ -38,7 +38,7 @@ export class CheckPool {
     return this.#turns.run(left, async () => {
       const parent = this.#idle.pop()!; // whoever has a turn finds one
       try {
-        return await parent.judge(recording, declared, left);
+        return await parent.check(recording, declared, left);
       } finally {
         this.#idle.push(parent);
       }
