@@ -13,7 +13,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { asProblem, Problem, problemDetails } from './errors.ts';
-import { openParts, type Parts } from './parts.ts';
+import type { Parts } from './parts.ts';
 import { checkRoutes } from './routes/check.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { openCounters } from './routes/counters.ts';
@@ -23,20 +23,15 @@ import { openapi, opsRoutes } from './routes/ops.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { retrieveRoutes } from './routes/retrieve.ts';
 import { streamRoutes } from './routes/stream.ts';
-import type { Config } from './settings/config.ts';
 
 /** The longest path segment: a token for the longest ids, or such an id percent-encoded. */
 const maxParamLength = 4096;
 
-/**
- * The whole gateway, not listening.
- *
- * @param parts built already, where the caller has a use for them; closed with the app
- */
-export async function createApp(config: Config, parts?: Parts): Promise<FastifyInstance> {
-  const built = parts ?? (await openParts(config));
+/** Builds the gateway, not listening. Closing it closes the parts. */
+export async function createApp(parts: Parts): Promise<FastifyInstance> {
+  const { config } = parts;
   const app = Fastify({
-    loggerInstance: built.log as FastifyBaseLogger,
+    loggerInstance: parts.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // its lines hold URLs, and ours hold tokens
     frameworkErrors: (error, _request, reply) => void answerProblem(reply, asProblem(error)),
     clientErrorHandler: refuseConnection,
@@ -59,7 +54,7 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   const counters = openCounters(config.redisUrl);
   app.addHook('onClose', async () => {
     counters.close();
-    await built.close();
+    await parts.close();
   });
 
   app.removeContentTypeParser('text/plain');
@@ -73,23 +68,23 @@ export async function createApp(config: Config, parts?: Parts): Promise<FastifyI
   await app.register(multipart, { limits: { fileSize: config.maxAudioSize + 1 } });
   await openapi(app);
 
-  const limits = createLimits(config.rateLimit, (header) => built.apiKeys.verify(header));
+  const limits = createLimits(config.rateLimit, (header) => parts.apiKeys.verify(header));
   const failures = createFailures(app);
-  answerErrors(app, built, failures);
-  observe(app, built);
+  answerErrors(app, parts, failures);
+  observe(app, parts);
   cutStandstills(app, config.stallTimeout);
 
-  await app.register(async (scope) => streamRoutes(scope, built, limits));
-  await app.register(async (scope) => retrieveRoutes(scope, built, failures));
+  await app.register(async (scope) => streamRoutes(scope, parts, limits));
+  await app.register(async (scope) => retrieveRoutes(scope, parts, failures));
   await app.register(async (scope) => {
-    scope.addHook('onRequest', async (request) => void built.apiKeys.verify(request.headers.authorization));
-    recordingRoutes(scope, built, limits);
-    checkRoutes(scope, built, limits);
+    scope.addHook('onRequest', async (request) => void parts.apiKeys.verify(request.headers.authorization));
+    recordingRoutes(scope, parts, limits);
+    checkRoutes(scope, parts, limits);
   });
-  const { oauth } = built.hubspot;
-  if (oauth) await app.register(async (scope) => oauthRoutes(scope, { ...built, oauth }));
+  const { oauth } = parts.hubspot;
+  if (oauth) await app.register(async (scope) => oauthRoutes(scope, { ...parts, oauth }));
   await app.register(async (scope) => consoleRoutes(scope));
-  await app.register(async (scope) => opsRoutes(scope, built, counters));
+  await app.register(async (scope) => opsRoutes(scope, parts, counters));
   return app;
 }
 

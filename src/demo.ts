@@ -213,7 +213,7 @@ async function main(stay: boolean): Promise<void> {
   const api = { 'hubspot-api-base': hubspot.url, 'hubspot-access-token': accessToken };
   const config = readConfig({ ...settings, ...api }, {});
   const parts = await openParts(config);
-  const app = await createApp(config, parts);
+  const app = await createApp(parts);
   try {
     parts.dispatcher.start();
     const url = await app.listen({ host: config.host, port: config.port });

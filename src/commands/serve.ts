@@ -30,7 +30,7 @@ export const serve: Command = {
 async function run(config: Config, host: Host): Promise<number> {
   const parts = await openParts(config);
   const metricsPage = host.metricsPage(parts.metrics);
-  const app = await createApp(config, { ...parts, metricsPage });
+  const app = await createApp({ ...parts, metricsPage });
   const url = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await app.close(); // or the parts would keep the process
     if (error.code === 'EADDRINUSE') {
