@@ -73,7 +73,7 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
         heard,
       );
     } catch (error) {
-      request.log.info({ err: error }, 'stream broken off');
+      request.log.info({ err: error }, 'stream aborted');
     } finally {
       metrics.activeStreams.dec();
     }
