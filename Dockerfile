@@ -9,12 +9,12 @@ RUN npm run build
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# node-web-audio-api carries its binary for every platform; this image is one of them.
+# node-web-audio-api comes with binaries for every platform. Keep the one for this image.
 RUN npm ci --omit=dev \
  && find node_modules/node-web-audio-api -name '*.node' ! -name "*.linux-$(node -p process.arch)-gnu*.node" -delete
 
 FROM node:24-bookworm-slim
-# The AAC decoder is linked against ALSA's library, although it plays nothing.
+# The AAC decoder is linked against ALSA's library, although nothing is played.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libasound2 \
  && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
@@ -23,7 +23,7 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json LICENSE NOTICE ./
 COPY docs/problems.md docs/
-# The one place that is written to: everything else may be mounted read-only.
+# The only folder that is written to. Everything else may be mounted read-only.
 RUN install -d -o node -g node /data
 VOLUME /data
 USER node
@@ -32,6 +32,6 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PLAYHEAD_PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# A small young generation: what a request makes dies with it, and a thousand listeners then take 100 MB less.
+# A small young generation is enough, because what a request makes dies with it. A thousand listeners then take 100 MB less.
 ENTRYPOINT ["node", "--max-semi-space-size=4", "dist/cli.js"]
 CMD ["serve"]

@@ -4,20 +4,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CheckPool } from '../src/audio/process/pool.ts';
-import { openFile, Reader } from '../src/audio/source.ts';
+import { openFile } from '../src/audio/source.ts';
+import { SourceReader } from '../src/audio/source-reader.ts';
 import { readStructure } from '../src/audio/structure.ts';
 import { machine } from './rig/machine.ts';
 import { median, save, table } from './rig/report.ts';
 
 const call = new URL('../fixtures/inbound-caller1.wav', import.meta.url).pathname;
 const checkOne = new URL('./rig/check-one.ts', import.meta.url).pathname;
-/** The call of 20.3 s, so many times more, is an hour. */
+/** The call takes 20.3 s. Repeated this often it takes an hour. */
 const repeats = 176;
-const hour = 3600;
+const hourSeconds = 3600;
 const structureRuns = 50;
 const probeRuns = 15;
 
-/** An hour of a call in each container: what its structure costs, and what the whole check costs. */
+/** An hour of a call in each container: the cost of reading its structure, and of the whole check. */
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-bench-'));
   const figures = [];
@@ -46,62 +47,73 @@ async function measure(name: string, path: string) {
   const structure = await timeStructure(path);
   const probes = Array.from(
     { length: probeRuns },
-    () => spend('ffprobe', ['-v', 'error', path]).seconds * 1000,
+    () => runMeasured('ffprobe', ['-v', 'error', path]).seconds * 1000,
   );
-  const ours = spend(process.execPath, [checkOne, path]);
-  const ffmpeg = spend('ffmpeg', ['-nostdin', '-v', 'error', '-i', path, '-af', 'astats', '-f', 'null', '-']);
-  const sox = path.endsWith('m4a') ? undefined : spend('sox', [path, '-n', 'stat']);
+  const ours = runMeasured(process.execPath, [checkOne, path]);
+  const ffmpeg = runMeasured('ffmpeg', [
+    '-nostdin',
+    '-v',
+    'error',
+    '-i',
+    path,
+    '-af',
+    'astats',
+    '-f',
+    'null',
+    '-',
+  ]);
+  const sox = path.endsWith('m4a') ? undefined : runMeasured('sox', [path, '-n', 'stat']);
   return {
     name,
     structureMs: structure.ms,
     ffprobeMs: median(probes),
     structureBytes: structure.bytes,
     checkSeconds: ours.seconds,
-    timesRealTime: hour / ours.seconds,
+    timesRealTime: hourSeconds / ours.seconds,
     checkCpu: ours.cpu,
     ffmpegCpu: ffmpeg.cpu,
     soxCpu: sox?.cpu ?? null,
     peakMB: ours.peakMB,
-    loopDelayMs: await loopDelay(path),
+    loopDelayMs: await loopDelayMs(path),
   };
 }
 
-/** In a process that is already running, as the gateway is. */
+/** In a process that is already warm, as the gateway is. */
 async function timeStructure(path: string): Promise<{ ms: number; bytes: number }> {
   const times: number[] = [];
   let bytes = 0;
   for (let i = 0; i < structureRuns; i++) {
-    const begun = performance.now();
+    const startedMs = performance.now();
     const source = await openFile(path);
-    const reader = new Reader(source);
+    const reader = new SourceReader(source);
     reader.allow(20_000_000, 5000);
     await readStructure(reader, {});
     await source.close();
-    times.push(performance.now() - begun);
+    times.push(performance.now() - startedMs);
     bytes = reader.bytesRead;
   }
   return { ms: median(times), bytes };
 }
 
-/** How late the event loop of the gateway is while a file is judged beside it: ms, 99th percentile. */
-async function loopDelay(path: string): Promise<number> {
+/** The delay of the gateway's event loop during a check, in ms: 99th percentile. */
+async function loopDelayMs(path: string): Promise<number> {
   const checkPool = new CheckPool({ workers: 1 });
-  const resolution = 1;
-  const delay = monitorEventLoopDelay({ resolution });
+  const resolutionMs = 1;
+  const delay = monitorEventLoopDelay({ resolution: resolutionMs });
   delay.enable();
   await checkPool.check({ path }, {});
   delay.disable();
   await checkPool.close();
-  return delay.percentile(99) / 1e6 - resolution;
+  return delay.percentile(99) / 1e6 - resolutionMs;
 }
 
-/** Runs a program to its end: wall and CPU seconds, and the most memory it held. */
-function spend(command: string, args: string[]) {
-  const begun = performance.now();
+/** Runs a program to its end. Gives wall and CPU seconds, and its peak memory. */
+function runMeasured(command: string, args: string[]) {
+  const startedMs = performance.now();
   const { status, stderr } = spawnSync('/usr/bin/time', ['-f', '%U %S %M', command, ...args], {
     encoding: 'utf8',
   });
-  const seconds = (performance.now() - begun) / 1000;
+  const seconds = (performance.now() - startedMs) / 1000;
   if (status !== 0) throw new Error(`${command} failed: ${stderr}`);
   const [user, system, kilobytes] = stderr.trim().split('\n').at(-1)!.split(' ').map(Number);
   return { seconds, cpu: user! + system!, peakMB: kilobytes! / 1024 };
@@ -130,9 +142,9 @@ function describe(figures: Figures[]): string[] {
     one(row.loopDelayMs),
   ]);
   return [
-    'An hour of a stereo call. Structure: the median of a warm process, against a spawned `ffprobe`.',
+    'An hour of a stereo call. Structure: the median in a warm process, compared with a spawned `ffprobe`.',
     table(['file', 'structure, ms', 'ffprobe, ms', 'faster', 'read'], structure),
-    'The whole check in a process of its own, the start of Node included, against `ffmpeg -af astats` and `sox stat` on the same file: seconds of CPU, the most memory, and how late the event loop of the gateway was meanwhile, at the 99th percentile.',
+    'The whole check in its own process, including the start of Node, compared with `ffmpeg -af astats` and `sox stat` on the same file: CPU seconds, peak memory, and the 99th percentile of the gateway’s event loop delay meanwhile.',
     table(
       [
         'file',

@@ -1,6 +1,6 @@
 /**
- * Judges 330 made calls, of which everything is known, by their sound and by what is declared. `node docs/accuracy.ts`
- * writes docs/accuracy.md; test/audio/accuracy.test.ts holds the page to it.
+ * Judges 330 synthetic calls, whose truth is known, by their signal and by what is declared. `node docs/accuracy.ts`
+ * writes docs/accuracy.md. test/audio/accuracy.test.ts compares the page.
  */
 import { writeFileSync } from 'node:fs';
 import type { Code } from '../src/audio/codes.ts';
@@ -20,7 +20,7 @@ const seed = 20_261_122;
 export interface Outcome {
   call: Pick<Call, 'kind' | 'callerOn' | 'fault' | 'declared'>;
   verdict: Verdict;
-  /** What decided. */
+  /** The code that decided. */
   code: Code;
 }
 
@@ -38,22 +38,22 @@ export function judgeCalls(): Outcome[] {
   return calls(count, seed).map(judge).toArray();
 }
 
-/** What was passed and should not have been. */
+/** Passed, although the channels are bad or the caller is on channel 2. */
 export function isWrongPass({ call, verdict }: Outcome): boolean {
   return verdict === 'pass' && (call.fault !== undefined || call.callerOn === 2);
 }
 
-/** What was refused for its roles although the caller is on channel 1. */
+/** Rejected for its roles, although the caller is on channel 1. */
 export function isWrongRoleFailure({ call, verdict, code }: Outcome): boolean {
   const forRoles = code === 'swapped_channels' || code === 'channel_map_contradicted';
   return verdict === 'fail' && forRoles && call.callerOn === 1;
 }
 
-/** What was refused for its channels although they are good, or not although they are bad. */
+/** Rejected for its channels although they are good, or not rejected although they are bad. */
 export function isWrongFault({ call, verdict, code }: Outcome): boolean {
   const found =
     ['silent_channel', 'no_speech', 'dual_mono', 'crosstalk'].includes(code) && verdict === 'fail';
-  // Cross-talk near 0 dB, without delay, is a mono mix but for a few decibels.
+  // Crosstalk near 0 dB without delay differs from a mono mix by a few decibels only.
   const alike = call.fault === 'crosstalk' && code === 'dual_mono';
   return found ? code !== call.fault && !alike : call.fault !== undefined;
 }
@@ -73,25 +73,27 @@ export function describeAccuracy(outcomes: Outcome[]): string {
 
 Made by \`node docs/accuracy.ts\` from ${count} calls of \`test/audio/calls.ts\` with the seed ${seed}; a test compares.
 
-Each call is 14 to 24 seconds at 8 kHz, between voices of different pitch, size and level, in noise of -78 to
--46 dBFS on each side, half of the sides through µ-law, some with lost packets, some with overlapping turns, DTMF,
-or ringback of three plans at -36 to -18 dBFS. Half of the calls are swapped. Four in ten come with a claim, mostly
-true: a false one only where ringback is there to contradict it.
+Each call is 14 to 24 seconds long at 8 kHz. The voices differ in pitch, size and level. Each side has noise of -78 to
+-46 dBFS, and half of the sides pass through µ-law. Some calls have lost packets, overlapping turns, DTMF, or ringback
+of three kinds at -36 to -18 dBFS. Half of the calls are swapped. Four in ten come with a declared map or profile. It is
+false only in some calls whose ringback can contradict it.
 
 | call | calls | pass | fail | inconclusive | decided by |
 |---|---|---|---|---|---|
 ${rows.join('\n')}
 
-Wrong passes: **${wrong[0]}**. Refused for roles that are right: **${wrong[1]}**. Channels misjudged: **${wrong[2]}**.
+Wrong passes: **${wrong[0]}**. Rejected for roles that are right: **${wrong[1]}**. Channels misjudged: **${wrong[2]}**.
 
-The calls are made and not recorded, so the numbers show that the rule holds together, not how the telephone network
-sounds. Two experiments beside it, not part of the tests: 400 dialogues cut together from 21 minutes of recorded
-prompts (Debian's \`asterisk-core-sounds-en-wav\`), where nothing was taken for a tone, no channel was misjudged and
-envelopes correlated at most at 0.12; and 33 good calls of the same make through AAC at 24 kb/s, MP3 at 32 kb/s and
-Opus at 32 kb/s, of which none was refused for its channels. Opus at 24 kb/s lets each side leak into the other, so
-that half of them are refused as \`crosstalk\`; at 12 kb/s it merges the two, which is refused as \`dual_mono\`.
+The calls are synthetic. The numbers show that the rules are consistent, not how a telephone network sounds. Two
+experiments outside the tests used other sound:
 
-Music and babble count as voice: a channel that holds nothing else is not found silent. The limits are in
+- 400 dialogues cut together from 21 minutes of recorded prompts (Debian's \`asterisk-core-sounds-en-wav\`). Nothing was
+  taken for a tone, no channel was misjudged, and envelopes correlated at most at 0.12.
+- 33 good synthetic calls through AAC at 24 kb/s, MP3 at 32 kb/s and Opus at 32 kb/s. None was rejected for its channels.
+  Opus at 24 kb/s causes so much crosstalk that half of the calls are rejected as \`crosstalk\`. At 12 kb/s it merges the
+  channels, which is rejected as \`dual_mono\`.
+
+Music and babble count as voice: a channel that holds nothing else does not count as silent. The limits are in
 \`src/audio/sound/signal.ts\`, the weights in \`src/audio/sound/roles.ts\`.
 `;
 }

@@ -1,6 +1,6 @@
 /**
- * Writes the pages of docs/ that repeat what a table in src/ already says.
- * `node docs/generate.ts` writes them; with `--check` it writes nothing and exits 1 naming each stale page.
+ * Writes the pages of docs/ that are generated from a table in src/.
+ * `node docs/generate.ts` writes them. With `--check` it writes nothing, names each stale page and exits with 1.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describeProfiles } from '../src/audio/profiles.ts';
@@ -11,7 +11,7 @@ const pages: Record<string, () => string> = {
   'profiles.md': describeProfiles,
 };
 
-/** Each heading stands above the setting that begins its group. */
+/** Each heading is above the first setting of its group. */
 const headings: Partial<Record<SettingKey, string>> = {
   host: 'Address',
   dataDir: 'Storage',
@@ -27,21 +27,21 @@ function configuration(): string {
   const lines = [
     '# Configuration',
     '',
-    'Made from `src/settings/config.ts` by `npm run generate`; change it there.',
+    'Generated from `src/settings/config.ts` by `npm run generate`; change it there.',
     '',
-    'A flag wins over the environment, the environment over a `.env` file in the working folder, and that over the',
-    'default. A wrong value, or a `PLAYHEAD_` variable that is not listed here, stops the start with exit code 64 and',
-    'one sentence that names it. A flag can be read by everyone who may list processes, so secrets belong in the',
+    'Flags override the environment. The environment overrides a `.env` file in the working folder. That file overrides',
+    'the defaults. If a value is wrong, or a `PLAYHEAD_` variable is not listed here, the command ends with exit code 64',
+    'and one sentence that names it. Everyone who may list processes can read flags, so secrets belong in the',
     'environment or in `.env`.',
   ];
-  for (const [key, { kind, default: initial, says, secret }] of Object.entries(settings)) {
+  for (const [key, { kind, default: initial, description, secret }] of Object.entries(settings)) {
     const heading = headings[key as SettingKey];
     if (heading) {
       lines.push('', `## ${heading}`, '', '| variable | flag | value | default | |', '|---|---|---|---|---|');
     }
     const name = `\`${variableOf(key)}\`${secret ? ' (secret)' : ''}`;
     const standard = initial === '' ? '' : `\`${initial}\``;
-    lines.push(row(name, `\`--${flagOf(key)}\``, kind.name, standard, says));
+    lines.push(row(name, `\`--${flagOf(key)}\``, kind.name, standard, description));
   }
   return `${lines.join('\n')}\n`;
 }

@@ -10,10 +10,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from './app.ts';
 import { openParts, type Parts } from './parts.ts';
-import { retrieveUrl } from './routes/retrieve.ts';
-import { checkBytes } from './sandbox/bytes.ts';
-import { createSandbox, type Sandbox } from './sandbox/hubspot.ts';
+import { checkDownload } from './sandbox/check-download.ts';
+import { createSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { readConfig } from './settings/config.ts';
+import { retrieveUrl, retrieveUrlTemplate, streamUrl } from './urls.ts';
 
 const portalId = 4711;
 const appId = '101';
@@ -53,7 +53,7 @@ async function tour(gateway: Gateway, hubspot: Sandbox): Promise<void> {
   for (const { id } of calls) await step(`publish ${id}`, () => beReady(gateway, id));
 
   say('HubSpot asks for each authenticated URL, downloads, seeks and listens');
-  await hubspot.settled();
+  await hubspot.pickups.idle();
   for (const { id } of calls) await step(`pick up ${id}`, () => bePickedUp(hubspot, id));
 
   say('A person listens and seeks');
@@ -75,7 +75,7 @@ async function tour(gateway: Gateway, hubspot: Sandbox): Promise<void> {
 
 async function register({ parts }: Gateway): Promise<string> {
   const client = await parts.hubspot.accounts.clientFor(accountId);
-  await client.registerRecordingUrl(retrieveUrl(parts.config, parts.apiKeys.accessKey));
+  await client.registerRecordingUrl(retrieveUrlTemplate(parts.config, parts.apiKeys.accessKey));
   return '…/retrieve/authenticated/recordings/%s';
 }
 
@@ -128,8 +128,10 @@ async function bePickedUp({ world }: Sandbox, id: string): Promise<string> {
 }
 
 async function retrieve({ parts }: Gateway, id: string): Promise<{ seen: string; result: string }> {
-  const registered = retrieveUrl(parts.config, parts.apiKeys.accessKey).replace('%s', id);
-  const answer = await fetch(`${registered}?appId=${appId}&externalAccountId=${accountId}`);
+  const registered = retrieveUrlTemplate(parts.config, parts.apiKeys.accessKey);
+  const answer = await fetch(
+    retrieveUrl(registered, { externalId: id, externalAccountId: accountId, appId }),
+  );
   const { authenticatedUrl } = (await answer.json()) as { authenticatedUrl: string };
   return {
     seen: `${answer.status} {"authenticatedUrl": "${authenticatedUrl.slice(0, 50)}…"}`,
@@ -206,12 +208,12 @@ async function main(stay: boolean): Promise<void> {
   const settings = { 'data-dir': dataDir, port, 'log-level': 'warn', 'hubspot-app-id': appId };
   const account = { portalId, appId, accessToken };
   let hubspot: Sandbox | undefined;
-  const check = (audio: Uint8Array) => checkBytes(parts.checkPool)(audio);
+  const check = (audio: Uint8Array) => checkDownload(parts.checkPool, audio);
   hubspot = await createSandbox({ accounts: [account], check });
   const api = { 'hubspot-api-base': hubspot.url, 'hubspot-access-token': accessToken };
   const config = readConfig({ ...settings, ...api }, {});
   const parts = await openParts(config);
-  const app = await createApp(config, parts);
+  const app = await createApp(parts);
   try {
     parts.dispatcher.start();
     const url = await app.listen({ host: config.host, port: config.port });
@@ -222,7 +224,7 @@ async function main(stay: boolean): Promise<void> {
     say('Look at it yourself');
     say(`  Console   ${url}/console  with the API key ${apiKey}`);
     say(`  Timeline  ${hubspot.timelineUrl(portalId, 'contacts', contactId)}`);
-    say(`  Seek      curl -r 1000-1999 -o part.bin -D - ${url}/stream/${token}`);
+    say(`  Seek      curl -r 1000-1999 -o part.bin -D - ${streamUrl(url, token)}`);
     if (!stay) return;
     say('Ctrl-C ends the demo.');
     await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));

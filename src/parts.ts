@@ -10,6 +10,7 @@ import { openDatabase } from './db/open.ts';
 import { connectHubSpot } from './hubspot/connect.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
+import { StoredAudio } from './ingest/stored-audio.ts';
 import { createMetrics } from './metrics.ts';
 import { openOrigins } from './origins/open.ts';
 import { Dispatcher } from './publishing/dispatcher.ts';
@@ -18,6 +19,7 @@ import { PortalLeases } from './publishing/portal-leases.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
+import { StoreKeys } from './recordings/store-keys.ts';
 import { type Config, ConfigError } from './settings/config.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
@@ -41,12 +43,13 @@ export async function openParts(config: Config) {
   const changes = await Changes.open(db);
   const vault = await openVault(config);
   const catalog = new Catalog(db, changes);
+  const storeKeys = new StoreKeys(db.kysely);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
   const origins = await openOrigins(config, metrics);
   // Workers share the cores, and so the judging.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
-  const { store, read } = origins;
+  const { store, read, forget } = origins;
   const hubspot = connectHubSpot({ config, db, vault });
   const { crm } = hubspot;
   const outbox = new Outbox(db);
@@ -54,18 +57,22 @@ export async function openParts(config: Config) {
   const leases = new PortalLeases(db);
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
+  const maxAudioBytes = config.maxAudioSize;
+  const storedAudio = new StoredAudio({ store, storeKeys, forget, maxAudioBytes });
   const ingest = new Ingest({
     catalog,
     store,
+    storedAudio,
     origins: read,
     checkPool,
     tokens,
     publisher,
     crm,
     metrics,
-    config,
+    channelPolicy: config.channelPolicy,
+    maxAudioBytes,
   });
-  const sources = new Sources(origins.sources, config.sourceRoots);
+  const sources = new Sources(origins.sources);
 
   return {
     config,
@@ -83,6 +90,7 @@ export async function openParts(config: Config) {
     outbox,
     publisher,
     dispatcher,
+    storedAudio,
     ingest,
     sources,
     async close() {

@@ -13,8 +13,16 @@ export type Verdict = (typeof verdicts)[number];
 /** The file formats that the check reads. */
 export type Container = 'wav' | 'flac' | 'mp4';
 
+/** The schemes of a source that can be played from where it is, each with the origin that reads it. */
+export const remoteSchemes = { 's3:': 's3', 'https:': 'http', 'http:': 'http' } as const;
+export type RemoteScheme = keyof typeof remoteSchemes;
+
+/** A local file is always copied: whoever can write to its folder could change the audio after the check. */
+export const schemes = ['file:', ...(Object.keys(remoteSchemes) as RemoteScheme[])] as const;
+export type Scheme = (typeof schemes)[number];
+
 /** Where the bytes of a recording are: in our store, or by reference in a bucket or at a vendor. */
-export type OriginName = 'store' | 's3' | 'http';
+export type OriginName = 'store' | (typeof remoteSchemes)[RemoteScheme];
 
 /** `waiting` for its next attempt, `done`, or `dead`: a dead letter, until somebody retries it. */
 export const jobStates = ['waiting', 'done', 'dead'] as const;

@@ -7,7 +7,9 @@ import { findMp4Decoder } from '../src/audio/formats/mp4/mp4-decoder.ts';
 
 const folder = new URL('../fixtures/', import.meta.url);
 
-const lacking = (await findMp4Decoder()) ? false : 'neither ALSA’s library (libasound2) nor ffmpeg is here';
+const lacking = (await findMp4Decoder())
+  ? false
+  : 'neither ALSA’s library (libasound2) nor ffmpeg is installed';
 
 for (const expected of expectations) {
   const { path, arguments: declared, verdict, codes } = expected;
@@ -18,8 +20,8 @@ for (const expected of expectations) {
   });
 }
 
-/** A source of `size` bytes that begins like `head` and repeats `rest` behind it. */
-function made(size: number, head: Buffer, rest: Buffer) {
+/** A source of `size` bytes: `head`, then `rest` repeated. */
+function sourceOf(size: number, head: Buffer, rest: Buffer) {
   return {
     size,
     read: async (offset: number, length: number) =>
@@ -31,9 +33,9 @@ function made(size: number, head: Buffer, rest: Buffer) {
   };
 }
 
-/** Files that are too big to keep, and what must be said of them. */
 const format = Buffer.from('fmt \x10\0\0\0\x07\0\x02\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x08\0', 'latin1');
 const start = Buffer.concat([Buffer.from('RIFF\xff\xff\xff\xffWAVE', 'latin1'), format]);
+/** Files that are too large to keep in this folder, and their codes. */
 const generated: [outcome: string, code: string, size: number, head: Buffer, rest: Buffer][] = [
   [
     'two days of µ-law',
@@ -47,7 +49,7 @@ const generated: [outcome: string, code: string, size: number, head: Buffer, res
 
 for (const [name, code, size, head, rest] of generated) {
   t.test(`${name} -> fail: ${code}`, async (t) => {
-    const report = await check(made(size, head, rest), {});
+    const report = await check(sourceOf(size, head, rest), {});
     t.equal(report.verdict, 'fail');
     t.ok(
       report.codes.some((found) => found === code),
@@ -57,7 +59,7 @@ for (const [name, code, size, head, rest] of generated) {
   });
 }
 
-t.test('every code of the check is proved by a recording', async (t) => {
+t.test('every code of the check has a recording', async (t) => {
   const proved = new Set([
     ...expectations.flatMap(({ codes }) => codes),
     ...generated.map(([, code]) => code),
@@ -65,7 +67,7 @@ t.test('every code of the check is proved by a recording', async (t) => {
   t.strictSame([...proved].sort(), Object.keys(codes).sort());
 });
 
-t.test('every recording has an expectation, and all together are below 12 MB', async (t) => {
+t.test('every recording has an expectation, and all recordings take less than 12 MB', async (t) => {
   const recordings = readdirSync(folder).filter((name) => /\.(wav|flac|mp4|m4a|ogg)$/.test(name));
   t.strictSame([...new Set(expectations.map(({ path }) => path))].sort(), recordings.sort());
   const bytes = readdirSync(folder).map((name) => statSync(new URL(name, folder)).size);
@@ -75,7 +77,7 @@ t.test('every recording has an expectation, and all together are below 12 MB', a
 const swappedIn = (ending: string) =>
   expectations.filter(({ path, codes }) => path.endsWith(ending) && codes.includes('swapped_channels'));
 for (const ending of ['.wav', '.flac', '.mp4', '.m4a']) {
-  t.test(`swapped ${ending} is refused by a map, a tag, a profile and ringback alone`, async (t) => {
+  t.test(`swapped ${ending} is rejected by a map, a tag, a profile and ringback alone`, async (t) => {
     const ways = swappedIn(ending).map(({ path, arguments: declared = {} }) =>
       declared.channels ? 'map' : declared.profile ? 'profile' : path.startsWith('tag-') ? 'tag' : 'ringback',
     );

@@ -6,20 +6,20 @@ import { type Mutant, mutantsOf } from './audio/mutants.ts';
 
 const folder = new URL('../fixtures/', import.meta.url);
 const declared = { channels: ['caller', 'recipient'] } as const;
-/** Nothing in these says how long they are meant to be, so that a cut between two fragments or samples is no fault. */
+/** These files do not declare their length, so a cut between two fragments or samples is no fault. */
 const openEnded = /streamed|fragmented/;
 
 export interface Outcome {
   judged: number;
   verdicts: Record<string, number>;
-  /** What must not happen: an error, or a pass for audio that is not whole. */
+  /** What must not happen: an error, or a pass for incomplete audio. */
   wrong: string[];
   slowestMs: number;
-  /** Bytes, after the first tenth of the run and at its end. */
-  memory: [early: number, late: number];
+  /** After the first tenth of the run, and at its end. */
+  memoryBytes: [early: number, late: number];
 }
 
-/** Puts mutants of every fixture before the check, two at a time. */
+/** Checks mutants of every fixture, two at a time. */
 export async function fuzz(
   count: number,
   seed: number,
@@ -29,16 +29,16 @@ export async function fuzz(
   const files = Object.fromEntries(names.map((name) => [name, readFileSync(new URL(name, folder))]));
   const mutants = mutantsOf(files, count, seed);
   const checkPool = new CheckPool({ workers: 2 });
-  const outcome: Outcome = { judged: 0, verdicts: {}, wrong: [], slowestMs: 0, memory: [0, 0] };
+  const outcome: Outcome = { judged: 0, verdicts: {}, wrong: [], slowestMs: 0, memoryBytes: [0, 0] };
 
   const judge = async () => {
-    for await (const mutant of { [Symbol.asyncIterator]: () => ({ next: () => mutants.next() }) }) {
+    for await (const mutant of mutants) {
       const started = performance.now();
       const problem = await judgeOne(checkPool, mutant, outcome.verdicts);
       outcome.slowestMs = Math.max(outcome.slowestMs, performance.now() - started);
       if (problem) outcome.wrong.push(`${mutant.outcome}: ${problem}`);
       outcome.judged++;
-      outcome.memory[outcome.judged <= count / 10 ? 0 : 1] = process.memoryUsage.rss();
+      outcome.memoryBytes[outcome.judged <= count / 10 ? 0 : 1] = process.memoryUsage.rss();
       progress(outcome.judged);
     }
   };
@@ -56,7 +56,7 @@ async function judgeOne(
   mutant: Mutant,
   verdicts: Record<string, number>,
 ): Promise<string | undefined> {
-  const { outcome, bytes, frames, cut } = mutant;
+  const { outcome, bytes, sampleFrames, cut } = mutant;
   const representation = { size: bytes.length, etag: '"1"', lastModified: new Date(0) };
   const origin: Origin = {
     stat: async () => representation,
@@ -68,18 +68,19 @@ async function judgeOne(
     if (report.verdict !== 'pass' || openEnded.test(outcome)) return undefined;
     if (cut) return 'passed although audio was cut off';
     const { durationSeconds = 0, sampleRate = 0 } = report.audio;
-    const heard = Math.round(durationSeconds * sampleRate);
-    return heard < frames ? `passed with ${heard} of ${frames} samples` : undefined;
+    const checked = Math.round(durationSeconds * sampleRate);
+    if (checked >= sampleFrames) return undefined;
+    return `passed with ${checked} of ${sampleFrames} sample frames`;
   } catch (error) {
     return String((error as Error).cause ?? error);
   }
 }
 
 const maxMinutes = 30;
-/** The heaps of two threads and what waits for collection; to leak a file in ten would take more. */
-const maxGrowth = 256 * 2 ** 20;
+/** Two heaps and their uncollected garbage. A leak of every tenth file would exceed it. */
+const maxGrowthBytes = 256 * 2 ** 20;
 
-/** `npm run fuzz -- --count N --seed N`. The same seed gives the same files. */
+/** `npm run fuzz -- --count N --seed N`. The same seed gives the same mutants. */
 async function main(): Promise<void> {
   const options = {
     count: { type: 'string', default: '20000' },
@@ -88,18 +89,20 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options });
   const count = Number(values.count);
   const late = () => {
-    console.error(`Not done after ${maxMinutes} minutes.`);
+    console.error(`Not finished after ${maxMinutes} minutes.`);
     process.exit(1);
   };
   setTimeout(late, maxMinutes * 60_000).unref();
 
-  const { memory, wrong, ...told } = await fuzz(count, Number(values.seed), (judged) => {
+  const { memoryBytes, wrong, ...counts } = await fuzz(count, Number(values.seed), (judged) => {
     if (judged % 1000 === 0) console.error(`${judged} of ${count}`);
   });
-  const growth = memory[1] - memory[0];
+  const growthBytes = memoryBytes[1] - memoryBytes[0];
   for (const line of wrong) console.error(line);
-  console.log(JSON.stringify({ ...told, wrong: wrong.length, growthMB: Math.round(growth / 2 ** 20) }));
-  process.exitCode = wrong.length > 0 || growth > maxGrowth ? 1 : 0;
+  console.log(
+    JSON.stringify({ ...counts, wrong: wrong.length, growthMB: Math.round(growthBytes / 2 ** 20) }),
+  );
+  process.exitCode = wrong.length > 0 || growthBytes > maxGrowthBytes ? 1 : 0;
 }
 
 if (import.meta.main) await main();

@@ -32,7 +32,7 @@ export async function startGateway(t: Test, settings: Record<string, string> = {
   const flags = { ...own, 'log-level': 'silent', 'rate-limit': '1000000', ...settings };
   const config = readConfig(flags, {});
   const parts = await openParts(config);
-  const app = await createApp(config, parts);
+  const app = await createApp(parts);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(async () => {
     app.server.closeAllConnections();

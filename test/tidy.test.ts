@@ -17,7 +17,7 @@ const layers = [
   ['audio/', 'hubspot/'],
   ['access/', 'origins/'],
   ['db/'],
-  ['errors.ts', 'settings/', 'crm/', 'metrics.ts', 'version.ts', 'unions.ts'],
+  ['errors.ts', 'settings/', 'crm/', 'metrics.ts', 'turns.ts', 'urls.ts', 'version.ts', 'unions.ts'],
 ];
 
 /** What is used (a package, a built-in module or a global) and the only places that may use it. */

@@ -13,7 +13,7 @@ export interface KeyState {
   kid: string;
   createdAt: Date;
   retiredAt: Date | null;
-  /** Whether new tokens are signed with it. */
+  /** Whether this key signs new tokens. */
   active: boolean;
 }
 
@@ -23,12 +23,12 @@ export interface KeyRingParts {
   changes: Changes;
 }
 
-/** How often at most an unknown kid makes a process read the ring again. */
-const LOOKUP_EVERY_MS = 1_000;
+/** The shortest time between two loads that an unknown kid causes. */
+const lookupEveryMs = 1_000;
 
 /**
- * The keys that sign stream tokens, sealed in the database and held imported in memory. The newest signs;
- * older ones go on verifying until they are retired.
+ * The keys that sign stream tokens: encrypted in the database, imported in memory. The newest key signs. Older
+ * keys verify until they are retired.
  */
 export class KeyRing {
   readonly #db: Database;
@@ -37,9 +37,9 @@ export class KeyRing {
   #states: KeyState[] = [];
   #keys = new Map<string, webcrypto.CryptoKey>();
   #active: SigningKey | undefined;
-  /** Its ordinal; 0 where there is no key. */
-  #newest = 0;
-  /** Loads run one after the other, so that an older one never overwrites what a newer one found. */
+  /** The ordinal of the newest key, or 0. */
+  #newestOrdinal = 0;
+  /** Loads run one after the other, so that an older load never overwrites the result of a newer one. */
   #loaded: Promise<void> = Promise.resolve();
   #lookedUpAt = Number.NEGATIVE_INFINITY;
 
@@ -50,7 +50,7 @@ export class KeyRing {
     changes.on('keys', () => this.#load());
   }
 
-  /** Makes the first key where there is none. @throws ConfigError, Problem `database_unavailable` */
+  /** Creates the first key if there is none. @throws ConfigError, Problem `database_unavailable` */
   static async open(parts: KeyRingParts): Promise<KeyRing> {
     const ring = new KeyRing(parts);
     await ring.#load();
@@ -68,27 +68,27 @@ export class KeyRing {
   }
 
   /**
-   * A key that is not known may have been made elsewhere a moment ago, so the ring is read once more: at
-   * most once a second, or forged tokens would make it a way to flood the database.
+   * Another process may have created an unknown key a moment ago, so the ring is loaded again: at most once
+   * a second, or forged tokens could flood the database.
    *
    * @throws Problem `database_unavailable`
    */
   async find(kid: string): Promise<webcrypto.CryptoKey | undefined> {
     if (!this.#keys.has(kid)) {
-      const due = performance.now() - this.#lookedUpAt >= LOOKUP_EVERY_MS;
-      if (due) this.#lookedUpAt = performance.now();
-      await (due ? this.#load() : this.#loaded);
+      const isDue = performance.now() - this.#lookedUpAt >= lookupEveryMs;
+      if (isDue) this.#lookedUpAt = performance.now();
+      await (isDue ? this.#load() : this.#loaded);
     }
     return this.#keys.get(kid);
   }
 
-  /** Newest first, retired ones too. @throws Problem `database_unavailable` */
+  /** All keys, newest first, with the retired ones. @throws Problem `database_unavailable` */
   async list(): Promise<KeyState[]> {
     await this.#load();
     return this.#states;
   }
 
-  /** Signs with a new key from now on. Of several rotations at once one takes place. @returns its kid */
+  /** Creates the key that signs from now on. Rotations at the same moment create one key. @returns its kid */
   async rotate(): Promise<string> {
     await this.#load();
     await this.#add();
@@ -96,14 +96,15 @@ export class KeyRing {
   }
 
   /**
-   * Ends every token signed with this key and forgets its secret. The active key is first followed by a new one.
+   * Ends every token signed with this key and deletes its secret. If the key is active, a new one is created
+   * first.
    *
    * @throws Problem `not_found`
    */
   async retire(kid: string): Promise<void> {
     await this.#load();
     if (!this.#states.some((state) => state.kid === kid)) {
-      throw new Problem('not_found', 'There is no signing key of that kid.');
+      throw new Problem('not_found', 'There is no signing key with this kid.');
     }
     if (this.active.kid === kid) await this.rotate();
     await this.#changes.transaction(async (trx, record) => {
@@ -117,10 +118,10 @@ export class KeyRing {
     });
   }
 
-  /** Adds a key after the newest one known here, unless another process was first. */
+  /** Adds a key after the newest one known here, unless another process did so first. */
   async #add(): Promise<void> {
     const row = {
-      ordinal: this.#newest + 1,
+      ordinal: this.#newestOrdinal + 1,
       kid: randomBytes(8).toString('base64url'),
       secret: await this.#vault.seal(randomBytes(32).toString('base64url')),
       created_at: Date.now(),
@@ -153,7 +154,7 @@ export class KeyRing {
     for (const { kid, secret } of live) keys.set(kid, this.#keys.get(kid) ?? (await this.#import(secret)));
     const newest = live[0]?.kid;
     this.#keys = keys;
-    this.#newest = rows[0]?.ordinal ?? 0;
+    this.#newestOrdinal = rows[0]?.ordinal ?? 0;
     this.#active = newest === undefined ? undefined : { kid: newest, key: keys.get(newest)! };
     this.#states = rows.map((row) => ({
       kid: row.kid,

@@ -2,7 +2,7 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RevocationRow } from '../db/schema.ts';
 
-/** Ids hold no NUL, so the three parts cannot run into one another. */
+/** Account, external id and `jti`. Ids contain no NUL, so it separates them without ambiguity. */
 type Subject = `${string}\0${string}\0${string}`;
 
 export interface RevocationParts {
@@ -11,24 +11,24 @@ export interface RevocationParts {
   now: () => number;
 }
 
-const PRUNE_EVERY_MS = 60_000;
+const pruneEveryMs = 60_000;
 
 /**
- * What was revoked and could still be in use: in memory, so that asking costs no query, and in the
- * database, from where every process loads it at its start and hears of it by the change feed.
+ * The revocations of tokens that have not expired. They are in memory, so that a lookup costs no query, and in
+ * the database. Every process loads them at its start and receives new ones by the change feed.
  */
 export class Revocations {
   readonly #db: Database;
   readonly #changes: Changes;
   readonly #now: () => number;
-  readonly #held = new Map<Subject, RevocationRow>();
+  readonly #revoked = new Map<Subject, RevocationRow>();
   #prunedAt = 0;
 
   private constructor({ db, changes, now }: RevocationParts) {
     this.#db = db;
     this.#changes = changes;
     this.#now = now;
-    changes.on('revocation', (subject) => this.#hold(JSON.parse(subject)));
+    changes.on('revocation', (subject) => this.#keep(JSON.parse(subject)));
   }
 
   /** @throws Problem `database_unavailable` */
@@ -39,19 +39,19 @@ export class Revocations {
       .selectAll()
       .where('expires_at', '>', parts.now())
       .execute();
-    for (const row of rows) revocations.#hold(row);
+    for (const row of rows) revocations.#keep(row);
     return revocations;
   }
 
-  /** The latest instant (milliseconds) up to which the URLs of this recording were revoked. */
+  /** Every URL of the recording issued up to this instant (milliseconds since 1970) is revoked; 0 if none is. */
   cutoff(accountId: string, externalId: string): number {
-    const account = this.#held.get(`${accountId}\0\0`)?.cutoff ?? 0;
-    const recording = this.#held.get(`${accountId}\0${externalId}\0`)?.cutoff ?? 0;
+    const account = this.#revoked.get(`${accountId}\0\0`)?.cutoff ?? 0;
+    const recording = this.#revoked.get(`${accountId}\0${externalId}\0`)?.cutoff ?? 0;
     return Math.max(account, recording);
   }
 
-  hasToken(jti: string): boolean {
-    return this.#held.has(`\0\0${jti}`);
+  isTokenRevoked(jti: string): boolean {
+    return this.#revoked.has(`\0\0${jti}`);
   }
 
   /** @throws Problem `database_unavailable` */
@@ -64,7 +64,7 @@ export class Revocations {
           conflict
             .columns(['account_id', 'external_id', 'jti'])
             .doUpdateSet({ cutoff: row.cutoff, expires_at: row.expires_at })
-            // A slower clock must not take back what another process has revoked.
+            // A process whose clock is behind must not undo the revocation of another.
             .where('revocations.cutoff', '<', row.cutoff),
         )
         .execute();
@@ -73,16 +73,16 @@ export class Revocations {
     await this.#prune();
   }
 
-  #hold(row: RevocationRow): void {
+  #keep(row: RevocationRow): void {
     const subject: Subject = `${row.account_id}\0${row.external_id}\0${row.jti}`;
-    if (row.cutoff > (this.#held.get(subject)?.cutoff ?? 0)) this.#held.set(subject, row);
+    if (row.cutoff > (this.#revoked.get(subject)?.cutoff ?? 0)) this.#revoked.set(subject, row);
   }
 
   async #prune(): Promise<void> {
     const now = this.#now();
-    if (now - this.#prunedAt < PRUNE_EVERY_MS) return;
+    if (now - this.#prunedAt < pruneEveryMs) return;
     this.#prunedAt = now;
-    for (const [subject, row] of this.#held) if (row.expires_at <= now) this.#held.delete(subject);
+    for (const [subject, row] of this.#revoked) if (row.expires_at <= now) this.#revoked.delete(subject);
     await this.#db.kysely.deleteFrom('revocations').where('expires_at', '<=', now).execute();
   }
 }

@@ -8,11 +8,11 @@ import { KeyRing, type KeyState } from './keyring.ts';
 import { Revocations } from './revocations.ts';
 import type { Vault } from './vault.ts';
 
-/** What a stream token says. Instants in milliseconds since 1970. */
+/** The claims of a stream token. Instants are milliseconds since 1970. */
 export interface StreamClaims {
   accountId: string;
   externalId: string;
-  /** Of the audio that the URL was made for. */
+  /** ETag of the audio that the URL is for. */
   etag: string;
   jti: string;
   kid: string;
@@ -32,27 +32,24 @@ export interface TokensParts {
   now?: () => number;
 }
 
-const ALGORITHM = 'HS256';
-const ISSUER = 'playhead';
-const AUDIENCE = 'playhead:stream';
-/**
- * Characters. Two ids of 1 KB each, three characters for each of their bytes, in base64url and with the
- * rest around them, come to 8.7 KB.
- */
-const TOKEN_LIMIT = 9 * 1024;
-/** Characters of verified tokens that are held: some twenty thousand. */
-const VERIFIED_SIZE = 16 * 1024 * 1024;
+const alg = 'HS256';
+const issuer = 'playhead';
+const audience = 'playhead:stream';
+/** Characters. The longest token has 8.7 KB: two ids of 1 KB, percent-encoded, then in base64url with the other claims. */
+const maxTokenLength = 9 * 1024;
+/** Characters of verified tokens in memory: about twenty thousand tokens. */
+const maxVerifiedCharacters = 16 * 1024 * 1024;
 
-/** Signs, verifies and revokes the tokens of stream URLs: JWTs (RFC 7519) by HMAC with a pinned algorithm. */
+/** Signs, verifies and revokes the tokens of stream URLs: JWTs (RFC 7519), HMAC with a pinned algorithm. */
 export class Tokens {
   readonly #ring: KeyRing;
   readonly #revocations: Revocations;
   readonly #ttlMs: number;
   readonly #now: () => number;
-  /** The latest instant that a token was issued at here. */
-  #latest = 0;
+  /** The latest instant at which this process issued a token. */
+  #latestIssuedAt = 0;
   readonly #verified = new LRUCache<string, StreamClaims>({
-    maxSize: VERIFIED_SIZE,
+    maxSize: maxVerifiedCharacters,
     sizeCalculation: (_claims, token) => 2 * token.length,
   });
 
@@ -72,15 +69,15 @@ export class Tokens {
 
   async sign({ accountId, externalId, etag }: Subject): Promise<{ token: string; expiresAt: Date }> {
     const { kid, key } = this.#ring.active;
-    // Later than any revocation, even one of this same millisecond or by a clock that is ahead of ours.
+    // Later than every revocation, even one in this millisecond or by a process whose clock is ahead.
     const issuedAt = Math.max(this.#now(), this.#revocations.cutoff(accountId, externalId) + 1);
-    this.#latest = Math.max(this.#latest, issuedAt);
+    this.#latestIssuedAt = Math.max(this.#latestIssuedAt, issuedAt);
     const expiresAt = issuedAt + this.#ttlMs;
     const token = await new SignJWT({ etag })
-      .setProtectedHeader({ alg: ALGORITHM, kid })
-      .setIssuer(ISSUER)
-      .setAudience(AUDIENCE)
-      // Encoded, so that an id with a slash in it cannot pass for another recording's.
+      .setProtectedHeader({ alg, kid })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      // Encoded, so that an id with a slash cannot name another recording.
       .setSubject(`${encodeURIComponent(accountId)}/${encodeURIComponent(externalId)}`)
       // NumericDate may hold a fraction (RFC 7519 §2).
       .setIssuedAt(issuedAt / 1000)
@@ -91,33 +88,33 @@ export class Tokens {
   }
 
   /**
-   * A token that was verified before costs neither a signature nor a query; its expiry, its key and the
-   * revocations are looked at each time.
+   * A token that was verified before costs neither cryptography nor a query. Its expiry, its key and its
+   * revocation are checked every time.
    *
-   * @throws Problem `invalid_token`, and `database_unavailable` where its key is not known here yet
+   * @throws Problem `invalid_token`, or `database_unavailable` if this process does not know its key yet
    */
   async verify(token: string): Promise<StreamClaims> {
-    const held = this.#verified.get(token);
-    const claims = held ?? (await this.#authenticate(token));
+    const known = this.#verified.get(token);
+    const claims = known ?? (await this.#authenticate(token));
     const { accountId, externalId, jti, kid, issuedAt, expiresAt } = claims;
-    const expired = expiresAt <= this.#now();
-    const revoked =
-      issuedAt <= this.#revocations.cutoff(accountId, externalId) || this.#revocations.hasToken(jti);
-    if (expired || revoked || !this.#ring.has(kid)) {
+    const isExpired = expiresAt <= this.#now();
+    const isRevoked =
+      issuedAt <= this.#revocations.cutoff(accountId, externalId) || this.#revocations.isTokenRevoked(jti);
+    if (isExpired || isRevoked || !this.#ring.has(kid)) {
       this.#verified.delete(token);
       throw new Problem('invalid_token', undefined, {
-        cause: expired ? 'expired' : revoked ? 'revoked' : 'retired',
+        cause: isExpired ? 'expired' : isRevoked ? 'revoked' : 'retired',
       });
     }
-    if (held === undefined) this.#verified.set(token, claims);
+    if (known === undefined) this.#verified.set(token, claims);
     return claims;
   }
 
   /**
-   * One token, or everything issued up to now for a recording or an account; what is issued later works.
-   * The other processes follow within the poll of the change feed.
+   * Revokes one token, or every token issued until now for a recording or an account. Tokens issued later are
+   * valid. The other processes follow at their next poll of the change feed.
    *
-   * @throws Problem `invalid_token` where the token is none of ours or has expired, `database_unavailable`
+   * @throws Problem `invalid_token` if the token is not ours or has expired, `database_unavailable`
    */
   async revoke(target: RevocationTarget): Promise<void> {
     const now = this.#now();
@@ -132,8 +129,8 @@ export class Tokens {
       });
     } else {
       const { accountId, externalId = '' } = target;
-      // A clock that was set back must not let what was issued before slip through.
-      const cutoff = Math.max(now, this.#latest);
+      // Covers every token issued before, even if the clock was set back since.
+      const cutoff = Math.max(now, this.#latestIssuedAt);
       const expires_at = cutoff + this.#ttlMs;
       await this.#revocations.add({
         account_id: accountId,
@@ -150,18 +147,18 @@ export class Tokens {
     return this.#ring.list();
   }
 
-  /** New tokens are signed with a new key; the old ones stay good. @returns its kid */
+  /** Signs new tokens with a new key. Old tokens stay valid. @returns its kid */
   rotate(): Promise<string> {
     return this.#ring.rotate();
   }
 
-  /** Every token signed with this key ends. @throws Problem `not_found` */
+  /** Ends every token signed with this key. @throws Problem `not_found` */
   retire(kid: string): Promise<void> {
     return this.#ring.retire(kid);
   }
 
   async #authenticate(token: string): Promise<StreamClaims> {
-    if (token.length > TOKEN_LIMIT) throw new Problem('invalid_token', undefined, { cause: 'too long' });
+    if (token.length > maxTokenLength) throw new Problem('invalid_token', undefined, { cause: 'too long' });
     const findKey: JWTVerifyGetKey = async ({ kid }) => {
       const key = typeof kid === 'string' && (await this.#ring.find(kid));
       if (!key) throw new Problem('invalid_token', undefined, { cause: 'unknown kid' });
@@ -169,9 +166,9 @@ export class Tokens {
     };
     try {
       const { payload, protectedHeader } = await jwtVerify<{ etag: string }>(token, findKey, {
-        algorithms: [ALGORITHM],
-        issuer: ISSUER,
-        audience: AUDIENCE,
+        algorithms: [alg],
+        issuer,
+        audience,
         requiredClaims: ['sub', 'etag', 'iat', 'exp', 'jti'],
         currentDate: new Date(this.#now()),
       });
@@ -184,8 +181,7 @@ export class Tokens {
         jti: payload.jti!,
         kid: protectedHeader.kid!,
         issuedAt,
-        // A lifetime that was shortened in the settings holds for tokens that were issued before, too:
-        // revocations are forgotten by it.
+        // If the TTL was shortened, it applies to older tokens too: revocations are pruned after this TTL.
         expiresAt: Math.min(Math.round(payload.exp! * 1000), issuedAt + this.#ttlMs),
       };
     } catch (error) {

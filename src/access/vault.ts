@@ -4,24 +4,24 @@ import { join } from 'node:path';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 import { ConfigError } from '../settings/config.ts';
 
-/** Seals small secrets, so that the database alone gives none of them away. */
+/** Encrypts small secrets, so that the database alone discloses none of them. */
 export interface Vault {
   seal(plain: string): Promise<string>;
-  /** @throws ConfigError where it was sealed under another key */
+  /** @throws ConfigError if the text was sealed under another key */
   open(sealed: string): Promise<string>;
 }
 
-/** 32 bytes. */
-const KEY = /^[A-Za-z0-9_-]{43}$/;
+/** 32 bytes in base64url. */
+const keyPattern = /^[A-Za-z0-9_-]{43}$/;
 
 /**
- * @param config `secretKey` 43 base64url characters, or empty for the one in the file `secret-key`
- *   of `dataDir`, which is made on the first start
+ * @param config `secretKey`: 43 base64url characters. If it is empty, the key is in the file `secret-key` in
+ *   `dataDir`, which the first start creates.
  * @throws ConfigError
  */
 export async function openVault(config: { secretKey: string; dataDir: string }): Promise<Vault> {
-  const text = config.secretKey || (await keepSecret(config.dataDir, 'secret-key'));
-  if (!KEY.test(text)) {
+  const text = config.secretKey || (await readOrCreateSecret(config.dataDir, 'secret-key'));
+  if (!keyPattern.test(text)) {
     const name = config.secretKey ? 'PLAYHEAD_SECRET_KEY' : join(config.dataDir, 'secret-key');
     throw new ConfigError(`${name} must be 43 base64url characters (32 bytes).`);
   }
@@ -37,7 +37,7 @@ export async function openVault(config: { secretKey: string; dataDir: string }):
         return Buffer.from(plaintext).toString();
       } catch (cause) {
         throw new ConfigError(
-          'PLAYHEAD_SECRET_KEY, or the file secret-key in the data folder, is not the key that sealed the secrets in this database.',
+          'PLAYHEAD_SECRET_KEY, or the file secret-key in the data folder, is not the key that encrypted the secrets in this database.',
           { cause },
         );
       }
@@ -46,13 +46,13 @@ export async function openVault(config: { secretKey: string; dataDir: string }):
 }
 
 /**
- * Reads a secret of 43 base64url characters from a file that only its owner may read, or makes both.
- * Processes that start together agree: the file appears whole under its name, and only once.
+ * Reads a secret of 43 base64url characters from a file, or creates both. Only the owner may read the file.
+ * If several processes start together, one creates the file, whole and at once, and all of them read it.
  */
-export async function keepSecret(dataDir: string, name: string): Promise<string> {
+export async function readOrCreateSecret(dataDir: string, name: string): Promise<string> {
   const path = join(dataDir, name);
-  const held = await readFile(path, 'utf8').catch(unlessCode('ENOENT'));
-  if (held !== undefined) return held.trim();
+  const secret = await readFile(path, 'utf8').catch(unlessCode('ENOENT'));
+  if (secret !== undefined) return secret.trim();
 
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const draft = join(dataDir, `.${name}-${randomBytes(8).toString('hex')}`);

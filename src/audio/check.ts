@@ -1,46 +1,47 @@
-import { decode } from './decode.ts';
+import { Finding, headerEvidence } from './finding.ts';
+import type { Track } from './formats/format.ts';
 import { placeByProfile } from './profiles.ts';
 import type { AudioFacts, Declared, Evidence, Report } from './report.ts';
 import { describeChannels, type SignalFacts } from './sound/channels.ts';
 import { judgeChannels } from './sound/faults.ts';
 import { judgeRoles, type RoleJudgement } from './sound/roles.ts';
 import { SignalMeter } from './sound/signal.ts';
-import { Reader, type Source } from './source.ts';
+import type { Source } from './source.ts';
+import { SourceReader } from './source-reader.ts';
 import { readStructure } from './structure.ts';
-import { Finding, header, type Track } from './track.ts';
 import { conclude, fails } from './verdict.ts';
 
-/** What a header may cost in bytes: as much for every file, and a part of what the file has. */
-const structureBytes = (size: number) => 8 * 1024 * 1024 + size * 0.1;
-const structureMilliseconds = 5000;
+/** How much of a file may be read for its structure: a fixed part, and a part of its size. */
+const maxStructureBytes = (fileBytes: number) => 8 * 1024 * 1024 + fileBytes * 0.1;
+const maxStructureMs = 5000;
 
-/** Called with the seconds of audio that have been heard, first with 0 once the structure has been read. */
+/** Called with the seconds of audio measured so far; first with 0, when the structure has been read. */
 export type Progress = (seconds: number) => void;
 
 /**
- * Judges one recording in the order structure, channels, roles: a stage that fails is the last. Holds less than
- * a minute of audio at a time; how long decoding may take is for the caller to limit.
+ * Checks one recording: its structure, then its channels, then the roles. The first stage that fails is the last.
+ * Holds less than a minute of audio at a time. The caller must limit how long decoding may take.
  *
- * @throws Problem where the source cannot be read; what is wrong with the file itself is in the report
+ * @throws Problem if the source cannot be read. Faults of the file itself are in the report.
  */
 export async function check(
   source: Source,
   declared: Declared,
   progress: Progress = () => {},
 ): Promise<Report> {
-  const reader = new Reader(source);
+  const reader = new SourceReader(source);
   const evidence: Evidence[] = [];
   let audio: AudioFacts = { size: source.size };
   let roles: RoleJudgement | undefined;
   try {
-    reader.allow(structureBytes(source.size), structureMilliseconds);
+    reader.allow(maxStructureBytes(source.size), maxStructureMs);
     const { track, tags, ...structure } = await readStructure(reader, declared);
     audio = structure.audio;
     evidence.push(...structure.evidence);
     if (!evidence.some(fails)) {
       progress(0);
-      const signal = track && (await listen(reader, track, progress));
-      evidence.push(...(signal ? judgeChannels(signal) : [notHeard(audio, track)]));
+      const signal = track && (await measure(reader, track, progress));
+      evidence.push(...(signal ? judgeChannels(signal) : [undecodable(audio, track)]));
       if (!evidence.some(fails))
         roles = judgeRoles({ declared, tags, profile: placeByProfile(declared), signal });
     }
@@ -51,23 +52,27 @@ export async function check(
   return conclude(audio, evidence, roles);
 }
 
-/** Either nobody decodes this codec here, or this machine lacks what would. */
-function notHeard({ codec = 'the codec' }: AudioFacts, track: Track | undefined): Evidence {
+/** Without a track, Playhead has no decoder for this codec. With a track, this machine lacks the decoder. */
+function undecodable({ codec = 'the codec' }: AudioFacts, track: Track | undefined): Evidence {
   const need = track ? ': install ALSA’s library (Debian: libasound2) or ffmpeg to have it decoded' : '';
-  return header('undecodable', codec + need);
+  return headerEvidence('undecodable', codec + need);
 }
 
-/** What the whole of the audio sounds like; undefined where nothing here decodes it. */
-async function listen(reader: Reader, track: Track, progress: Progress): Promise<SignalFacts | undefined> {
-  const blocks = await decode(reader, track);
-  if (!blocks) return undefined;
-  reader.allow(structureBytes(reader.size) + reader.size, Number.POSITIVE_INFINITY);
+/** Decodes and measures all of the audio; undefined if this machine lacks the decoder. */
+async function measure(
+  reader: SourceReader,
+  track: Track,
+  progress: Progress,
+): Promise<SignalFacts | undefined> {
+  const chunks = await track.decode(reader);
+  if (!chunks) return undefined;
+  reader.allow(maxStructureBytes(reader.size) + reader.size, Number.POSITIVE_INFINITY);
   const meter = new SignalMeter(track.sampleRate);
-  let frames = 0;
-  for await (const [left, right] of blocks) {
+  let sampleFrames = 0;
+  for await (const [left, right] of chunks) {
     meter.push(left, right);
-    frames += left.length;
-    progress(frames / track.sampleRate);
+    sampleFrames += left.length;
+    progress(sampleFrames / track.sampleRate);
   }
   return describeChannels(meter.finish());
 }

@@ -1,4 +1,7 @@
-/** `fail` refuses, `inconclusive` refuses under the strict policy, `warn` is only said, `pass` names what proved the roles. */
+/**
+ * `fail` rejects the recording. `inconclusive` rejects it under the channel policy `strict`. `warn` is only reported.
+ * `pass` names what proved the roles.
+ */
 interface Reason {
   severity: 'fail' | 'warn' | 'inconclusive' | 'pass';
   /** What it means. */
@@ -8,25 +11,25 @@ interface Reason {
 }
 
 /**
- * Every reason that the check can give, once. The codes are stable: QA scripts and ingest clients compare
- * them. docs/problems.md has a section for each.
+ * Every reason that the check can give. The codes are stable, because QA scripts and ingest clients compare them.
+ * docs/problems.md has a section for each.
  */
 export const codes = {
-  // structure: is this a whole file that HubSpot can read?
+  // structure: is this a complete file that HubSpot can read?
   empty_file: {
     severity: 'fail',
-    sentence: 'The file holds no bytes.',
+    sentence: 'The file is empty, or it has a header and no audio.',
     repair: 'Fetch the recording again after the phone system has finished writing it.',
   },
   unsupported_container: {
     severity: 'fail',
-    sentence: 'The content is not WAV, FLAC or MP4, whatever the name says.',
-    repair: 'Export the recording as WAV, FLAC or MP4 with one speaker per channel.',
+    sentence: 'The content is not WAV, FLAC or MP4, whatever the file name says.',
+    repair: 'Export the recording as WAV, FLAC or MP4, with one speaker on each channel.',
   },
   extension_mismatch: {
     severity: 'warn',
-    sentence: 'The name ends like another format than the content is.',
-    repair: 'Give the file the extension of its content.',
+    sentence: 'The ending of the file name belongs to another format than the content.',
+    repair: 'Give the file name the ending of its content.',
   },
   unsupported_codec: {
     severity: 'fail',
@@ -40,28 +43,28 @@ export const codes = {
   },
   bad_header: {
     severity: 'fail',
-    sentence: 'The header contradicts itself, so the audio cannot be read as it claims.',
-    repair: 'Export the recording again; do not patch channel counts or sizes into a header by hand.',
+    sentence: 'The header contradicts itself, so the audio cannot be read reliably.',
+    repair: 'Export the recording again. Do not edit channel counts or sizes in a header by hand.',
   },
   truncated: {
     severity: 'fail',
-    sentence: 'The file ends before the audio that its header promises.',
+    sentence: 'The file ends before the audio that its header declares.',
     repair: 'Fetch the recording again once the call has ended and the upload is complete.',
   },
   corrupt_audio: {
     severity: 'fail',
-    sentence: 'Part of the audio does not decode.',
+    sentence: 'Part of the audio cannot be decoded.',
     repair: 'Fetch the recording again and compare its size and checksum with the source.',
   },
   too_large: {
     severity: 'fail',
-    sentence: 'The file is larger than the limit.',
+    sentence: 'The size or the duration exceeds the limit.',
     repair: 'Record at 8 or 16 kHz, use FLAC or AAC, or raise PLAYHEAD_MAX_AUDIO_SIZE.',
   },
   too_complex: {
     severity: 'fail',
-    sentence: 'The file costs more time, memory or reads than a call recording may.',
-    repair: 'Write the audio anew with a plain header and few tags.',
+    sentence: 'Checking the file takes more time, memory or reads than a call recording may take.',
+    repair: 'Write the audio again with a plain header and few tags.',
   },
   no_audio_track: {
     severity: 'fail',
@@ -70,31 +73,31 @@ export const codes = {
   },
   multiple_audio_tracks: {
     severity: 'fail',
-    sentence: 'The file has more than one audio track, and players and HubSpot use only one.',
-    repair: 'Join the tracks into one track of two channels: caller on channel 1, recipient on channel 2.',
+    sentence: 'The file has more than one audio track. Players and HubSpot use only one.',
+    repair: 'Merge the tracks into one track of two channels: caller on channel 1, recipient on channel 2.',
   },
   video_present: {
     severity: 'warn',
-    sentence: 'The file has a video track that a call recording does not need.',
-    repair: 'Export the audio alone.',
+    sentence: 'The file has a video track, which a call recording does not need.',
+    repair: 'Export only the audio.',
   },
   too_short: {
     severity: 'fail',
     sentence: 'The audio is too short to be a conversation.',
-    repair: 'Do not publish recordings of unanswered calls; check that recording starts at the answer.',
+    repair:
+      'Do not publish recordings of unanswered calls. Check that recording starts when the call is answered.',
   },
   undecodable: {
     severity: 'warn',
-    sentence: 'The audio could not be decoded here, so what the channels hold was not checked.',
-    repair: 'Record as PCM, FLAC or AAC-LC so that the content can be checked.',
+    sentence: 'Playhead could not decode the audio, so the content of the channels was not checked.',
+    repair: 'Record as PCM, FLAC or AAC-LC. Playhead can then check the content.',
   },
 
   // channels: does each hold one speaker?
   mono: {
     severity: 'fail',
     sentence: 'The recording has one channel, so both speakers share it.',
-    repair:
-      'Turn on dual-channel recording in the phone system; a mono mix cannot be taken apart afterwards.',
+    repair: 'Turn on dual-channel recording in the phone system. A mono mix cannot be separated afterwards.',
   },
   too_many_channels: {
     severity: 'fail',
@@ -103,13 +106,13 @@ export const codes = {
   },
   silent_channel: {
     severity: 'fail',
-    sentence: 'One channel holds no voice.',
-    repair: 'Check that both legs of the call are recorded, not one leg and an empty channel.',
+    sentence: 'One channel has no voice.',
+    repair: 'Check that the phone system records both legs of the call, not one leg and an empty channel.',
   },
   no_speech: {
     severity: 'fail',
-    sentence: 'Neither channel holds a voice.',
-    repair: 'Do not publish calls that nobody answered; check that the recorder hears the media.',
+    sentence: 'Neither channel has a voice.',
+    repair: 'Do not publish calls that nobody answered. Check that the recorder receives the media.',
   },
   dual_mono: {
     severity: 'fail',
@@ -118,48 +121,48 @@ export const codes = {
   },
   crosstalk: {
     severity: 'fail',
-    sentence: 'A speaker is heard loudly on the channel of the other.',
+    sentence: 'A speaker is loud on the channel of the other speaker.',
     repair: 'Record each leg before the mixer, and turn on echo cancellation at the gateway.',
   },
   crosstalk_minor: {
     severity: 'warn',
-    sentence: 'A speaker is heard faintly on the channel of the other.',
+    sentence: 'A speaker is faint on the channel of the other speaker.',
     repair: 'Turn on echo cancellation at the gateway or the handset.',
   },
   channel_count_mismatch: {
     severity: 'fail',
-    sentence: 'The file’s own readings of its channel count disagree.',
-    repair: 'Export the recording again with an encoder that writes one channel count everywhere.',
+    sentence: 'The file declares different channel counts in different places.',
+    repair: 'Export the recording again with an encoder that writes the same channel count everywhere.',
   },
   parametric_stereo: {
     severity: 'warn',
     sentence:
-      'The codec stores one mixed channel and a recipe for stereo (HE-AAC v2), which blurs the speakers.',
+      'The codec (HE-AAC v2) stores one mixed channel and parameters for stereo, which blurs the speakers.',
     repair: 'Encode as AAC-LC, or turn parametric stereo off.',
   },
 
   // roles: is the caller, who placed the call, on channel 1?
   swapped_channels: {
     severity: 'fail',
-    sentence: 'The caller is on channel 2; HubSpot expects who placed the call on channel 1.',
-    repair: 'Swap the two channels, or set the phone system up as docs/profiles.md says for it.',
+    sentence: 'The caller is on channel 2. HubSpot expects the caller, who placed the call, on channel 1.',
+    repair: 'Swap the two channels, or set up the phone system as docs/profiles.md describes.',
   },
   channel_map_contradicted: {
     severity: 'fail',
     sentence:
-      'The declared map puts the caller on channel 1, but ringback, which the caller hears, is there.',
-    repair: 'Find out which leg is on which channel, then declare the map or swap the channels.',
+      'The declared map or a tag puts the caller on channel 1, but ringback is there, and ringback is on the channel of the recipient.',
+    repair: 'Find out which leg is on which channel. Then correct the map or swap the channels.',
   },
   profile_contradicted: {
     severity: 'inconclusive',
     sentence:
-      'The source profile puts the caller on channel 1, but ringback, which the caller hears, is there.',
+      'The source profile puts the caller on channel 1, but ringback is there, and ringback is on the channel of the recipient.',
     repair: 'Check the profile, the direction and the recorded leg, or declare the map for this recording.',
   },
   channel_assignment_unknown: {
     severity: 'inconclusive',
-    sentence: 'Nothing proves on which channel the caller is.',
-    repair: 'Declare the channel map, name a source profile with the direction, or tag the file.',
+    sentence: 'Nothing proves which channel the caller is on.',
+    repair: 'Declare the channel map, name a source profile and the direction, or tag the file.',
   },
   declared_map: { severity: 'pass', sentence: 'The declared map puts the caller on channel 1.' },
   embedded_tags: { severity: 'pass', sentence: 'Tags inside the file put the caller on channel 1.' },
@@ -167,7 +170,7 @@ export const codes = {
     severity: 'pass',
     sentence: 'The source profile and the direction put the caller on channel 1.',
   },
-  signal_evidence: { severity: 'pass', sentence: 'What is heard puts the caller on channel 1.' },
+  signal_evidence: { severity: 'pass', sentence: 'The sound puts the caller on channel 1.' },
 } as const satisfies Record<string, Reason>;
 
 export type Code = keyof typeof codes;

@@ -1,55 +1,56 @@
 import { parseBlob } from 'music-metadata';
-import type { AudioFacts, Evidence } from './report.ts';
-import type { Reader } from './source.ts';
-import { header } from './track.ts';
+import { headerEvidence } from './finding.ts';
+import type { Structure } from './formats/format.ts';
+import { formats } from './formats/formats.ts';
+import type { Evidence } from './report.ts';
+import type { SourceReader } from './source-reader.ts';
 
 const free = Buffer.from('free');
 
 /**
- * Asks music-metadata for the tags it knows, and for a second opinion. It is given no name and no MIME type, so
- * that it looks at the content, and only files whose chunks or boxes were counted before.
- *
- * What it says of channels in MP4, of sub-formats and of RF64 is known to be wrong, so that is not compared.
+ * Reads the tags that music-metadata knows, and compares its channels and sample rate with ours. It gets no file name
+ * and no MIME type, so that it goes by the content. It gets only files whose chunks or boxes were counted before.
  */
 export async function readOpinion(
-  reader: Reader,
-  { audio, tables }: { audio: AudioFacts; tables?: number },
+  reader: SourceReader,
+  { audio, hiddenBoxType }: Structure,
 ): Promise<{ tags: string[]; evidence: Evidence[] }> {
-  const riff = audio.container !== 'wav' || (await reader.text(0, 4)) === 'RIFF';
-  if (!riff) return { tags: [], evidence: [] };
-  const parsed = await parseBlob(new ReaderBlob(reader, tables), { duration: false, skipCovers: true }).catch(
-    () => undefined,
-  );
-  reader.settle();
-  if (!parsed) return { tags: [], evidence: [] };
+  const none = { tags: [], evidence: [] };
+  // It does not know these.
+  if (/^(RF64|BW64)/.test(await reader.text(0, 4))) return none;
+  const blob = new ReaderBlob(reader, hiddenBoxType);
+  const parsed = await parseBlob(blob, { duration: false, skipCovers: true }).catch(() => undefined);
+  reader.rethrow();
+  if (!parsed) return none;
 
   const native = Object.values(parsed.native).flat();
   const tags = native.flatMap(({ id, value }) => (typeof value === 'string' ? [`${id}=${value}`] : []));
-  const { format } = parsed;
+  if (!formats[audio.container].comparable) return { tags, evidence: [] };
+  const { numberOfChannels, sampleRate } = parsed.format;
   const evidence: Evidence[] = [];
-  if (audio.container !== 'mp4' && differs(format.numberOfChannels, audio.channels)) {
-    evidence.push(header('channel_count_mismatch', format.numberOfChannels!, audio.channels));
+  if (differs(numberOfChannels, audio.channels)) {
+    evidence.push(headerEvidence('channel_count_mismatch', numberOfChannels, audio.channels));
   }
-  if (audio.container !== 'mp4' && differs(format.sampleRate, audio.sampleRate)) {
-    evidence.push(header('bad_header', `${format.sampleRate} Hz`, audio.sampleRate));
+  if (differs(sampleRate, audio.sampleRate)) {
+    evidence.push(headerEvidence('bad_header', `${sampleRate} Hz`, audio.sampleRate));
   }
   return { tags, evidence };
 }
 
-function differs(theirs: number | undefined, ours: number | undefined): boolean {
+function differs(theirs: number | undefined, ours: number | undefined): theirs is number {
   return theirs !== undefined && theirs !== ours;
 }
 
-/** What a reader reads, as the kind of object that music-metadata reads at random. */
+/** A SourceReader as the Blob that music-metadata reads from. */
 class ReaderBlob extends Blob {
-  #reader: Reader;
-  #hidden: number;
+  readonly #reader: SourceReader;
+  readonly #hiddenBoxType: number;
 
-  /** @param hidden where the name of a box lies that is passed off as free space: an hour's tables take 600 KB */
-  constructor(reader: Reader, hidden = Number.POSITIVE_INFINITY) {
+  /** @param hiddenBoxType offset of the type of a box that is shown as `free`: an hour's sample tables take 600 KB */
+  constructor(reader: SourceReader, hiddenBoxType = Number.POSITIVE_INFINITY) {
     super();
     this.#reader = reader;
-    this.#hidden = hidden;
+    this.#hiddenBoxType = hiddenBoxType;
   }
 
   override get size(): number {
@@ -59,7 +60,8 @@ class ReaderBlob extends Blob {
   override slice(start = 0, end = this.size): Blob {
     const arrayBuffer = async () => {
       const bytes = new Uint8Array(await this.#reader.read(start, end - start));
-      if (start <= this.#hidden && this.#hidden + 4 <= end) bytes.set(free, this.#hidden - start);
+      const at = this.#hiddenBoxType - start;
+      if (at >= 0 && at + free.length <= bytes.length) bytes.set(free, at);
       return bytes.buffer;
     };
     return Object.assign(new Blob(), { arrayBuffer });

@@ -1,7 +1,7 @@
 import type { Container, Direction, Role, Verdict } from '../unions.ts';
 import type { Code } from './codes.ts';
 
-/** One thing that was found, where it was found, and against which limit it was held. */
+/** One thing that the check found, with its source and the limit that it was compared with. */
 export interface Evidence {
   code: Code;
   source: 'header' | 'tag' | 'declared' | 'profile' | 'signal';
@@ -14,11 +14,12 @@ export interface Evidence {
   confidence: number;
 }
 
-/** What the file is, read from its content. A member is absent where it could not be known. */
+/** What the file is, read from its content. A member is absent if it could not be read. */
 export interface AudioFacts {
   container?: Container;
   codec?: string;
   channels?: number;
+  /** Hz. */
   sampleRate?: number;
   bitsPerSample?: number;
   durationSeconds?: number;
@@ -26,24 +27,24 @@ export interface AudioFacts {
   size: number;
 }
 
-/** What the person who offers a recording says of it. */
+/** What the sender declares of a recording. */
 export interface Declared {
   channels?: readonly [Role, Role];
   profile?: string;
   direction?: Direction;
-  /** For profiles whose numbering follows the recorded leg: whose leg was recorded. */
+  /** Whose leg was recorded, for profiles whose channel numbers follow the recorded leg. */
   leg?: Role;
-  /** A name such as `call.wav`, compared with the content and never believed. */
+  /** A name such as `call.wav`. It is compared with the content, and the content decides. */
   fileName?: string;
 }
 
-/** The verdict on one recording: the same object from the CLI, `POST /v1/check`, ingest and the console. */
+/** The result for one recording: the same object from the CLI, `POST /v1/check`, ingest and the console. */
 export interface Report {
   verdict: Verdict;
-  /** Failing and warning codes, then the code of what proved the roles. */
+  /** Failing and warning codes, then the code of what decided the roles. */
   codes: Code[];
   audio: AudioFacts;
   evidence: Evidence[];
-  /** For each code that refuses, one sentence that says how to repair the recording. */
+  /** How to repair the recording, for each code that rejects it. */
   repairs: Partial<Record<Code, string>>;
 }

@@ -7,18 +7,18 @@ export function fails({ code }: Evidence): boolean {
 }
 
 /**
- * The report on what was found: fail for any failing code, otherwise what is known of the roles.
+ * Makes the report: `fail` for any failing code, otherwise the verdict on the roles.
  *
- * @param roles absent where the check ended before them
+ * @param roles absent if the check ended before them
  */
 export function conclude(audio: AudioFacts, found: Evidence[], roles?: RoleJudgement): Report {
-  const told = [...new Set([...found.map(({ code }) => code), ...(roles ? [roles.code] : [])])];
-  const refusing = told.filter((code) => ['fail', 'inconclusive'].includes(codes[code].severity));
+  const reported = [...new Set([...found.map(({ code }) => code), ...(roles ? [roles.code] : [])])];
+  const rejecting = reported.filter((code) => ['fail', 'inconclusive'].includes(codes[code].severity));
   return {
     verdict: found.some(fails) || !roles ? 'fail' : roles.verdict,
-    codes: told,
+    codes: reported,
     audio,
     evidence: [...found, ...(roles?.evidence ?? [])],
-    repairs: Object.fromEntries(refusing.map((code) => [code, (codes[code] as { repair?: string }).repair])),
+    repairs: Object.fromEntries(rejecting.map((code) => [code, (codes[code] as { repair?: string }).repair])),
   };
 }

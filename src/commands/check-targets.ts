@@ -6,30 +6,32 @@ import { pipeline } from 'node:stream/promises';
 import type { CheckPool } from '../audio/process/pool.ts';
 import type { Declared, Report } from '../audio/report.ts';
 import { isProblem } from '../errors.ts';
-import { createMetrics } from '../metrics.ts';
-import { openOrigins } from '../origins/open.ts';
 import type { Config } from '../settings/config.ts';
+import { type RemoteScheme, remoteSchemes } from '../unions.ts';
 import { UsageError } from './command.ts';
 
-/** One recording to be checked, wherever it is. */
+/** One recording to check. */
 export interface Target {
   path: string;
   check(checkPool: CheckPool, declared: Declared, signal: AbortSignal): Promise<Report>;
 }
 
+const remote = Object.keys(remoteSchemes) as RemoteScheme[];
+
 const audioNames =
   /\.(wav|wave|bwf|rf64|flac|mp4|m4a|m4b|mp3|ogg|oga|opus|aac|amr|gsm|au|aif|aiff|wma|webm|mov)$/i;
 
 /**
- * What the words of the command line mean: a file; a folder, for every recording below it by its name; a
- * glob; an `s3://` or `http(s)://` URL.
+ * What the words of the command line name: a file; a folder, with every recording in it; a glob; a URL
+ * such as `s3://bucket/call.wav` or `https://host/call.wav`.
  *
  * @throws UsageError that names the word
  */
 export async function listTargets(words: string[], config: Config): Promise<Target[]> {
   const targets: Target[] = [];
   for (const word of words) {
-    const found = /^(s3|https?):\/\//.test(word) ? [urlTarget(word, config)] : await pathTargets(word);
+    const scheme = remote.find((scheme) => word.startsWith(`${scheme}//`));
+    const found = scheme ? [urlTarget(word, scheme, config)] : await pathTargets(word);
     if (found.length === 0)
       throw new UsageError(`${word} is neither a recording nor a folder that holds one.`);
     targets.push(...found);
@@ -56,23 +58,25 @@ function fileTarget(path: string): Target {
   };
 }
 
-/** Read in place where the server allows it, by ranges; otherwise from a copy that is removed afterwards. */
-function urlTarget(url: string, config: Config): Target {
+/** Reads only what the check needs if the server can send ranges, and otherwise a copy that is then removed. */
+function urlTarget(url: string, scheme: RemoteScheme, config: Config): Target {
   if (!URL.canParse(url)) throw new UsageError(`${url} is not a URL.`);
   return {
     path: url,
     async check(checkPool, declared, signal) {
-      // Whoever types a URL may read from its host, at whatever address that is.
-      const allowed = { ...config, sourceHosts: [...config.sourceHosts, new URL(url).host], cacheDisk: 0 };
-      const { read, sources, close } = await openOrigins(allowed, createMetrics());
-      const isObject = url.startsWith('s3:');
-      const [origin, key] = isObject ? [read.s3, url.slice('s3://'.length)] : [read.http, url];
+      // Loaded for URLs only: a file needs neither an SDK nor a client for HTTP.
+      const { openOrigins } = await import('../origins/open.ts');
+      const { createMetrics } = await import('../metrics.ts');
+      const { read, sources, close } = await openOrigins(allowing(url, scheme, config), createMetrics());
+      const { locate, fetchWhole } = sources[scheme];
       try {
+        const { key } = locate(url);
+        const origin = read[remoteSchemes[scheme]];
         const representation = await origin.stat(key, signal);
         return await checkPool.check({ origin, key, representation }, declared, signal);
       } catch (error) {
-        if (isObject || !isProblem(error, 'origin_failed')) throw error;
-        return await checkCopy(await sources.http.fetchWhole(url, signal), (path) =>
+        if (!fetchWhole || !isProblem(error, 'origin_failed')) throw error;
+        return await checkCopy(await fetchWhole(url, signal), (path) =>
           checkPool.check({ path }, declared, signal),
         );
       } finally {
@@ -80,6 +84,12 @@ function urlTarget(url: string, config: Config): Target {
       }
     },
   };
+}
+
+/** Whoever types a URL may read it: any bucket, and its host even at a private address. */
+function allowing(url: string, scheme: RemoteScheme, config: Config): Config {
+  const sourceHosts = [...config.sourceHosts, new URL(url).host];
+  return { ...config, sourceRoots: [`${scheme}//`], sourceHosts, cacheDisk: 0 };
 }
 
 async function checkCopy(

@@ -1,5 +1,5 @@
 import { examine, formatDiagnosis } from '../doctor/doctor.ts';
-import { retrieveUrl } from '../routes/retrieve.ts';
+import { retrieveUrlTemplate } from '../urls.ts';
 import {
   type Command,
   declaredOptions,
@@ -31,7 +31,7 @@ export const doctor: Command = {
     }
     return withParts(config, async ({ apiKeys, checkPool }) => {
       const diagnosis = await examine({
-        url: url ?? retrieveUrl(config, apiKeys.accessKey),
+        url: url ?? retrieveUrlTemplate(config, apiKeys.accessKey),
         externalId: id,
         externalAccountId: account,
         appId: app ?? (config.hubspotAppId || undefined),

@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { isProblem, Problem } from '../errors.ts';
-import { readRecordingInput } from '../routes/recording-schema.ts';
+import { readRecordingInput } from '../ingest/input.ts';
+import { schemeOf } from '../ingest/sources.ts';
 import {
   type Command,
   declaredOptions,
@@ -33,7 +34,7 @@ export const ingest: Command = {
       direction: need(options, 'direction'),
       ...readDeclared(options),
       ...(options.replace && { replace: true }),
-      ...(/^(file|s3|https?):/.test(file) && { source: file }),
+      ...(schemeOf(file) && { source: file }),
     });
     if (!source && !(await stat(file).catch(() => undefined))?.isFile()) {
       throw new Error(`${file} is not a file that can be read.`);

@@ -1,4 +1,5 @@
 import { Problem } from '../errors.ts';
+import { tokenIn } from '../urls.ts';
 import { type Command, exit, print, text, UsageError, withParts } from './command.ts';
 
 export const revoke: Command = {
@@ -11,7 +12,7 @@ export const revoke: Command = {
   run: ({ words: [url], options: { account, id }, config }) => {
     if (url ? account || id : !account) throw new UsageError('revoke takes a URL, or --account and --id.');
     return withParts(config, async ({ catalog, tokens }) => {
-      if (url) await tokens.revoke({ token: /\/stream\/([^/?#]+)/.exec(url)?.[1] ?? url });
+      if (url) await tokens.revoke({ token: tokenIn(url) ?? url });
       else {
         const subject = { accountId: account!, ...(id && { externalId: id }) };
         const { recordings } = await catalog.list({ ...subject, limit: 1 });

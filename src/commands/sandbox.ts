@@ -1,7 +1,7 @@
 import { CheckPool } from '../audio/process/pool.ts';
-import { checkBytes } from '../sandbox/bytes.ts';
+import { checkDownload } from '../sandbox/check-download.ts';
 import { areFaults, type Fault } from '../sandbox/faults.ts';
-import { createSandbox } from '../sandbox/hubspot.ts';
+import { createSandbox } from '../sandbox/sandbox.ts';
 import { type Command, exit, flag, print, text, UsageError } from './command.ts';
 
 export const sandbox: Command = {
@@ -14,9 +14,9 @@ export const sandbox: Command = {
     const checkPool = new CheckPool({ workers: 1 });
     const hubspot = await createSandbox({
       port: config.port,
-      check: checkBytes(checkPool),
+      check: (audio) => checkDownload(checkPool, audio),
       faults: readFaults(options.faults),
-      refuseNonNumericAppId: options['numeric-app-id'] !== undefined,
+      numericAppId: options['numeric-app-id'] !== undefined,
     });
     print(`The sandbox listens on ${hubspot.url}: set PLAYHEAD_HUBSPOT_API_BASE to that. Ctrl-C ends it.`);
     await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));

@@ -9,7 +9,7 @@ import { type Config, ConfigError } from '../settings/config.ts';
 import { type Command, exit } from './command.ts';
 import { alone, type Host, supervise, work } from './workers.ts';
 
-/** What a crash leaves behind is known as such after 30 s (ingest.ts), and so gone a minute after the next start. */
+/** What a crash leaves behind is known as such after 30 s (stored-audio.ts), and so gone a minute after the next start. */
 const cleanEveryMs = 30_000;
 /** How often, once it is to end, connections are looked for on which nothing goes on any more. */
 const idleEveryMs = 100;
@@ -30,7 +30,7 @@ export const serve: Command = {
 async function run(config: Config, host: Host): Promise<number> {
   const parts = await openParts(config);
   const metricsPage = host.metricsPage(parts.metrics);
-  const app = await createApp(config, { ...parts, metricsPage });
+  const app = await createApp({ ...parts, metricsPage });
   const url = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await app.close(); // or the parts would keep the process
     if (error.code === 'EADDRINUSE') {
@@ -42,7 +42,8 @@ async function run(config: Config, host: Host): Promise<number> {
       `PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: ${error.message}.`,
     );
   });
-  const clean = () => parts.ingest.clean().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
+  const clean = () =>
+    parts.storedAudio.removeExpired().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
   const cleaning = setInterval(clean, cleanEveryMs);
   void clean();
   const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');

@@ -1,4 +1,5 @@
 import { Problem } from '../errors.ts';
+import { streamUrl } from '../urls.ts';
 import { type Command, exit, need, print, text, UsageError, withParts } from './command.ts';
 
 export const url: Command = {
@@ -15,7 +16,7 @@ export const url: Command = {
       if (!recording?.key)
         throw new Problem('not_found', 'There is no playable recording with this account and id.');
       const { token, expiresAt } = await tokens.sign(recording);
-      print(`${config.publicUrl}/stream/${token}`);
+      print(streamUrl(config.publicUrl, token));
       process.stderr.write(`Works until ${expiresAt.toISOString()}.\n`);
       return exit.done;
     }),

@@ -2,9 +2,9 @@ import type { Transaction } from 'kysely';
 import type { Database } from './open.ts';
 import type { Schema } from './schema.ts';
 
-/** What every process must hear of within seconds, and what its subject says. */
+/** What every process must be notified of within seconds, and the subject of each kind. */
 export type ChangeKind =
-  /** A recording was replaced, refused anew or removed: JSON of [accountId, externalId]. */
+  /** A recording was replaced, changed, rejected again or removed: JSON of [accountId, externalId]. */
   | 'recording'
   /** URLs were revoked: JSON of the row. */
   | 'revocation'
@@ -16,25 +16,25 @@ export type ChangeKind =
 type Listener = (subject: string) => void | Promise<void>;
 export type RecordChange = (kind: ChangeKind, subject: string) => Promise<void>;
 
-const POLL_MS = 2_000;
-/** How long a poll that was asked for by the database waits for more to come. */
-const WAKE_MS = 50;
+const defaultPollMs = 2_000;
+/** Delay between a notification by the database and the poll, so that one poll reads several changes. */
+const wakeDelayMs = 50;
 /**
- * Longer than it may take from the number of a row to its commit, so that a row which becomes visible late is
- * still seen: the notification and the commit take 12 s each at the most, and a process may stand still for
- * 10 s before either of them (postgres.ts).
+ * Upper bound of the time from the numbering of a row to its commit. Until then a poll can see rows with higher
+ * numbers but not this one. The notification and the commit take at most 12 s each, and the process may be
+ * suspended for 10 s before each of them (postgres.ts).
  */
-const LATE_MS = 45_000;
-/** How far behind the newest row a starting process begins, for the same reason. */
-const LATE_ROWS = 1_000;
-const KEEP_MS = 7 * 86_400_000;
-const PRUNE_EVERY_MS = 3_600_000;
+export const maxCommitDelayMs = 45_000;
+/** How many rows before the newest one a new process starts, for the same reason. */
+const rowsReadBack = 1_000;
+const keepMs = 7 * 86_400_000;
+const pruneEveryMs = 3_600_000;
 
 /**
- * The change feed: rows written in the transaction that makes the change and read by every process that
- * shares the database: when Postgres says so, and by polling in any case. A row may be handed to the
- * listeners more than once, so what they do on it must be the same done twice. While the database is away
- * the feed keeps trying and then catches up.
+ * The change feed. A row is written in the transaction that makes the change, and read by every process that
+ * shares the database: when Postgres notifies it, and at every poll. A row may be delivered to the listeners
+ * more than once, so they must be idempotent. While the database is unreachable the feed retries, then catches
+ * up.
  */
 export class Changes {
   readonly #db: Database;
@@ -43,26 +43,26 @@ export class Changes {
   readonly #stopListening: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
-  #woken = false;
-  #closed = false;
-  /** Every row up to this one has been visible for LATE_MS, so nothing below it can be new. */
+  #isWoken = false;
+  #isClosed = false;
+  /** Every row up to this number was visible for `maxCommitDelayMs`, so no new row can appear below it. */
   #floor: number;
-  /** Rows above the floor that the listeners have heard of. */
-  readonly #told = new Set<number>();
-  /** The newest row at each poll since the floor, and when that was (monotonic milliseconds). */
-  #newest: { seq: number; at: number }[] = [];
+  /** Numbers above the floor that were delivered to every listener. */
+  readonly #delivered = new Set<number>();
+  /** The newest row of each poll since the floor, and the instant of the poll (monotonic milliseconds). */
+  #newestRows: { seq: number; at: number }[] = [];
   #prunedAt = 0;
 
   private constructor(db: Database, pollMs: number, newest: number) {
     this.#db = db;
     this.#pollMs = pollMs;
-    this.#floor = newest - LATE_ROWS;
+    this.#floor = newest - rowsReadBack;
     this.#stopListening = db.listen?.(() => this.#wake());
     this.#schedule();
   }
 
   /** @throws Problem `database_unavailable` */
-  static async open(db: Database, pollMs = POLL_MS): Promise<Changes> {
+  static async open(db: Database, pollMs = defaultPollMs): Promise<Changes> {
     const newest = await db.kysely
       .selectFrom('changes')
       .select((eb) => eb.fn.max('seq').as('seq'))
@@ -75,84 +75,87 @@ export class Changes {
   }
 
   /**
-   * Runs `work` in a transaction. What it records reaches this process's listeners as soon as the
-   * transaction is committed, the other processes' as soon as they look.
+   * Runs `work` in a transaction. The changes that it records are delivered to the listeners of this process
+   * right after the commit, and to those of other processes at their next poll.
    */
   async transaction<T>(work: (trx: Transaction<Schema>, record: RecordChange) => Promise<T>): Promise<T> {
-    const made: [ChangeKind, string][] = [];
+    const recorded: [ChangeKind, string][] = [];
     const result = await this.#db.kysely.transaction().execute((trx) =>
       work(trx, async (kind, subject) => {
         await trx.insertInto('changes').values({ kind, subject, at: Date.now() }).execute();
-        if (made.length === 0) await this.#db.notify?.(trx);
-        made.push([kind, subject]);
+        if (recorded.length === 0) await this.#db.notify?.(trx);
+        recorded.push([kind, subject]);
       }),
     );
-    for (const [kind, subject] of made) await this.#tell(kind, subject);
+    for (const [kind, subject] of recorded) await this.#deliver(kind, subject);
     return result;
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#stopListening?.();
     await this.#polling;
   }
 
   #wake(): void {
-    if (this.#woken) return;
-    this.#woken = true;
+    if (this.#isWoken) return;
+    this.#isWoken = true;
     if (this.#polling === undefined) this.#schedule();
   }
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     const poll = async () => {
-      this.#woken = false;
-      // Whatever failed is done again at the next poll: the floor has not moved past it.
+      this.#isWoken = false;
+      // The next poll repeats what failed: the floor has not moved past it.
       this.#polling = this.#poll().catch(() => {});
       await this.#polling;
       this.#polling = undefined;
       this.#schedule();
     };
-    this.#timer = setTimeout(poll, this.#woken ? WAKE_MS : this.#pollMs).unref();
+    this.#timer = setTimeout(poll, this.#isWoken ? wakeDelayMs : this.#pollMs).unref();
   }
 
   async #poll(): Promise<void> {
-    const { kysely } = this.#db;
-    const rows = await kysely
+    const rows = await this.#db.kysely
       .selectFrom('changes')
       .select(['seq', 'kind', 'subject'])
       .where('seq', '>', this.#floor)
       .orderBy('seq')
       .execute();
     for (const { seq, kind, subject } of rows) {
-      if (this.#told.has(seq)) continue;
-      if (await this.#tell(kind as ChangeKind, subject)) this.#told.add(seq);
+      if (this.#delivered.has(seq)) continue;
+      if (await this.#deliver(kind as ChangeKind, subject)) this.#delivered.add(seq);
     }
     this.#raiseFloor(rows.at(-1)?.seq);
-
-    if (Date.now() - this.#prunedAt < PRUNE_EVERY_MS) return;
-    this.#prunedAt = Date.now();
-    await kysely
-      .deleteFrom('changes')
-      .where('at', '<', Date.now() - KEEP_MS)
-      .execute();
+    await this.#prune();
   }
 
   #raiseFloor(newest: number | undefined): void {
     const at = performance.now();
-    if (newest !== undefined) this.#newest.push({ seq: newest, at });
-    while (this.#newest[0] !== undefined && this.#newest[0].at <= at - LATE_MS) {
-      this.#floor = this.#newest.shift()!.seq;
+    if (newest !== undefined) this.#newestRows.push({ seq: newest, at });
+    while (this.#newestRows[0] !== undefined && this.#newestRows[0].at <= at - maxCommitDelayMs) {
+      this.#floor = this.#newestRows.shift()!.seq;
     }
-    for (const seq of this.#told) if (seq <= this.#floor) this.#told.delete(seq);
+    for (const seq of this.#delivered) if (seq <= this.#floor) this.#delivered.delete(seq);
   }
 
-  /** @returns whether every listener was through with it; the row comes round again where one was not */
-  async #tell(kind: ChangeKind, subject: string): Promise<boolean> {
-    const told = (this.#listeners.get(kind) ?? []).map(async (listener) => listener(subject));
-    const results = await Promise.allSettled(told);
+  async #prune(): Promise<void> {
+    const now = Date.now();
+    if (now - this.#prunedAt < pruneEveryMs) return;
+    this.#prunedAt = now;
+    await this.#db.kysely
+      .deleteFrom('changes')
+      .where('at', '<', now - keepMs)
+      .execute();
+  }
+
+  /** @returns whether every listener succeeded; if not, the next poll delivers the row again */
+  async #deliver(kind: ChangeKind, subject: string): Promise<boolean> {
+    const calls = (this.#listeners.get(kind) ?? []).map(async (listener) => listener(subject));
+    const results = await Promise.allSettled(calls);
     return results.every(({ status }) => status === 'fulfilled');
   }
 }

@@ -4,10 +4,9 @@ import { catalog } from './migrations/0001_catalog.ts';
 import { secrets } from './migrations/0002_secrets.ts';
 import { publish } from './migrations/0003_publish.ts';
 import { jobKinds } from './migrations/0004_job_kinds.ts';
+import type { Engine } from './schema.ts';
 
-export type Engine = 'sqlite' | 'postgres';
-
-/** In the order of their names. One that has been released is never edited: a new one follows it. */
+/** In the order of their names. Never edit a migration that was released; add a new one. */
 const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promise<void>> = {
   '0001_catalog': catalog,
   '0002_secrets': secrets,
@@ -15,20 +14,20 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0004_job_kinds': jobKinds,
 };
 
-/** Any number, the same in every version: it names the lock. */
-const LOCK = 7_152_046;
+/** Id of the advisory lock: any number, the same in every version. */
+const lockId = 7_152_046;
 
 /**
- * Brings the schema up to date, once, whichever of several starting processes comes first; the others
- * wait for it. All of it is one transaction: a crash or a full disk leaves the schema as it was. A schema
- * that a later version has brought further stays as it is, and serves: during an upgrade a process of the
- * version before may die and start again.
+ * Brings the schema up to date. If several processes start together, the first one migrates and the others
+ * wait. Everything is one transaction: a crash or a full disk leaves the schema as it was. The schema of a
+ * later version is left alone and can be used, because during an upgrade a process of the version before may
+ * crash and start again.
  */
 export async function migrate<T>(db: Kysely<T>, engine: Engine): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    // SQLite's transactions are exclusive among writers already (sqlite.ts). Kysely's own lock on Postgres
-    // would be let go before this transaction commits.
-    if (engine === 'postgres') await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)})`.execute(trx);
+    // SQLite allows one writing transaction at a time anyway (sqlite.ts). On Postgres, Kysely would release
+    // its own lock before this transaction commits.
+    if (engine === 'postgres') await sql`select pg_advisory_xact_lock(${sql.lit(lockId)})`.execute(trx);
     const steps = Object.entries(migrations).map(([name, up]) => [
       name,
       { up: (inner: Kysely<unknown>) => up(inner, engine) },
@@ -43,7 +42,7 @@ export async function migrate<T>(db: Kysely<T>, engine: Engine): Promise<void> {
   });
 }
 
-/** Whether the schema has all that this version knows of, and more. */
+/** Whether the schema has every migration of this version and more. */
 async function isLater<T>(trx: Kysely<T>): Promise<boolean> {
   const tables = await trx.introspection.getTables({ withInternalKyselyTables: true });
   if (!tables.some(({ name }) => name === 'kysely_migration')) return false;

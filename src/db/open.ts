@@ -1,17 +1,17 @@
 import { Kysely, sql } from 'kysely';
-import { type Engine, migrate } from './migrations.ts';
+import { migrate } from './migrations.ts';
 import { listen, notify, postgresDialect } from './postgres.ts';
-import type { Schema } from './schema.ts';
+import type { Engine, Schema } from './schema.ts';
 import { sqliteDialect } from './sqlite.ts';
 
 /**
- * Where everything but audio is kept. Every query may throw Problem `database_unavailable`.
- * A transaction holds a lock on SQLite: nothing but queries is awaited within one.
+ * Everything but the audio. Every query may throw Problem `database_unavailable`.
+ * A transaction holds a lock on SQLite: await nothing but queries within one.
  */
 export interface Database {
   readonly kysely: Kysely<Schema>;
   readonly engine: Engine;
-  /** Where there is Postgres: calls `wake` after each transaction, of any process, that called `notify`. */
+  /** On Postgres: calls `wake` after each transaction, of any process, that called `notify`. @returns stops it */
   listen?(wake: () => void): () => void;
   notify?(trx: Kysely<Schema>): Promise<void>;
   /** @throws Problem `database_unavailable` */
@@ -19,34 +19,34 @@ export interface Database {
   close(): Promise<void>;
 }
 
-const QUERY_MS = 10_000;
-/** Of the longest migration, and of the wait for another process that runs it. */
-const MIGRATION_MS = 600_000;
+export const queryTimeoutMs = 10_000;
+/** For the longest migration, and for the wait while another process migrates. */
+const migrationTimeoutMs = 600_000;
 
 /**
- * Opens the database, creates it where it is SQLite and not there yet, and brings its schema up to date.
+ * Opens the database and brings its schema up to date. Creates an SQLite file that does not exist.
  *
  * @param url `sqlite:/path`, `sqlite::memory:` or `postgres://…`
  * @throws Problem `database_unavailable`, `storage_full`
  */
 export async function openDatabase(url: string): Promise<Database> {
-  const engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
-  const open = (limitMs: number) =>
+  const engine: Engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
+  const open = (timeoutMs: number) =>
     new Kysely<Schema>({
       dialect:
         engine === 'postgres'
-          ? postgresDialect(url, limitMs)
-          : sqliteDialect(url.slice('sqlite:'.length), limitMs),
+          ? postgresDialect(url, timeoutMs)
+          : sqliteDialect(url.slice('sqlite:'.length), timeoutMs),
     });
-  const kysely = open(QUERY_MS);
-  const patient = url === 'sqlite::memory:' ? kysely : open(MIGRATION_MS);
+  const kysely = open(queryTimeoutMs);
+  const forMigration = url === 'sqlite::memory:' ? kysely : open(migrationTimeoutMs);
   try {
-    await migrate(patient, engine);
+    await migrate(forMigration, engine);
   } catch (error) {
     await kysely.destroy();
     throw error;
   } finally {
-    if (patient !== kysely) await patient.destroy();
+    if (forMigration !== kysely) await forMigration.destroy();
   }
   return {
     kysely,

@@ -3,133 +3,131 @@ import pg from 'pg';
 import { Problem } from '../errors.ts';
 import type { Schema } from './schema.ts';
 
-/** Of one process; its queries are few and short, since ranges are served from memory. */
-const POOL = 10;
-const CONNECT_MS = 5_000;
-const RECONNECT_MS = 2_000;
-const INT8 = 20;
+/** Connections of one process. Its queries are few and short, because ranges are served from memory. */
+const poolSize = 10;
+const connectTimeoutMs = 5_000;
+/** How much longer than the server the client waits for a query. */
+export const clientMarginMs = 2_000;
+const reconnectDelayMs = 2_000;
+const int8Oid = 20;
+const channel = 'playhead_changes';
+
+// SQLSTATE codes and classes: appendix A of the Postgres manual.
+const diskFull = '53100';
+/** The server became a replica; a new connection finds the primary. */
+const readOnly = '25006';
+/** Connection, resources, operator intervention, system. */
+const unavailableClasses = new Set(['08', '53', '57', '58']);
 
 /**
- * Kysely's Postgres dialect over `pg`. The pool reconnects by itself; a query that the server does not
- * answer in time is given up on both sides.
+ * Kysely's Postgres dialect over `pg`. The pool reconnects by itself. A query that exceeds its time limit is
+ * cancelled by the server and by the client.
  *
- * @param limitMs for one query
+ * @param queryTimeoutMs for one query
  */
-export function postgresDialect(url: string, limitMs: number): Dialect {
+export function postgresDialect(url: string, queryTimeoutMs: number): Dialect {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'playhead',
-    max: POOL,
+    max: poolSize,
     keepAlive: true,
-    // A server that has gone silent never says goodbye, and must not keep a process that is done.
+    // A server that went silent never closes the connection. It must not keep a process that is done.
     allowExitOnIdle: true,
-    connectionTimeoutMillis: CONNECT_MS,
-    statement_timeout: limitMs,
-    idle_in_transaction_session_timeout: limitMs,
-    // Longer than the server's own limit, for a server or a network that has gone silent.
-    query_timeout: limitMs + 2_000,
+    connectionTimeoutMillis: connectTimeoutMs,
+    statement_timeout: queryTimeoutMs,
+    idle_in_transaction_session_timeout: queryTimeoutMs,
+    // Longer than the limit of the server. It applies if the server or the network went silent.
+    query_timeout: queryTimeoutMs + clientMarginMs,
     types: {
-      // Instants and sizes fit a double; pg would hand them over as text.
-      getTypeParser: (oid, format) => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format)),
+      // Instants and sizes fit a double; pg would return them as text.
+      getTypeParser: (oid, format) => (oid === int8Oid ? Number : pg.types.getTypeParser(oid, format)),
     },
   });
-  // A connection that breaks while nobody waits for it says so here; the next query finds out by itself.
+  // An idle connection that breaks emits `error`, which would end the process. The next query reports it anyway.
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
-  return new PostgresDialect({
-    pool: {
-      options: pool.options,
-      connect: async () => guarded(await pool.connect().catch(refuse)),
-      end: () => pool.end(),
-    },
-  });
+  const connect = async () => {
+    const client = await pool.connect().catch((cause: unknown) => {
+      throw unavailable(cause);
+    });
+    return withProblems(client);
+  };
+  return new PostgresDialect({ pool: { options: pool.options, connect, end: () => pool.end() } });
 }
-
-const CHANNEL = 'playhead_changes';
 
 /** Wakes every listener of this database once the transaction is committed. */
 export async function notify(trx: Kysely<Schema>): Promise<void> {
-  await sql`select pg_notify(${CHANNEL}, '')`.execute(trx);
+  await sql`select pg_notify(${channel}, '')`.execute(trx);
 }
 
 /**
- * Keeps one connection, apart from the pool, that hears of notifications. They are wake-ups, not messages:
- * one that is lost while the connection is down costs the wait for the next poll and nothing else.
+ * Keeps one connection, outside the pool, that receives notifications. They only wake the change feed: if one
+ * is lost while the connection is down, the next poll reads the change.
  *
- * @returns ends it
+ * @returns ends the connection
  */
 export function listen(url: string, wake: () => void): () => void {
   let client: pg.Client;
   let timer: NodeJS.Timeout | undefined;
-  let ended = false;
+  let isEnded = false;
   const connect = async () => {
     client = new pg.Client({
       connectionString: url,
       application_name: 'playhead',
       keepAlive: true,
-      connectionTimeoutMillis: CONNECT_MS,
+      connectionTimeoutMillis: connectTimeoutMs,
     });
     client.on('error', () => {});
     client.on('notification', wake);
     const lost = new Promise((resolve) => client.once('end', resolve));
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
-      (client as pg.Client & { unref(): void }).unref(); // it has no say in when the process ends
-      wake(); // for what was missed until now
+      await client.query(`listen ${channel}`);
+      (client as pg.Client & { unref(): void }).unref(); // this connection keeps no process alive
+      wake(); // for changes made while nothing listened
       await lost;
     } catch {
-      // Tried again below, as after a connection that was lost. A server that refuses to listen, such as one
-      // that only follows another, still holds this one.
+      // Retried below, like a lost connection. A server that cannot listen, such as a replica, keeps the
+      // connection open, so close it.
       void client.end();
     }
-    if (!ended) timer = setTimeout(connect, RECONNECT_MS).unref();
+    if (!isEnded) timer = setTimeout(connect, reconnectDelayMs).unref();
   };
   connect();
   return () => {
-    ended = true;
+    isEnded = true;
     clearTimeout(timer);
     void client.end();
   };
 }
 
-/** A client that tells what is wrong with the database apart from what is wrong with a query. */
-function guarded(client: pg.PoolClient): PostgresPoolClient {
-  let broken = false;
+/** The client, but failures of the database are Problems. Errors in a query stay as they are. */
+function withProblems(client: pg.PoolClient): PostgresPoolClient {
+  let isBroken = false;
   const query = async (text: string, parameters: readonly unknown[]) => {
     try {
       return await client.query(text, [...parameters]);
     } catch (error) {
-      if ((error as { code?: unknown }).code === DISK_FULL) {
+      if ((error as { code?: unknown }).code === diskFull) {
         throw new Problem('storage_full', 'The database has no room.', { cause: error });
       }
-      broken ||= isAway(error);
-      throw broken ? unavailable(error) : error;
+      isBroken ||= isUnavailable(error);
+      throw isBroken ? unavailable(error) : error;
     }
   };
   return {
     query: query as unknown as PostgresPoolClient['query'],
-    release: (destroy) => client.release(destroy || broken),
+    release: (destroy) => client.release(destroy || isBroken),
   };
 }
 
-const DISK_FULL = '53100';
-/** Classes of SQLSTATE (appendix A of the manual): connection, resources, operator intervention, system. */
-const awayClasses = new Set(['08', '53', '57', '58']);
-/** The server now follows the one that took its place; a new connection finds that one. */
-const READ_ONLY = '25006';
-
-function isAway(error: unknown): boolean {
+function isUnavailable(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  // An error without SQLSTATE never came from the server: refused, reset, timed out.
+  // An error without SQLSTATE did not come from the server: connection refused, reset or timed out.
   if (typeof code !== 'string' || !(error instanceof pg.DatabaseError)) return true;
-  return code === READ_ONLY || awayClasses.has(code.slice(0, 2));
+  return code === readOnly || unavailableClasses.has(code.slice(0, 2));
 }
 
 function unavailable(cause: unknown): Problem {
   return new Problem('database_unavailable', undefined, { cause });
-}
-
-function refuse(cause: unknown): never {
-  throw unavailable(cause);
 }

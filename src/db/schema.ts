@@ -1,9 +1,11 @@
 import type { Generated } from 'kysely';
 import type { Container, Direction, JobState, OriginName, StepKind, StepState, Verdict } from '../unions.ts';
 
+export type Engine = 'sqlite' | 'postgres';
+
 /**
- * The tables, the same on SQLite and Postgres. Instants are integer milliseconds since 1970, JSON is text,
- * and there are no booleans, since SQLite has none. `Id` columns hold any characters but NUL.
+ * The tables, the same on SQLite and Postgres. Instants are integer milliseconds since 1970. JSON is text.
+ * There are no booleans, because SQLite has none. Ids hold any characters but NUL.
  */
 export interface Schema {
   recordings: RecordingRow;
@@ -26,7 +28,7 @@ export interface RecordingRow {
   external_id: string;
   direction: Direction | null;
   origin: OriginName;
-  /** Null where the audio was refused, so that none is kept. */
+  /** Null if the audio was rejected: it is not kept. */
   key: string | null;
   size: number;
   etag: string;
@@ -42,16 +44,16 @@ export interface RecordingRow {
   updated_at: number;
 }
 
-/** A key of the store that no recording owns: not yet, or no longer. */
+/** A store key that belongs to no recording: pending or expired (StoreKeys). */
 export interface UploadRow {
   key: string;
   lease_until: number;
-  /** Set once the key is given up for removal: from then on no recording may take it. */
+  /** Null while the key is pending. Set when it expires: no recording can take it then. */
   abandoned_at: number | null;
 }
 
 export interface ChangeRow {
-  /** Given by the database; a transaction that commits late may make a lower one visible after a higher. */
+  /** Assigned by the database. If a transaction commits late, a lower number may become visible after a higher one. */
   seq: Generated<number>;
   kind: string;
   subject: string;
@@ -59,23 +61,23 @@ export interface ChangeRow {
 }
 
 export interface SigningKeyRow {
-  /** Counts up: of the keys that are not retired the highest signs. */
+  /** Ascending. The highest key that is not retired signs. */
   ordinal: number;
   kid: string;
-  /** Sealed by the vault; empty once the key is retired. */
+  /** Sealed by the vault. Empty once the key is retired. */
   secret: string;
   created_at: number;
   retired_at: number | null;
 }
 
-/** `jti` alone names a token, both ids a recording, `account_id` alone an account; what is not named is ''. */
+/** `jti` alone names a token, both ids name a recording, `account_id` alone names an account. The others are ''. */
 export interface RevocationRow {
   account_id: string;
   external_id: string;
   jti: string;
-  /** What was issued up to this instant is revoked. */
+  /** Every token issued up to this instant is revoked. */
   cutoff: number;
-  /** By then everything revoked has expired of itself and the row may go. */
+  /** Every revoked token has expired by then, so the row can be deleted. */
   expires_at: number;
 }
 
@@ -140,17 +142,17 @@ export interface StepRow {
 /** A HubSpot account (a portal) that installed the app. */
 export interface InstallationRow {
   portal_id: number;
-  /** JSON of the access and the refresh token, sealed by the vault. */
+  /** JSON of the access token and the refresh token, sealed by the vault. */
   tokens: string;
   expires_at: number;
-  /** Why HubSpot no longer accepts it; null while it does. */
+  /** Why HubSpot no longer accepts the tokens. Null while it does. */
   lost: string | null;
-  /** Until then one process renews the tokens. */
+  /** Until then, one process alone may renew the tokens. */
   lease_until: number;
   installed_at: number;
 }
 
-/** Which installation speaks for an account of the phone system. */
+/** The installation that an account of the phone system is published through. */
 export interface InstalledAccountRow {
   account_id: string;
   portal_id: number;

@@ -17,38 +17,35 @@ import {
 import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
 
-/** For the first look at the file, while the process has nothing else to do. */
-const OPEN_MS = 5_000;
+/** While the file is opened. It may block the event loop: the process has nothing else to do then. */
+const openTimeoutMs = 5_000;
 
 /** Primary result codes: sqlite.org/rescode.html. */
-const SQLITE_BUSY = 5;
-const SQLITE_FULL = 13;
-const SQLITE_NOTADB = 26;
-/** Those that mean: not now, or not here. */
-const away = new Set([SQLITE_BUSY, 6 /* locked */, 8 /* read-only */, 10 /* i/o */, 14 /* cannot open */]);
+const codes = { busy: 5, locked: 6, readOnly: 8, ioError: 10, full: 13, cannotOpen: 14, notADatabase: 26 };
+const unavailableCodes = [codes.busy, codes.locked, codes.readOnly, codes.ioError, codes.cannotOpen];
 
 /**
  * Kysely's SQLite dialect over Node's own `node:sqlite`.
  *
- * @param file a path, created readable by its owner alone, or `:memory:`
- * @param limitMs how long to wait for another process's transaction
+ * @param file a path, or `:memory:`. A new file can be read by its owner alone.
+ * @param busyTimeoutMs how long a query waits while another process writes
  */
-export function sqliteDialect(file: string, limitMs: number): Dialect {
+export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
   return {
-    createDriver: () => new PatientDriver({ database: async () => open(file) }, limitMs),
+    createDriver: () => new RetryingDriver({ database: async () => openFile(file) }, busyTimeoutMs),
     createAdapter: () => new TransactionalAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: (db) => new SqliteIntrospector(db),
   };
 }
 
-/** @throws ConfigError where the file cannot be made, read, or is no database */
-function open(file: string): SqliteDatabase {
+/** @throws ConfigError if the file cannot be created or read, or is not a database */
+function openFile(file: string): SqliteDatabase {
   try {
-    return prepared(file);
+    return connect(file);
   } catch (error) {
     const code = primaryCode(error);
-    if (code !== undefined && code !== SQLITE_NOTADB) throw error;
+    if (code !== undefined && code !== codes.notADatabase) throw error;
     const reason = (error as Error).message;
     throw new ConfigError(`PLAYHEAD_DATABASE_URL names a file that cannot be used: ${reason}.`, {
       cause: error,
@@ -56,17 +53,17 @@ function open(file: string): SqliteDatabase {
   }
 }
 
-function prepared(file: string): SqliteDatabase {
+function connect(file: string): SqliteDatabase {
   if (file !== ':memory:') {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // The files beside it (-wal, -shm) take over its mode.
+    // SQLite creates the files beside it (-wal, -shm) with the same mode.
     closeSync(openSync(file, 'a', 0o600));
   }
-  const database = new DatabaseSync(file, { timeout: OPEN_MS, enableForeignKeyConstraints: true });
+  const database = new DatabaseSync(file, { timeout: openTimeoutMs, enableForeignKeyConstraints: true });
   try {
-    // FULL, not NORMAL: what was acknowledged must outlive a power cut, and writes are few.
+    // FULL, not NORMAL: acknowledged writes must survive a power cut, and writes are few.
     database.exec('pragma journal_mode = wal; pragma synchronous = full');
-    // From here on PatientDriver waits, and the event loop does not stand still meanwhile.
+    // From here on RetryingDriver waits instead, without blocking the event loop.
     database.exec('pragma busy_timeout = 0');
   } catch (error) {
     database.close();
@@ -75,7 +72,7 @@ function prepared(file: string): SqliteDatabase {
   return { prepare: (text) => statement(database.prepare(text)), close: () => database.close() };
 }
 
-/** node:sqlite does not say whether a statement yields rows; its columns do. */
+/** node:sqlite does not report whether a statement returns rows; it does if it has columns. */
 function statement(compiled: StatementSync): SqliteStatement {
   const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
   return {
@@ -86,21 +83,21 @@ function statement(compiled: StatementSync): SqliteStatement {
   };
 }
 
-/** Waits while another process writes, and tells what is wrong with the database apart from a wrong query. */
-class PatientDriver extends SqliteDriver {
-  readonly #limitMs: number;
+/** Retries while another process writes. Failures of the database are Problems; errors in a query stay as they are. */
+class RetryingDriver extends SqliteDriver {
+  readonly #busyTimeoutMs: number;
   #connection: DatabaseConnection | undefined;
 
-  constructor(config: SqliteDialectConfig, limitMs: number) {
+  constructor(config: SqliteDialectConfig, busyTimeoutMs: number) {
     super(config);
-    this.#limitMs = limitMs;
+    this.#busyTimeoutMs = busyTimeoutMs;
   }
 
   override async init(): Promise<void> {
-    await this.#patiently(() => super.init());
+    await this.#retryWhileBusy(() => super.init());
     const inner = await super.acquireConnection();
     this.#connection = {
-      executeQuery: (query) => this.#patiently(() => inner.executeQuery(query)),
+      executeQuery: (query) => this.#retryWhileBusy(() => inner.executeQuery(query)),
       streamQuery: (query) => inner.streamQuery(query, 1),
     };
   }
@@ -110,35 +107,35 @@ class PatientDriver extends SqliteDriver {
   }
 
   /**
-   * Takes the write lock at the start: a transaction that reads first and then writes would otherwise fail
-   * at once, without a chance to wait, when another process has written in between.
+   * Takes the write lock at the start. Otherwise a transaction that reads first would fail at its first write,
+   * without waiting, if another process wrote in between.
    */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
   }
 
-  /** SQLite itself rolls back on a full disk and some other errors; then there is nothing left to do. */
+  /** SQLite rolls back by itself on a full disk and some other errors. Nothing is left to do then. */
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     await super.rollbackTransaction(connection).catch((error: Error) => {
       if (!/no transaction is active/.test(error.message)) throw error;
     });
   }
 
-  /** A statement that met a busy database did nothing, so it may be given again. */
-  async #patiently<T>(work: () => Promise<T>): Promise<T> {
-    const deadline = performance.now() + this.#limitMs;
+  /** Repeats `work` while the database is busy: a statement that found it busy has changed nothing. */
+  async #retryWhileBusy<T>(work: () => Promise<T>): Promise<T> {
+    const deadline = performance.now() + this.#busyTimeoutMs;
     for (;;) {
       try {
         return await work();
       } catch (error) {
-        if (primaryCode(error) !== SQLITE_BUSY || performance.now() > deadline) throw translate(error);
+        if (primaryCode(error) !== codes.busy || performance.now() > deadline) throw translate(error);
       }
       await sleep(1 + Math.random() * 10);
     }
   }
 }
 
-/** SQLite rolls back changes of the schema like any other; Kysely assumes that it does not. */
+/** SQLite can roll back schema changes. Kysely assumes that it cannot. */
 class TransactionalAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true;
@@ -147,12 +144,12 @@ class TransactionalAdapter extends SqliteAdapter {
 
 function translate(error: unknown): unknown {
   const code = primaryCode(error);
-  if (code === SQLITE_FULL) return new Problem('storage_full', 'The database has no room.', { cause: error });
-  if (code === undefined || !away.has(code)) return error;
+  if (code === codes.full) return new Problem('storage_full', 'The database has no room.', { cause: error });
+  if (code === undefined || !unavailableCodes.includes(code)) return error;
   return new Problem('database_unavailable', undefined, { cause: error });
 }
 
-/** The upper bits of a result code only refine it. */
+/** The low byte of a result code; the upper bits only refine it. */
 function primaryCode(error: unknown): number | undefined {
   const code = (error as { errcode?: number }).errcode;
   return code === undefined ? undefined : code & 0xff;

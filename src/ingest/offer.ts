@@ -5,31 +5,31 @@ import { type Crm, CrmError } from '../crm/crm.ts';
 import { Problem } from '../errors.ts';
 import type { Direction } from '../unions.ts';
 
-/** What comes with the audio: whose it is, and what is claimed of its channels. */
+/** What comes with the audio: whose recording it is, what is declared of its channels, and the call. */
 export interface Offer extends Declared {
   accountId: string;
   externalId: string;
   direction: Direction;
-  /** Puts this audio in the place of other audio that is there already. */
+  /** Replaces other audio of the same recording. */
   replace?: boolean;
   call?: CallData;
 }
 
 /**
- * Checks an offer before a byte of it is stored.
+ * Validates an offer before any of its audio is stored.
  *
- * @param crm its rules apply only if it is set up, since nothing is sent there otherwise
+ * @param crm its rules for calls apply only if it is set up: nothing is published otherwise
  * @throws Problem `invalid_request` that names the field
  */
 export function requireOffer(offer: Offer, crm: Pick<Crm, 'isSetUp' | 'check'>): void {
   requireDeclared(offer);
-  requireIdentifier('accountId', offer.accountId, 128);
-  requireIdentifier('externalId', offer.externalId, 512);
-  if (offer.call && crm.isSetUp) requireCallData(crm, { ...offer, call: offer.call, recordedAt: new Date() });
+  requireId('accountId', offer.accountId, 128);
+  requireId('externalId', offer.externalId, 512);
+  if (offer.call && crm.isSetUp) requireCall(crm, { ...offer, call: offer.call, recordedAt: new Date() });
 }
 
 /**
- * Says what is wrong with what is claimed of the channels.
+ * Validates what is declared of the channels.
  *
  * @throws Problem `invalid_request` that names the field
  */
@@ -40,25 +40,32 @@ export function requireDeclared({ channels, profile }: Declared): void {
   if (profile !== undefined && !isProfile(profile)) {
     throw new Problem(
       'invalid_request',
-      `The field profile names "${profile}", which is not known: docs/profiles.md lists them all.`,
+      `The field profile is "${profile}", which is no profile; docs/profiles.md lists them all.`,
     );
   }
 }
 
-/** Ids may hold any characters that people use; control characters and half surrogates break logs and databases. */
-function requireIdentifier(field: string, value: string, maxBytes: number): void {
-  const fault =
-    value === ''
-      ? 'must not be empty'
-      : Buffer.byteLength(value) > maxBytes
-        ? `must not be longer than ${maxBytes} bytes`
-        : /\p{Cc}/u.test(value) || !value.isWellFormed()
-          ? 'must not hold control characters'
-          : undefined;
+/** @throws Problem `too_large` if audio of this many bytes is too much */
+export function requireSize(bytes: number, maxAudioBytes: number): void {
+  if (bytes <= maxAudioBytes) return;
+  throw new Problem('too_large', `The audio is larger than PLAYHEAD_MAX_AUDIO_SIZE, ${maxAudioBytes} bytes.`);
+}
+
+/** Ids may hold any characters but two kinds that break logs and databases: control characters and half surrogates. */
+function requireId(field: string, value: string, maxBytes: number): void {
+  const fault = faultOfId(value, maxBytes);
   if (fault) throw new Problem('invalid_request', `The field ${field} ${fault}.`);
 }
 
-function requireCallData(crm: Pick<Crm, 'check'>, call: RecordedCall): void {
+function faultOfId(value: string, maxBytes: number): string | undefined {
+  if (value === '') return 'must not be empty';
+  if (Buffer.byteLength(value) > maxBytes) return `must not be longer than ${maxBytes} bytes`;
+  if (/\p{Cc}/u.test(value)) return 'must not hold control characters';
+  if (!value.isWellFormed()) return 'must not hold half of a surrogate pair';
+  return undefined;
+}
+
+function requireCall(crm: Pick<Crm, 'check'>, call: RecordedCall): void {
   try {
     crm.check(call);
   } catch (error) {

@@ -1,97 +1,62 @@
-import { relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Problem } from '../errors.ts';
 import type { Origins } from '../origins/open.ts';
 import type { Origin } from '../origins/origin.ts';
-import type { OriginName } from '../unions.ts';
+import { type OriginName, remoteSchemes, type Scheme, schemes } from '../unions.ts';
 
-/** A recording that is somewhere else: an origin, and its key there. */
+/** A recording that stays where it is: the name of its origin, and its key there. */
 export interface Reference {
   name: Exclude<OriginName, 'store'>;
   key: string;
 }
 
-/** Where the audio of a recording may come from when it is not sent along. */
+/** Audio that is not in the request: a URL says where it is. */
 export class Sources {
-  readonly #sources: Origins['sources'];
-  readonly #roots: readonly string[];
+  readonly #readers: Origins['sources'];
 
-  /** @param roots folders and `s3://bucket/prefix`, below which a source may lie */
-  constructor(sources: Origins['sources'], roots: readonly string[]) {
-    this.#sources = sources;
-    this.#roots = roots;
+  constructor(readers: Origins['sources']) {
+    this.#readers = readers;
   }
 
   /**
    * Opens a source to be copied: `file:/folder/call.wav`, `s3://bucket/call.wav`, `https://host/call.wav`.
    *
-   * @throws Problem `source_refused` where it may not be read, `not_found` where there is nothing
+   * @throws Problem `source_refused` if it may not be read, and what its origin throws
    */
   async open(source: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-    const url = parse(source);
-    if (url.protocol === 'file:') return whole(...this.#file(url), signal);
-    if (url.protocol === 's3:') return whole(this.#sources.s3, this.#object(source), signal);
-    return this.#sources.http.fetchWhole(url.href, signal);
+    const reader = this.#readers[requireScheme(source)];
+    if (reader.fetchWhole) return reader.fetchWhole(source, signal);
+    const { origin, key } = reader.locate(source);
+    return readWhole(origin, key, signal);
   }
 
-  /**
-   * A source that stays where it is. Local files are copied always: what others may write to is no store.
-   *
-   * @throws Problem `source_refused`
-   */
+  /** @throws Problem `source_refused` if it may not be read, or may only be copied */
   refer(source: string): Reference {
-    const url = parse(source);
-    if (url.protocol === 's3:') return { name: 's3', key: this.#object(source) };
-    if (url.protocol === 'file:') throw new Problem('source_refused', 'A file: source can be copied only.');
-    return { name: 'http', key: url.href };
-  }
-
-  #file(url: URL): [origin: Origin, key: string] {
-    if (url.host !== '')
-      throw new Problem('source_refused', 'The field source names a file on another host.');
-    const path = pathOf(url);
-    for (const [root, origin] of this.#sources.files) {
-      const key = relative(resolve(root), path);
-      if (key !== '' && !key.startsWith('..')) return [origin, key];
-    }
-    throw outside();
-  }
-
-  /** `bucket/key`. Taken as it is written: in a key, no character means anything. */
-  #object(source: string): string {
-    const allowed = this.#roots.some((root) => source.startsWith(root.endsWith('/') ? root : `${root}/`));
-    if (!allowed) throw outside();
-    return source.slice('s3://'.length);
+    const scheme = requireScheme(source);
+    if (scheme === 'file:') throw new Problem('source_refused', 'A file: source can only be copied.');
+    return { name: remoteSchemes[scheme], key: this.#readers[scheme].locate(source).key };
   }
 }
 
-function parse(source: string): URL {
-  const url = URL.parse(source);
-  if (!url || !['file:', 's3:', 'https:', 'http:'].includes(url.protocol)) {
-    throw new Problem('source_refused', 'The field source must be a file:, s3: or https: URL.');
-  }
-  return url;
+/** The scheme of a URL whose audio can be read; undefined for anything else. */
+export function schemeOf(text: string): Scheme | undefined {
+  const protocol = URL.parse(text)?.protocol;
+  return schemes.find((scheme) => scheme === protocol);
 }
 
-/** A slash that is encoded, or half an escape, names no file. */
-function pathOf(url: URL): string {
-  try {
-    return fileURLToPath(url);
-  } catch (cause) {
-    throw new Problem('source_refused', 'The field source names no path that a file could have.', { cause });
-  }
+function requireScheme(source: string): Scheme {
+  const scheme = schemeOf(source);
+  if (scheme) return scheme;
+  throw new Problem('source_refused', `The field source must start with one of ${schemes.join(', ')}.`);
 }
 
-function outside(): Problem {
-  return new Problem(
-    'source_refused',
-    'The field source names what lies below nothing in PLAYHEAD_SOURCE_ROOTS.',
-  );
-}
-
-async function whole(origin: Origin, key: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-  const { size, etag } = await origin.stat(key, signal);
-  return size === 0 ? nothing() : origin.read(key, { first: 0, last: size - 1 }, etag, signal);
+async function readWhole(
+  origin: Origin,
+  key: string,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  const representation = await origin.stat(key, signal);
+  const { size } = representation;
+  return size === 0 ? nothing() : origin.read(key, { first: 0, last: size - 1 }, representation, signal);
 }
 
 async function* nothing(): AsyncIterable<Uint8Array> {}

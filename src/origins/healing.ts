@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isProblem, Problem, type ProblemCode } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { ByteRange, Origin, Representation } from './origin.ts';
+import type { ByteRange, Origin, Representation, Version } from './origin.ts';
 
 export interface HealingOptions {
   readonly metrics: Pick<Metrics, 'heals'>;
@@ -36,10 +36,10 @@ export class HealingOrigin implements Origin {
   async read(
     key: string,
     range: ByteRange,
-    etag: string,
+    version: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
-    const bytes = this.#bytes(key, range, etag, signal);
+    const bytes = this.#bytes(key, range, version, signal);
     await bytes.next(); // runs until the origin has agreed to send
     return bytes;
   }
@@ -48,7 +48,7 @@ export class HealingOrigin implements Origin {
   async *#bytes(
     key: string,
     range: ByteRange,
-    etag: string,
+    version: Version,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
     const { metrics, stallTimeoutMs, attempts, backoffMs } = this.#options;
@@ -61,7 +61,8 @@ export class HealingOrigin implements Origin {
       const watch = watchdog(stallTimeoutMs, signal);
       try {
         watch.start();
-        const body = await this.#origin.read(key, { first: next, last: range.last }, etag, watch.signal);
+        const rest = { first: next, last: range.last };
+        const body = await this.#origin.read(key, rest, version, watch.signal);
         watch.stop();
         if (!opened) {
           yield nothing;

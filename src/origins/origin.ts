@@ -13,6 +13,9 @@ export interface Representation {
   readonly lastModified: Date;
 }
 
+/** What names the bytes of a recording: everyone who reads it learned both when it was looked up. */
+export type Version = Pick<Representation, 'etag' | 'size'>;
+
 /**
  * Where bytes come from: a local folder, a bucket, a vendor's server, or a cache in front of one of these.
  * The suite in test/contracts/origin.ts is what every implementation must do.
@@ -24,22 +27,21 @@ export interface Origin {
   stat(key: string, signal?: AbortSignal): Promise<Representation>;
 
   /**
-   * Opens `range` of the version that `etag` names. Resolves once the origin has agreed to send exactly
-   * that, so that a caller may still answer with an error until then. Afterwards the iteration either
-   * yields every byte of the range or throws: it never ends short.
+   * Opens `range` of `version`. Resolves once the origin has agreed to send exactly that: until then the
+   * caller can still respond with an error. Afterwards the iteration yields every byte of the range or
+   * throws. It never ends short.
    *
    * A chunk belongs to the caller until it asks for the next one; the buffer behind it is then reused.
    * Leaving the iteration, or aborting `signal`, frees what the read holds at once.
    *
    * @throws Problem `not_found`, `version_changed`, `origin_unavailable`, `origin_failed`
    */
-  read(key: string, range: ByteRange, etag: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
-
-  /** Of a cache: spares it the question how large a version is, where that is known already. */
-  know?(key: string, version: Pick<Representation, 'etag' | 'size'>): void;
-
-  /** Of a cache: drops what it holds of a recording that is gone. */
-  forget?(key: string, version: Pick<Representation, 'etag' | 'size'>): Promise<void>;
+  read(
+    key: string,
+    range: ByteRange,
+    version: Version,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** An origin that recordings can be put into. */

@@ -1,7 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type { RecordedCall } from '../crm/call.ts';
 import { CrmError, type Portal } from '../crm/crm.ts';
-import type { Recording } from '../recordings/catalog.ts';
+import type { Recording } from '../recordings/recording.ts';
 import { DeadEnd, NotYet } from './dispatcher.ts';
 import type { TakenJob } from './outbox.ts';
 import type { Publications, Step } from './publications.ts';

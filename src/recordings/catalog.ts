@@ -11,18 +11,16 @@ import {
   fromRow,
   isId,
   type Recording,
-  type RefusedRecording,
-  refusedRow,
+  type RejectedRecording,
+  rejectedRow,
   rowOf,
 } from './recording.ts';
-import * as uploads from './store-keys.ts';
+import { StoreKeys } from './store-keys.ts';
 
-export type { AcceptedRecording, Recording, RefusedRecording } from './recording.ts';
-
-export interface Put {
+export interface PutResult {
   outcome: 'created' | 'replaced' | 'same';
   recording: Recording;
-  /** What was there before; its key, if in the store, is already given up: remove the audio, then `endUpload`. */
+  /** The recording before. Its store key has expired: remove its audio, then delete the key (StoreKeys). */
   replaced?: Recording;
 }
 
@@ -34,18 +32,18 @@ export interface ListQuery {
   cursor?: string;
 }
 
-/** Characters of JSON kept in memory: some ten thousand recordings. */
-const CACHE_SIZE = 32 * 1024 * 1024;
+/** Characters of JSON in memory: about ten thousand recordings. */
+const maxCacheCharacters = 32 * 1024 * 1024;
 
-/** The recordings we know, each under the id that its phone system gave it in an account. */
+/** Every recording, by its account and the id that the phone system gave it there. */
 export class Catalog {
   readonly #db: Database;
   readonly #changes: Changes;
-  readonly #held = new LRUCache<string, Recording>({
-    maxSize: CACHE_SIZE,
+  readonly #cache = new LRUCache<string, Recording>({
+    maxSize: maxCacheCharacters,
     sizeCalculation: (recording) => JSON.stringify(recording).length,
   });
-  /** Counts invalidations: a read that began before one may be stale and is not held. */
+  /** Counts invalidations. A read that began before one may be stale and is not cached. */
   #invalidations = 0;
 
   constructor(db: Database, changes: Changes) {
@@ -53,19 +51,19 @@ export class Catalog {
     this.#changes = changes;
     changes.on('recording', (subject) => {
       this.#invalidations += 1;
-      this.#held.delete(subject);
+      this.#cache.delete(subject);
     });
   }
 
   /**
-   * A recording held in memory costs no query: for the streams. What another process made of it is seen within
-   * seconds. One that was refused is found too: its key is null.
+   * A cached recording costs no query, which the streams need. Changes by other processes appear within
+   * seconds. A rejected recording is found too; its key is null.
    */
   async get(accountId: string, externalId: string): Promise<Recording | undefined> {
-    return this.#held.get(subjectOf(accountId, externalId)) ?? (await this.read(accountId, externalId));
+    return this.#cache.get(subjectOf(accountId, externalId)) ?? (await this.read(accountId, externalId));
   }
 
-  /** As `get`, but as it is in the database now. */
+  /** As `get`, but always from the database. */
   async read(accountId: string, externalId: string): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     const subject = subjectOf(accountId, externalId);
@@ -78,11 +76,11 @@ export class Catalog {
       .executeTakeFirst();
     if (row === undefined) return undefined;
     const recording = fromRow(row);
-    if (invalidations === this.#invalidations) this.#held.set(subject, recording);
+    if (invalidations === this.#invalidations) this.#cache.set(subject, recording);
     return recording;
   }
 
-  /** Playable recordings of this id in any account: at most two, enough to see that it is not unique. */
+  /** Playable recordings with this id in any account. At most two: enough to see that the id is not unique. */
   async findByExternalId(externalId: string): Promise<Recording[]> {
     if (!isId(externalId)) return [];
     const rows = await this.#db.kysely
@@ -96,21 +94,19 @@ export class Catalog {
   }
 
   /**
-   * Makes accepted audio playable. A key in the store must have been begun with `beginUpload`, which this
-   * ends in the same transaction; after `same` it stays begun: remove the new audio, then `endUpload`.
+   * Makes accepted audio playable. A store key must be pending (StoreKeys); the recording takes it in the same
+   * transaction. After `same` the key is still pending: remove the new audio, then delete the key.
    *
-   * @throws Problem `invalid_request` for an id out of bounds, `conflict` where there is other audio and
-   *   not `replace`, `busy` where the upload outlived its lease
+   * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
+   *   `replace` is false, `busy` if the store key has expired
    */
-  async put(input: AcceptedRecording, options: { replace: boolean }): Promise<Put> {
+  async put(input: AcceptedRecording, options: { replace: boolean }): Promise<PutResult> {
     checkIds(input);
-    const subject = subjectOf(input.accountId, input.externalId);
     return this.#changes.transaction(async (trx, record) => {
-      const now = Date.now();
-      const fresh = rowOf(input, now);
-      const inserted = await this.#insert(trx, fresh);
-      if (inserted) {
-        if (input.origin === 'store') await uploads.take(trx, input.key);
+      const storeKeys = new StoreKeys(trx);
+      const fresh = rowOf(input, Date.now());
+      if (await this.#insert(trx, fresh)) {
+        if (input.origin === 'store') await storeKeys.take(input.key);
         return { outcome: 'created', recording: fromRow(fresh) };
       }
 
@@ -120,9 +116,9 @@ export class Catalog {
 
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
-      if (input.origin === 'store') await uploads.take(trx, input.key);
-      if (before.origin === 'store' && before.key !== null) await uploads.abandon(trx, before.key);
-      await record('recording', subject);
+      if (input.origin === 'store') await storeKeys.take(input.key);
+      if (before.origin === 'store' && before.key !== null) await storeKeys.expire(before.key);
+      await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = fromRow(row);
       return before.key === null
         ? { outcome: 'created', recording }
@@ -130,8 +126,8 @@ export class Catalog {
     });
   }
 
-  /** Takes what is said anew of a call whose audio stays. @returns `undefined` where there is no such recording */
-  async describe(accountId: string, externalId: string, call: CallData): Promise<Recording | undefined> {
+  /** Replaces the call data and keeps the audio. @returns undefined if there is no such recording */
+  async updateCall(accountId: string, externalId: string, call: CallData): Promise<Recording | undefined> {
     return this.#changes.transaction(async (trx, record) => {
       const row = await trx
         .updateTable('recordings')
@@ -146,15 +142,15 @@ export class Catalog {
   }
 
   /**
-   * Keeps the report on audio that was refused. Good audio that is there already stays as it is.
+   * Keeps the report on rejected audio. Audio that was accepted before stays playable.
    *
-   * @throws Problem `invalid_request` for an id out of bounds
+   * @throws Problem `invalid_request` if an id is out of bounds
    */
-  async refuse(input: RefusedRecording): Promise<Recording> {
+  async reject(input: RejectedRecording): Promise<Recording> {
     checkIds(input);
     return this.#changes.transaction(async (trx, record) => {
       const now = Date.now();
-      const fresh = refusedRow(input, now);
+      const fresh = rejectedRow(input, now);
       if (await this.#insert(trx, fresh)) return fromRow(fresh);
 
       const before = await this.#lock(trx, input);
@@ -168,7 +164,7 @@ export class Catalog {
     });
   }
 
-  /** Forgets a recording. Its key, if in the store, is given up: remove the audio, then `endUpload`. */
+  /** Deletes a recording. Its store key expires: remove its audio, then delete the key (StoreKeys). */
   async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
@@ -180,16 +176,17 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
-      if (removed.origin === 'store' && removed.key !== null) await uploads.abandon(trx, removed.key);
+      if (removed.origin === 'store' && removed.key !== null) await new StoreKeys(trx).expire(removed.key);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
   }
 
   /**
-   * Newest first. `next` continues after the last one given, whatever has come or gone meanwhile.
+   * Newest first. `next` is the cursor of the next page. Recordings added or removed meanwhile neither repeat
+   * nor hide another.
    *
-   * @throws Problem `invalid_request` for a cursor that is none of ours
+   * @throws Problem `invalid_request` if the cursor is none of ours
    */
   async list(query: ListQuery): Promise<{ recordings: Recording[]; next?: string }> {
     if ([query.accountId, query.externalId].some((id) => id !== undefined && !isId(id)))
@@ -213,30 +210,7 @@ export class Catalog {
     return rows.length > query.limit && last ? { recordings, next: cursorAfter(last) } : { recordings };
   }
 
-  /** To be called before a byte is stored under `key`, so that a crash leaves nothing unknown behind. */
-  beginUpload(key: string, leaseMs: number): Promise<void> {
-    return uploads.begin(this.#db.kysely, key, leaseMs);
-  }
-
-  /** @throws Problem `busy` where the lease has run out and the key was given up meanwhile */
-  renewUpload(key: string, leaseMs: number): Promise<void> {
-    return uploads.renew(this.#db.kysely, key, leaseMs);
-  }
-
-  /** To be called once nothing is stored under `key` any longer. */
-  endUpload(key: string): Promise<void> {
-    return uploads.end(this.#db.kysely, key);
-  }
-
-  /**
-   * Keys that no recording owns nor will: of uploads whose lease ran out, and of recordings replaced or
-   * removed. For each, remove the audio, then `endUpload`; one that is left out is given again next time.
-   */
-  staleUploads(): Promise<string[]> {
-    return uploads.sweep(this.#db.kysely);
-  }
-
-  /** Whether the row was new. Of two processes that insert the same ids at once the later waits for the first. */
+  /** @returns whether the row was new. If two processes insert the same ids at once, the later waits for the first. */
   async #insert(trx: Kysely<Schema>, row: RecordingRow): Promise<boolean> {
     const inserted = await trx
       .insertInto('recordings')
@@ -255,7 +229,7 @@ export class Catalog {
         .where('account_id', '=', ids.accountId)
         .where('external_id', '=', ids.externalId)
         .$if(this.#db.engine === 'postgres', (select) => select.forUpdate())
-        // Gone between insert and select: removed by someone else at this very moment.
+        // Another process removed the row between our insert and this select.
         .executeTakeFirstOrThrow(() => new Problem('busy', undefined, { retryAfter: 1 }))
     );
   }
@@ -292,7 +266,7 @@ function parseCursor(cursor: string): [createdAt: number, id: string] {
     const isOurs = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
     if (isOurs && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
   } catch {
-    // Falls through to the same refusal.
+    // The same error as for any other cursor that is none of ours.
   }
-  throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier answer.');
+  throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier response.');
 }

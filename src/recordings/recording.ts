@@ -4,84 +4,86 @@ import type { CallData } from '../crm/call.ts';
 import type { RecordingRow } from '../db/schema.ts';
 import type { Container, Direction, OriginName, Verdict } from '../unions.ts';
 
-/** What is known of a recording whose audio was accepted. */
+/** A recording whose audio passed the check, before the catalog has it. */
 export interface AcceptedRecording {
   accountId: string;
   externalId: string;
   direction: Direction | null;
-  /** Where its bytes are: in our store, or by reference in a bucket or at a vendor. */
+  /** Where its audio is: in our store, or by reference in a bucket or at a vendor. */
   origin: OriginName;
   key: string;
   /** Bytes. */
   size: number;
-  /** Strong, with its quotes: the one that listeners see. */
+  /** The strong ETag, with its quotes, that listeners get. */
   etag: string;
-  /** The one that the origin's reads are pinned to. */
+  /** The ETag that reads of the origin are pinned to. */
   originEtag: string;
   lastModified: Date;
-  /** Hexadecimal; null for a reference that was never read whole. */
+  /** Hexadecimal. Null for a reference, which is never read whole. */
   sha256: string | null;
   container: Container | null;
   report: Report;
   call: CallData | null;
 }
 
-export interface Recording extends Omit<AcceptedRecording, 'key'> {
-  id: string;
-  /** Null where the audio was refused: none is kept, and both ETags are empty. */
-  key: string | null;
-  verdict: Verdict;
-  /** The latest attempt that was refused since the audio here was accepted. */
-  refusal: Report | null;
-  createdAt: Date;
-  updatedAt: Date;
-}
-
-export type RefusedRecording = Pick<
+/** A recording whose audio did not pass the check and is not kept. */
+export type RejectedRecording = Pick<
   AcceptedRecording,
   'accountId' | 'externalId' | 'direction' | 'report' | 'call'
 >;
 
-const ID_BYTES = 1024;
+/** A recording in the catalog. */
+export interface Recording extends Omit<AcceptedRecording, 'key'> {
+  id: string;
+  /** Null if the audio was rejected; both ETags are empty then. */
+  key: string | null;
+  verdict: Verdict;
+  /** The report on the latest audio that was rejected since this audio was accepted. */
+  rejection: Report | null;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+const maxIdBytes = 1024;
 
 /** Account and external ids hold any characters but NUL, which Postgres cannot keep in text. */
 export function isId(id: string): boolean {
-  return id !== '' && Buffer.byteLength(id) <= ID_BYTES && !id.includes('\0') && id.isWellFormed();
+  return id !== '' && Buffer.byteLength(id) <= maxIdBytes && !id.includes('\0') && id.isWellFormed();
 }
 
 /** A new row of the catalog. */
-export function rowOf(input: AcceptedRecording, now: number): RecordingRow {
+export function rowOf(recording: AcceptedRecording, now: number): RecordingRow {
   return {
     id: randomUUID(),
-    account_id: input.accountId,
-    external_id: input.externalId,
-    direction: input.direction,
-    origin: input.origin,
-    key: input.key,
-    size: input.size,
-    etag: input.etag,
-    origin_etag: input.originEtag,
-    last_modified: input.lastModified.getTime(),
-    sha256: input.sha256,
-    container: input.container,
-    verdict: input.report.verdict,
-    report: JSON.stringify(input.report),
+    account_id: recording.accountId,
+    external_id: recording.externalId,
+    direction: recording.direction,
+    origin: recording.origin,
+    key: recording.key,
+    size: recording.size,
+    etag: recording.etag,
+    origin_etag: recording.originEtag,
+    last_modified: recording.lastModified.getTime(),
+    sha256: recording.sha256,
+    container: recording.container,
+    verdict: recording.report.verdict,
+    report: JSON.stringify(recording.report),
     refusal: null,
-    call: input.call && JSON.stringify(input.call),
+    call: recording.call && JSON.stringify(recording.call),
     created_at: now,
     updated_at: now,
   };
 }
 
-/** A new row for audio of which only the report is kept. */
-export function refusedRow(input: RefusedRecording, now: number): RecordingRow {
-  const { container, size } = input.report.audio;
+/** A new row of the catalog that has a report and no audio. */
+export function rejectedRow(recording: RejectedRecording, now: number): RecordingRow {
+  const { container, size } = recording.report.audio;
   const facts = { size, container: container ?? null, sha256: null, lastModified: new Date(now) };
   const nowhere = { origin: 'store', key: '', etag: '', originEtag: '' } as const;
   return {
-    ...rowOf({ ...input, ...facts, ...nowhere }, now),
+    ...rowOf({ ...recording, ...facts, ...nowhere }, now),
     key: null,
-    refusal: JSON.stringify(input.report),
+    refusal: JSON.stringify(recording.report),
   };
 }
 
@@ -101,7 +103,7 @@ export function fromRow(row: RecordingRow): Recording {
     container: row.container,
     verdict: row.verdict,
     report: JSON.parse(row.report),
-    refusal: row.refusal && JSON.parse(row.refusal),
+    rejection: row.refusal && JSON.parse(row.refusal),
     call: row.call && JSON.parse(row.call),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),

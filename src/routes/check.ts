@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { readDeclaredInput } from '../ingest/input.ts';
 import type { Parts } from '../parts.ts';
 import type { Limits } from './limits.ts';
-import { readDeclared } from './recording-schema.ts';
 import { departure, readUpload } from './uploads.ts';
 
 /** `POST /v1/check`: the report on an uploaded file, which is not kept. */
@@ -18,6 +18,6 @@ export function checkRoutes(app: FastifyInstance, parts: Parts, limits: Limits):
 
   async function check(request: FastifyRequest, reply: FastifyReply) {
     const { recording, fileName, audio } = await readUpload(request);
-    return parts.ingest.check({ fileName, ...readDeclared(recording ?? {}) }, audio, departure(reply));
+    return parts.ingest.check({ fileName, ...readDeclaredInput(recording ?? {}) }, audio, departure(reply));
   }
 }

@@ -6,6 +6,7 @@ import type { OAuth } from '../hubspot/oauth.ts';
 import type { Outbox } from '../publishing/outbox.ts';
 import { isId } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
+import { callbackRoute, installRoute, oauthPath } from '../urls.ts';
 
 const cookie = 'playhead_install';
 const mostAccounts = 100;
@@ -23,13 +24,13 @@ export function oauthRoutes(
 ): void {
   const { oauth, apiKeys, config, outbox } = parts;
   const secure = config.publicUrl.startsWith('https:') ? '; Secure' : '';
-  const path = `${config.publicUrl.replace(/^https?:\/\/[^/]*/, '')}/oauth`;
+  const path = oauthPath(config.publicUrl);
   const cookieOf = (value: string, seconds: number) =>
     `${cookie}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Lax${secure}`;
 
-  app.get<{ Querystring: { accountId?: string | string[] } }>('/oauth/install', async (request, reply) => {
+  app.get<{ Querystring: { accountId?: string | string[] } }>(installRoute, async (request, reply) => {
     reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
-    apiKeys.verifyApiKey(bearerOf(request));
+    apiKeys.verify(bearerOf(request));
     reply.removeHeader('WWW-Authenticate');
     const { url, browser } = await oauth.begin(accountIdsOf(request.query.accountId));
     return reply
@@ -40,7 +41,7 @@ export function oauthRoutes(
   });
 
   app.get<{ Querystring: { code?: string; state?: string; error?: string } }>(
-    '/oauth/callback',
+    callbackRoute,
     async (request, reply) => {
       const { code, state, error } = request.query;
       if (error !== undefined)

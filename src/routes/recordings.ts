@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
+import { RecordingInput, readRecordingInput } from '../ingest/input.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/catalog.ts';
+import type { Recording } from '../recordings/recording.ts';
+import { publicBase, streamUrl } from '../urls.ts';
 import type { Limits } from './limits.ts';
-import { Id, ListQuery, RecordingInput, readRecordingInput, recordingResource } from './recording-schema.ts';
-import { streamUrl } from './stream.ts';
+import { Id, ListQuery, recordingResource } from './recording-resource.ts';
 import { departure, readUpload } from './uploads.ts';
 
 const tags = ['recordings'];
@@ -91,7 +92,7 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
     if (!recording.key)
       throw new Problem('not_found', 'This recording was refused: there is no audio to share.');
     const { token, expiresAt } = await tokens.sign(recording);
-    return { authenticatedUrl: streamUrl(app, parts.config, token), expiresAt };
+    return { authenticatedUrl: streamUrl(publicBase(parts.config, app), token), expiresAt };
   }
 
   async function revoke(request: OneRequest, reply: FastifyReply) {

@@ -2,10 +2,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
 import { verifySignature } from '../hubspot/signature.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/catalog.ts';
-import type { Config } from '../settings/config.ts';
+import type { Recording } from '../recordings/recording.ts';
+import { externalIdIn, keyedRetrieveRoute, publicBase, retrieveRoute, streamUrl } from '../urls.ts';
 import type { Failures } from './limits.ts';
-import { publicUrl, streamUrl } from './stream.ts';
 
 interface Retrieve {
   Params: { accessKey?: string; '*': string };
@@ -20,14 +19,13 @@ interface Retrieve {
  */
 export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Failures): void {
   const { apiKeys, catalog, tokens, config } = parts;
-  const path = '/retrieve/authenticated/recordings/*';
 
-  for (const url of [path, `/k/:accessKey${path}`]) {
+  for (const url of [retrieveRoute, keyedRetrieveRoute]) {
     app.get<Retrieve>(url, { schema: schemaOf(url) }, async (request) => {
       await authorize(request);
-      const recording = await find(externalIdOf(request), request.query);
+      const recording = await find(externalIdIn(request.raw.url ?? ''), request.query);
       const { token } = await tokens.sign(recording);
-      return { authenticatedUrl: streamUrl(app, config, token) };
+      return { authenticatedUrl: streamUrl(publicBase(config, app), token) };
     });
   }
 
@@ -46,7 +44,7 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
   function isSigned(request: FastifyRequest<Retrieve>): boolean {
     return verifySignature({
       method: request.method,
-      publicUrl: publicUrl(app, config),
+      publicUrl: publicBase(config, app),
       target: request.raw.url ?? '',
       body: '',
       headers: request.headers,
@@ -71,29 +69,13 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
   }
 }
 
-/** What is registered with HubSpot, which puts the externalId in the place of `%s`. */
-export function retrieveUrl({ publicUrl, retrieveAuth }: Config, accessKey: string): string {
-  const key = retrieveAuth.includes('key') ? `/k/${accessKey}` : '';
-  return `${publicUrl}${key}/retrieve/authenticated/recordings/%s`;
-}
-
-/** Decoded exactly once, from what was really sent; what cannot be decoded is taken as it is. */
-function externalIdOf(request: FastifyRequest): string {
-  const path = (request.raw.url ?? '').split('?', 1)[0]!;
-  const raw = path.slice(path.indexOf('/recordings/') + '/recordings/'.length);
-  try {
-    return decodeURIComponent(raw);
-  } catch {
-    return raw;
-  }
-}
-
 function schemaOf(url: string) {
   return {
     tags: ['hubspot'],
-    summary: url.startsWith('/k/')
-      ? 'The authenticated URL of a recording, by access key'
-      : 'The authenticated URL of a recording, for a signed request or anyone',
+    summary:
+      url === keyedRetrieveRoute
+        ? 'The authenticated URL of a recording, by access key'
+        : 'The authenticated URL of a recording, for a signed request or anyone',
     querystring: {
       type: 'object',
       properties: { appId: { type: 'string' }, externalAccountId: { type: 'string' } },

@@ -4,10 +4,10 @@ import type { StreamClaims } from '../access/tokens.ts';
 import { Problem } from '../errors.ts';
 import type { ByteRange } from '../origins/origin.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/catalog.ts';
-import type { Config } from '../settings/config.ts';
+import type { Recording } from '../recordings/recording.ts';
 import { select } from '../streaming/range.ts';
 import { send } from '../streaming/send.ts';
+import { streamRoute } from '../urls.ts';
 import type { Limits } from './limits.ts';
 
 const contentType = 'application/octet-stream'; // what HubSpot's transcription downloads, whatever the container
@@ -34,7 +34,6 @@ type StreamRequest = FastifyRequest<{ Params: { token: string } }>;
 /** `GET`, `HEAD`, `OPTIONS /stream/:token`: any byte range of the recording that the token names. */
 export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
   const { tokens, catalog, origins, metrics, config } = parts;
-  const url = '/stream/:token';
   const schema = {
     tags: ['stream'],
     summary: 'Bytes of a recording',
@@ -42,10 +41,10 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
   };
 
   app.addHook('onRequest', async (_request, reply) => void reply.headers(crossOrigin));
-  app.options(url, { schema }, (_request, reply) => reply.code(204).headers(preflight).send());
+  app.options(streamRoute, { schema }, (_request, reply) => reply.code(204).headers(preflight).send());
   app.route({
     method: ['GET', 'HEAD'],
-    url,
+    url: streamRoute,
     schema,
     config: { rateLimit: limits.perToken },
     handler: stream,
@@ -55,10 +54,9 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     const claims = await tokens.verify(request.params.token);
     const recording = playable(await find(claims), claims.etag);
     const { status, headers, body, kind } = select(request.method, request.headers, recording, contentType);
-    const origin = origins[recording.origin];
-    origin.know?.(recording.key, { etag: recording.originEtag, size: recording.size });
+    const { key, originEtag: etag, size } = recording;
     const bytes = await open(body, (range) =>
-      origin.read(recording.key, range, recording.originEtag, request.signal),
+      origins[recording.origin].read(key, range, { etag, size }, request.signal),
     );
     reply
       .headers({ ...(status < 300 ? contentHeaders(recording) : {}), ...cacheControl, ...headers })
@@ -75,7 +73,7 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
         heard,
       );
     } catch (error) {
-      request.log.info({ err: error }, 'stream broken off');
+      request.log.info({ err: error }, 'stream aborted');
     } finally {
       metrics.activeStreams.dec();
     }
@@ -86,16 +84,6 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     const held = await catalog.get(accountId, externalId);
     return held?.etag === etag ? held : catalog.read(accountId, externalId);
   }
-}
-
-/** Where players and HubSpot reach the recording. */
-export function streamUrl(app: FastifyInstance, config: Config, token: string): string {
-  return `${publicUrl(app, config)}/stream/${token}`;
-}
-
-/** How the world reaches this gateway; with port 0 only the listening server knows. */
-export function publicUrl(app: FastifyInstance, config: Config): string {
-  return config.publicUrl || app.listeningOrigin;
 }
 
 /** The recording if it is there to be heard in the very version that the token was signed for. */

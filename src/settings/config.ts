@@ -23,20 +23,27 @@ import {
   workers,
 } from './kinds.ts';
 
-/** A wrong setting: the message is one sentence that names the variable. The start ends with exit code 64. */
+/** A wrong setting. The message is one sentence that names the variable; the command ends with exit code 64. */
 export class ConfigError extends Error {}
 
 interface Setting<T> {
   kind: Kind<T>;
   default: string;
-  /** What docs/configuration.md and `playhead serve --help` say of it. */
-  says: string;
+  /** Printed in docs/configuration.md. */
+  description: string;
   secret?: true;
 }
 
-function setting<T>(kind: Kind<T>, initial: string, says: string, more?: { secret: true }): Setting<T> {
-  return { kind, default: initial, says, ...more };
+function setting<T>(
+  kind: Kind<T>,
+  initial: string,
+  description: string,
+  more?: { secret: true },
+): Setting<T> {
+  return { kind, default: initial, description, ...more };
 }
+
+const secret = { secret: true } as const;
 
 /**
  * Every setting, once. The variable and the flag follow from the key:
@@ -44,118 +51,117 @@ function setting<T>(kind: Kind<T>, initial: string, says: string, more?: { secre
  */
 export const settings = {
   host: setting(nonEmpty, '127.0.0.1', 'Address to listen on.'),
-  port: setting(integer(0, 65535), '8080', 'Port to listen on; 0 takes a free one.'),
+  port: setting(integer(0, 65535), '8080', 'Port to listen on. 0 takes any free port.'),
   publicUrl: setting(
     baseUrl,
     '',
-    'How HubSpot and players reach this gateway; left out: `http://HOST:PORT`. Must be `https://` to register.',
+    'URL at which HubSpot and players reach this gateway. If empty, `http://HOST:PORT`. Registering needs `https://`.',
   ),
-  dataDir: setting(nonEmpty, './data', 'Folder for the database, the recordings and generated keys.'),
-  databaseUrl: setting(databaseUrl, '', 'Database; left out: an SQLite file in the data folder.', {
-    secret: true,
-  }),
+  dataDir: setting(nonEmpty, './data', 'Folder for the database, the recordings and the generated keys.'),
+  databaseUrl: setting(databaseUrl, '', 'Database. If empty, an SQLite file in the data folder.', secret),
   store: setting(
     storeUrl,
     '',
-    'Where ingested recordings are kept; left out: `recordings` in the data folder.',
+    'Store of the ingested recordings. If empty, the folder `recordings` in the data folder.',
   ),
-  s3Endpoint: setting(baseUrl, '', 'S3 endpoint, for stores that are not AWS.'),
-  s3Region: setting(text, '', 'S3 region; left out: what the AWS credential chain finds, else `us-east-1`.'),
+  s3Endpoint: setting(baseUrl, '', 'S3 endpoint. Servers other than AWS need it.'),
+  s3Region: setting(
+    text,
+    '',
+    'S3 region. If empty, the region of the AWS credential chain; if that has none, `us-east-1`.',
+  ),
   s3ForcePathStyle: setting(
     flag,
     'false',
-    'Address buckets by path, as most S3 servers other than AWS need.',
+    'Whether buckets are addressed by path. Most S3 servers other than AWS need it.',
   ),
   redisUrl: setting(
     redisUrl,
     '',
-    'Redis for rate limits across replicas; left out: each process counts alone.',
-    {
-      secret: true,
-    },
+    'Redis that counts rate limits for all replicas. If empty, each process counts for itself.',
+    secret,
   ),
   apiKeys: setting(
     list,
     '',
-    'API keys for `/v1`; left out: one is generated into `api-key` in the data folder on the first start.',
-    { secret: true },
+    'API keys for `/v1`. If empty, the first start generates one into the file `api-key` in the data folder.',
+    secret,
   ),
   secretKey: setting(
     text,
     '',
-    'Encrypts signing keys and refresh tokens in the database; 43 base64url characters (32 bytes); left out: generated into `secret-key` in the data folder.',
-    { secret: true },
+    'Key that encrypts the secrets in the database: 32 bytes as 43 base64url characters. If empty, the first start generates it into the file `secret-key` in the data folder.',
+    secret,
   ),
-  tokenTtl: setting(duration('1ms', '3650d'), '8h', 'How long an authenticated URL works.'),
+  tokenTtl: setting(duration('1ms', '3650d'), '8h', 'How long an authenticated URL is valid.'),
   retrieveAuth: setting(
     someOf('key', 'signature', 'open'),
     'key',
-    'How HubSpot proves itself when it asks for a URL: `key` in the path, HubSpot’s `signature`, or `open`; any one of those listed suffices.',
+    'How HubSpot authenticates when it requests a URL: by the access `key` in the path, by HubSpot’s `signature`, or not at all (`open`). If several are listed, any of them is enough.',
   ),
   channelPolicy: setting(
     oneOf('strict', 'lenient'),
     'strict',
-    'What becomes of audio whose caller channel cannot be proved: `strict` refuses it, `lenient` keeps it with a warning.',
+    'What happens if nothing proves which channel is the caller’s: `strict` rejects the audio, `lenient` accepts it with a warning.',
   ),
-  maxAudioSize: setting(size, '2GB', 'Largest recording that is taken.'),
+  maxAudioSize: setting(size, '2GB', 'Largest audio that is accepted.'),
   sourceRoots: setting(
     list,
     '',
-    'Folders, and `s3://bucket/prefix`, below which a source may lie that is not sent along; left out: none.',
+    'Folders and buckets (`s3://bucket/prefix`) that a `source` may be inside. If empty, there are none.',
   ),
   sourceHosts: setting(
     list,
     '',
-    'Hosts such as `pbx.example:8080`, or without a port where it is the usual one, that sources may be fetched from by plain http and at private addresses; all others must be public and https.',
+    'Hosts that a `source` may be fetched from by plain http and at a private address, such as `pbx.example:8080`. An entry without a port means the default port. All other hosts must be public and use https.',
   ),
   sourceCredentials: setting(
     list,
     '',
-    'Credentials for sources, each sent to its own host only: `host=bearer:TOKEN` or `host=basic:USER:PASSWORD`.',
-    { secret: true },
+    'Credentials for sources: `host=bearer:TOKEN` or `host=basic:USER:PASSWORD`. Each is sent to its own host only.',
+    secret,
   ),
-  cacheMemory: setting(size, '256MB', 'Memory for blocks of remote recordings.'),
-  cacheDisk: setting(size, '0', 'Disk, in the data folder, for blocks of remote recordings; 0: none.'),
-  rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests a minute for one token or one API key.'),
+  cacheMemory: setting(size, '256MB', 'Memory for cached blocks of remote recordings.'),
+  cacheDisk: setting(
+    size,
+    '0',
+    'Disk space in the data folder for cached blocks of remote recordings. 0 caches none there.',
+  ),
+  rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests per minute for one token or one API key.'),
   trustProxy: setting(
     networks,
     '',
-    'Addresses or networks of proxies in front whose X-Forwarded-For is believed.',
+    'Addresses or networks of proxies in front of the gateway. Their X-Forwarded-For header is trusted.',
   ),
   stallTimeout: setting(
     duration('1ms', longestTimer),
     '60s',
-    'How long a listener, a sender or an origin may stand still before it is cut off.',
+    'How long a listener, a sender or an origin may make no progress before it is disconnected.',
   ),
-  drainTimeout: setting(duration('0s', longestTimer), '30s', 'How long streams may go on after SIGTERM.'),
-  workers: setting(workers, '1', 'Processes that serve; `auto` takes one for each core.'),
-  hubspotAppId: setting(text, '', 'Your HubSpot app’s id, a number.'),
+  drainTimeout: setting(duration('0s', longestTimer), '30s', 'How long streams may continue after SIGTERM.'),
+  workers: setting(workers, '1', 'Number of serving processes. `auto` starts one for each core.'),
+  hubspotAppId: setting(text, '', 'Id of your HubSpot app, a number. If empty, nothing is published.'),
   hubspotClientId: setting(text, '', 'OAuth client id of your HubSpot app.'),
-  hubspotClientSecret: setting(text, '', 'OAuth client secret; also checks HubSpot’s signatures.', {
-    secret: true,
-  }),
+  hubspotClientSecret: setting(
+    text,
+    '',
+    'OAuth client secret of your HubSpot app. It also verifies HubSpot’s signatures.',
+    secret,
+  ),
   hubspotAccessToken: setting(
     text,
     '',
-    'A single access token that serves one HubSpot account without OAuth.',
-    {
-      secret: true,
-    },
+    'Access token of one HubSpot account, for use without OAuth.',
+    secret,
   ),
   hubspotDeveloperKey: setting(
     text,
     '',
-    'Legacy developer API key, sent as `hapikey` when the URL is registered.',
-    {
-      secret: true,
-    },
+    'Legacy developer API key. `playhead register` sends it as `hapikey`.',
+    secret,
   ),
-  hubspotApiBase: setting(baseUrl, 'https://api.hubapi.com', 'Where HubSpot’s API is.'),
-  hubspotApiVersion: setting(
-    oneOf(...apiVersions),
-    apiVersions[0]!,
-    'Which generation of HubSpot’s paths is spoken.',
-  ),
+  hubspotApiBase: setting(baseUrl, 'https://api.hubapi.com', 'Base URL of HubSpot’s API.'),
+  hubspotApiVersion: setting(oneOf(...apiVersions), apiVersions[0]!, 'Version of HubSpot’s API paths.'),
   logLevel: setting(
     oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     'info',
@@ -174,7 +180,7 @@ export function flagOf(key: string): string {
   return variableOf(key).slice('PLAYHEAD_'.length).toLowerCase().replaceAll('_', '-');
 }
 
-/** The variables of a `.env` file, or none where there is no such file. */
+/** The variables of a `.env` file; none if there is no such file. */
 function readDotEnv(path: string): NodeJS.ProcessEnv {
   let content: string;
   try {
@@ -190,15 +196,15 @@ function readDotEnv(path: string): NodeJS.ProcessEnv {
  * Reads every setting: flags over environment over `.env` in the working folder.
  *
  * @param flags by flag name without dashes, such as `data-dir`
- * @throws ConfigError one sentence that names the variable, or the flag where the value came from one
+ * @throws ConfigError one sentence that names the variable, or the flag if the value came from a flag
  */
 export function readConfig(flags: Record<string, string | undefined> = {}, env = process.env): Config {
   const dotEnv = readDotEnv('.env');
   const known = new Set(Object.keys(settings).map(variableOf));
-  const stranger = [...Object.keys(env), ...Object.keys(dotEnv)].find(
+  const unknown = [...Object.keys(env), ...Object.keys(dotEnv)].find(
     (name) => name.startsWith('PLAYHEAD_') && !name.startsWith('PLAYHEAD_TEST_') && !known.has(name),
   );
-  if (stranger) throw new ConfigError(`${stranger} is not a setting; docs/configuration.md lists them all.`);
+  if (unknown) throw new ConfigError(`${unknown} is not a setting; docs/configuration.md lists them all.`);
 
   const entries = Object.entries(settings).map(([key, { kind, default: initial }]) => {
     const variable = variableOf(key);
@@ -211,20 +217,21 @@ export function readConfig(flags: Record<string, string | undefined> = {}, env =
       throw new ConfigError(`${name} ${(error as Error).message}.`);
     }
   });
-  return complete(Object.fromEntries(entries) as Config);
+  const config = Object.fromEntries(entries) as Config;
+  if (config.retrieveAuth.includes('signature') && config.hubspotClientSecret === '') {
+    throw new ConfigError(
+      'PLAYHEAD_HUBSPOT_CLIENT_SECRET is missing: PLAYHEAD_RETRIEVE_AUTH requires signatures.',
+    );
+  }
+  return withDependentDefaults(config);
 }
 
 /** Fills in the defaults that depend on other settings. */
-function complete(config: Config): Config {
+function withDependentDefaults(config: Config): Config {
   const dataDir = resolve(config.dataDir);
   const host = config.host.includes(':')
     ? `[${config.host}]`
     : config.host.replace(/^0\.0\.0\.0$/, '127.0.0.1');
-  if (config.retrieveAuth.includes('signature') && config.hubspotClientSecret === '') {
-    throw new ConfigError(
-      'PLAYHEAD_HUBSPOT_CLIENT_SECRET is missing: PLAYHEAD_RETRIEVE_AUTH asks for signatures.',
-    );
-  }
   return {
     ...config,
     dataDir,

@@ -2,16 +2,16 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-/** How the text of a setting becomes its value. */
+/** A kind of setting: turns its text into its value. */
 export interface Kind<T> {
   name: string;
-  /** Throws an Error whose message completes "PLAYHEAD_X …". */
+  /** @throws Error whose message completes the sentence "PLAYHEAD_X …" */
   parse(text: string): T;
 }
 
 export const text: Kind<string> = { name: 'text', parse: (value) => value };
 
-/** Where nothing would mean something else: every address of the machine, or the working folder. */
+/** Text for which empty would mean something else: every address of the machine, or the working folder. */
 export const nonEmpty: Kind<string> = {
   name: 'text',
   parse(value) {
@@ -76,19 +76,19 @@ export const workers: Kind<number> = {
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** The longest that a timer of Node's waits is a little more; it would not wait at all for what is longer. */
+/** Node's timers overflow above 2^31−1 ms (24.8 days) and then fire at once. */
 export const longestTimer = '24d';
 
-/** Milliseconds. */
-export function duration(least: string, most: string): Kind<number> {
+/** @returns milliseconds */
+export function duration(min: string, max: string): Kind<number> {
   return {
     name: 'duration such as `90s`, `15m`, `8h`',
     parse(value) {
-      const length = milliseconds(value);
-      if (Number.isNaN(length)) throw new Error(`must be a duration such as 90s, 15m or 8h, not "${value}"`);
-      if (length < milliseconds(least) || length > milliseconds(most))
-        throw new Error(`must be from ${least} to ${most}, not "${value}"`);
-      return length;
+      const ms = milliseconds(value);
+      if (Number.isNaN(ms)) throw new Error(`must be a duration such as 90s, 15m or 8h, not "${value}"`);
+      if (ms < milliseconds(min) || ms > milliseconds(max))
+        throw new Error(`must be from ${min} to ${max}, not "${value}"`);
+      return ms;
     },
   };
 }
@@ -98,7 +98,7 @@ function milliseconds(text: string): number {
   return Number(count) * units[unit as keyof typeof units];
 }
 
-/** Bytes. */
+/** A number of bytes. */
 export const size: Kind<number> = {
   name: 'size such as `64MB`, `2GB`, `0`',
   parse(value) {
@@ -109,7 +109,7 @@ export const size: Kind<number> = {
   },
 };
 
-/** A base URL without a slash at its end; empty where it is left out. */
+/** A base URL without a slash at its end, or empty. */
 export const baseUrl: Kind<string> = {
   name: 'http or https URL',
   parse(value) {
@@ -142,12 +142,12 @@ export const storeUrl: Kind<string> = {
   },
 };
 
-/** A relative path would count from the root, and what follows a `#` or a `?` is no part of the path. */
+/** Allows only an absolute path: a URL would resolve a relative one from the root, and end the path at `#` or `?`. */
 function isFolderUrl(value: string): boolean {
   try {
     return /^file:\/[^#?]+$/.test(value) && fileURLToPath(value) !== '/';
   } catch {
-    return false; // another host, or half an escape
+    return false; // another host, or an incomplete escape
   }
 }
 
@@ -164,17 +164,17 @@ export const networks: Kind<string[]> = {
   name: 'comma list of addresses and networks such as `10.0.0.0/8`',
   parse(value) {
     const entries = list.parse(value);
-    const wrong = entries.find((entry) => {
-      const [address = '', bits, more] = entry.split('/');
-      const most = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
-      return (
-        most < 0 ||
-        more !== undefined ||
-        (bits !== undefined && !(/^\d+$/.test(bits) && Number(bits) <= most))
-      );
-    });
+    const wrong = entries.find((entry) => !isNetwork(entry));
     if (wrong !== undefined)
       throw new Error(`must list addresses or networks such as 10.0.0.0/8, not "${wrong}"`);
     return entries;
   },
 };
+
+/** `10.0.0.1`, `10.0.0.0/8`, `fd00::/8` */
+function isNetwork(entry: string): boolean {
+  const [address = '', prefix, ...rest] = entry.split('/');
+  const maxPrefix = { 0: -1, 4: 32, 6: 128 }[isIP(address)]!;
+  if (maxPrefix < 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= maxPrefix);
+}

@@ -7,13 +7,13 @@ import { eachEngine, freshFolder, until } from '../contracts/db.ts';
 
 const verifies = (apiKeys: ApiKeys, header: string | undefined) => {
   try {
-    return apiKeys.verifyApiKey(header);
+    return apiKeys.verify(header);
   } catch (error) {
     return (error as { code: string }).code;
   }
 };
 
-await eachEngine(t, 'API keys of the settings', async (t, place) => {
+await eachEngine(t, 'API keys in the settings', async (t, place) => {
   const dataDir = join(await freshFolder(t), 'data');
   const apiKeys = ['first-key', 'second-key'];
   const access = await ApiKeys.open({ ...(await place.worker()), config: { apiKeys, dataDir } });
@@ -39,7 +39,7 @@ await eachEngine(t, 'API keys of the settings', async (t, place) => {
   t.not(
     verifies(access, 'Bearer first-key'),
     verifies(access, 'Bearer second-key'),
-    'each key has a name of its own',
+    'each key has its own name',
   );
   await t.rejects(stat(dataDir), { code: 'ENOENT' }, 'none is generated');
 });
@@ -51,7 +51,11 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
   const opened = await Promise.all([one, other, one].map((worker) => ApiKeys.open({ ...worker, config })));
   const key = (await readFile(file, 'utf8')).trim();
   for (const access of opened)
-    t.match(verifies(access, `Bearer ${key}`), /^[0-9a-f]{12}$/, 'all starters agree on it');
+    t.match(
+      verifies(access, `Bearer ${key}`),
+      /^[0-9a-f]{12}$/,
+      'every process that starts has the same key',
+    );
   t.equal((await stat(file)).mode & 0o777, 0o600);
   t.equal((await stat(config.dataDir)).mode & 0o777, 0o700);
 
@@ -59,10 +63,10 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
   const renewed = await ApiKeys.open({ ...one, config });
   const newKey = (await readFile(file, 'utf8')).trim();
   t.not(newKey, key);
-  t.match(verifies(renewed, `Bearer ${newKey}`), /^[0-9a-f]{12}$/, 'deleting the file makes a new one');
-  t.equal(verifies(renewed, `Bearer ${key}`), 'unauthorized', 'and ends the old one');
+  t.match(verifies(renewed, `Bearer ${newKey}`), /^[0-9a-f]{12}$/, 'deleting the file generates a new key');
+  t.equal(verifies(renewed, `Bearer ${key}`), 'unauthorized', 'and the old key stops working');
   const elsewhere = () => verifies(opened[1]!, `Bearer ${key}`) === 'unauthorized';
-  t.ok(await until(elsewhere), 'in the other worker, too');
+  t.ok(await until(elsewhere), 'in the other worker too');
   t.match(verifies(opened[1]!, `Bearer ${newKey}`), /^[0-9a-f]{12}$/);
 });
 
@@ -81,7 +85,7 @@ await eachEngine(t, 'the access key', async (t, place) => {
   }
 });
 
-await eachEngine(t, 'a dump of the database holds no secret', async (t, place) => {
+await eachEngine(t, 'a dump of the database has no secret', async (t, place) => {
   const config = { apiKeys: [], dataDir: await freshFolder(t) };
   const worker = await place.worker();
   const access = await ApiKeys.open({ ...worker, config });
@@ -94,6 +98,6 @@ await eachEngine(t, 'a dump of the database holds no secret', async (t, place) =
     tables.map(({ name }) => sql`select * from ${sql.table(name)}`.execute(worker.db.kysely)),
   );
   const dump = JSON.stringify(rows.map((result) => result.rows));
-  t.ok(dump.includes(sealed.secret), 'the dump is of what is there');
+  t.ok(dump.includes(sealed.secret), 'the dump has the rows');
   for (const secret of [apiKey, access.accessKey, signingKey]) t.notOk(dump.includes(secret));
 });

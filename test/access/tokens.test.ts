@@ -20,7 +20,7 @@ const works = (tokens: Tokens, token: string) =>
 const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const parse = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString());
 
-await eachEngine(t, 'a token says what it was signed for', async (t, place) => {
+await eachEngine(t, 'a verified token has the claims it was signed with', async (t, place) => {
   const { tokens } = await place.worker({ now: () => 1_790_000_000_123 });
   const { token, expiresAt } = await tokens.sign(call);
   const [active] = await tokens.keys();
@@ -49,27 +49,27 @@ await eachEngine(t, 'a token says what it was signed for', async (t, place) => {
     { numRuns: 200 },
   );
   const longest = { accountId: 'ü'.repeat(512), externalId: '🎧'.repeat(256), etag: `"${'f'.repeat(64)}"` };
-  t.match(await tokens.verify((await tokens.sign(longest)).token), longest, 'ids of the greatest length');
+  t.match(await tokens.verify((await tokens.sign(longest)).token), longest, 'ids of the maximum length');
 });
 
-await eachEngine(t, 'every token that we did not sign so is refused', async (t, place) => {
+await eachEngine(t, 'every token is denied that we did not sign', async (t, place) => {
   const { tokens, db, vault } = await place.worker();
   const { token } = await tokens.sign(call);
   const [header, payload, signature] = token.split('.') as [string, string, string];
   const { kid } = parse(header);
   const row = await db.kysely.selectFrom('signing_keys').select('secret').executeTakeFirstOrThrow();
   const secret = Buffer.from(await vault.open(row.secret), 'base64url');
-  /** Signed with our own key, so that it fails for what it says alone. */
+  /** Signed with our own key, so that only the changed claims can fail. */
   const signed = (claims: object, alg = 'HS256') =>
     new SignJWT({ ...parse(payload), ...claims }).setProtectedHeader({ alg, kid }).sign(secret);
   const hs256 = (head: object, key: Buffer) => {
     const input = `${segment(head)}.${payload}`;
     return `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`;
   };
-  t.ok(await works(tokens, await signed({})), 'the same claims signed again are good');
+  t.ok(await works(tokens, await signed({})), 'the same claims signed again are valid');
 
   const seconds = Date.now() / 1000;
-  const refused: [name: string, token: string | Promise<string>][] = [
+  const forgedTokens: [name: string, token: string | Promise<string>][] = [
     ['empty', ''],
     ['not a JWT', 'a.b.c'],
     ['without its signature', `${header}.${payload}.`],
@@ -89,30 +89,30 @@ await eachEngine(t, 'every token that we did not sign so is refused', async (t, 
     ['signed with an empty key', hs256({ alg: 'HS256', kid }, Buffer.alloc(0))],
     ['without a kid', hs256({ alg: 'HS256' }, secret)],
     ['with an unknown kid', hs256({ alg: 'HS256', kid: 'x' }, secret)],
-    ['with a kid that is no text', hs256({ alg: 'HS256', kid: [kid] }, secret)],
+    ['with a kid that is not text', hs256({ alg: 'HS256', kid: [kid] }, secret)],
     ['with a kid that is SQL', hs256({ alg: 'HS256', kid: "' or 1=1 --" }, secret)],
     ['with a critical extension', hs256({ alg: 'HS256', kid, crit: ['b64'], b64: false }, secret)],
     ['for another audience', signed({ aud: 'playhead:other' })],
     ['from another issuer', signed({ iss: 'other' })],
     ['without an expiry', signed({ exp: undefined })],
-    ['without a name of its own', signed({ jti: undefined })],
-    ['that has expired', signed({ exp: seconds - 1 })],
+    ['without a jti', signed({ jti: undefined })],
+    ['that is expired', signed({ exp: seconds - 1 })],
     ['longer than any of ours', signed({ padding: 'x'.repeat(9_000) })],
   ];
-  for (const [name, forged] of refused) t.equal(await works(tokens, await forged), false, name);
+  for (const [name, forged] of forgedTokens) t.equal(await works(tokens, await forged), false, name);
 });
 
-await eachEngine(t, 'a token ends when its time is over, held or not', async (t, place) => {
+await eachEngine(t, 'a token expires, verified before or not', async (t, place) => {
   let now = Date.now();
   const { tokens, db, vault, changes } = await place.worker({ now: () => now });
   const { token } = await tokens.sign(call);
   now += hour - 1;
-  t.equal(await works(tokens, token), true, 'good to its last millisecond');
+  t.equal(await works(tokens, token), true, 'valid to its last millisecond');
   now += 1;
   t.equal(await works(tokens, token), false);
   now -= 1;
   const shorter = await Tokens.open({ db, vault, changes, ttlMs: hour / 2, now: () => now });
-  t.equal(await works(shorter, token), false, 'a lifetime shortened in the settings holds for it');
+  t.equal(await works(shorter, token), false, 'a shorter TTL in the settings applies to it');
 });
 
 await eachEngine(t, 'revoke', async (t, place) => {
@@ -131,7 +131,7 @@ await eachEngine(t, 'revoke', async (t, place) => {
     ['an account', () => ({ accountId: 'acme' }), names.filter((name) => name !== 'acme2/call-1')],
   ];
   for (const [name, targetOf, ended] of targets) {
-    // A clock that stands still: what is issued in the millisecond of a revocation must be told apart, too.
+    // The clock stands still: tokens issued in the millisecond of a revocation must be told apart too.
     const worker = { now: () => 1_790_000_000_000 };
     const [one, other] = await Promise.all([place.worker(worker), place.worker(worker)]);
     const signed = await Promise.all(
@@ -146,26 +146,26 @@ await eachEngine(t, 'revoke', async (t, place) => {
       );
       return results.flat();
     };
-    t.same(await failing(other), [], 'all are good, and held, before');
+    t.same(await failing(other), [], 'before, all are valid and verified');
     const target = targetOf(signed[0]!.token);
     await one.tokens.revoke(target);
     await one.tokens.revoke(target);
-    t.same(await failing(one), ended, `${name}: ended at once where it was revoked`);
+    t.same(await failing(one), ended, `${name}: revoked at once in this worker`);
     t.ok(
       await until(async () => (await failing(other)).length === ended.length),
       'and soon in the other worker',
     );
     t.same(await failing(other), ended);
-    t.same(await failing(await place.worker(worker)), ended, 'and in one that starts later');
+    t.same(await failing(await place.worker(worker)), ended, 'and in a worker that starts later');
     for (const { tokens } of [one, other]) {
       const later = await tokens.sign(call);
-      t.ok(await works(one.tokens, later.token), 'what is signed later works');
+      t.ok(await works(one.tokens, later.token), 'a token signed later is valid');
       t.ok(await works(other.tokens, later.token));
     }
   }
 });
 
-await eachEngine(t, 'a clock that is behind takes back no revocation', async (t, place) => {
+await eachEngine(t, 'a process whose clock is behind undoes no revocation', async (t, place) => {
   const ahead = await place.worker({ now: () => 1_790_000_005_000 });
   const { token } = await ahead.tokens.sign(call);
   await ahead.tokens.revoke({ accountId: 'acme' });
@@ -173,11 +173,11 @@ await eachEngine(t, 'a clock that is behind takes back no revocation', async (t,
   await behind.tokens.revoke({ accountId: 'acme' });
   for (const { tokens } of [ahead, behind, await place.worker({ now: () => 1_790_000_000_000 })]) {
     t.equal(await works(tokens, token), false);
-    t.equal(await works(tokens, (await tokens.sign(call)).token), true, 'and what is signed later works');
+    t.equal(await works(tokens, (await tokens.sign(call)).token), true, 'and a token signed later is valid');
   }
 });
 
-await eachEngine(t, 'revocations are forgotten when all that they end has expired', async (t, place) => {
+await eachEngine(t, 'a revocation is pruned when every token it ended has expired', async (t, place) => {
   let now = Date.now();
   const { tokens, db } = await place.worker({ now: () => now });
   const rows = async () => (await db.kysely.selectFrom('revocations').selectAll().execute()).length;
@@ -197,7 +197,7 @@ await eachEngine(t, 'a verified token costs no query', async (t, place) => {
   await changes.close();
   await db.close();
   t.ok(await works(tokens, token));
-  t.ok(await works(tokens, (await tokens.sign(call)).token), 'nor does signing one');
+  t.ok(await works(tokens, (await tokens.sign(call)).token), 'and signing costs none');
 });
 
 await eachEngine(t, 'the key ring', async (t, place) => {
@@ -214,8 +214,11 @@ await eachEngine(t, 'the key ring', async (t, place) => {
     { kid, active: true, retiredAt: null },
     { kid: firstKid, active: false, retiredAt: null },
   ]);
-  t.ok(await works(slow.tokens, second.token), 'a new key is known elsewhere before the feed brings it');
-  t.ok(await works(one.tokens, first.token), 'rotation breaks no URL in flight');
+  t.ok(
+    await works(slow.tokens, second.token),
+    'another worker knows a new key before the change feed reports it',
+  );
+  t.ok(await works(one.tokens, first.token), 'rotation ends no token');
   t.ok(await works(other.tokens, first.token));
 
   await one.tokens.retire(firstKid);
@@ -227,11 +230,11 @@ await eachEngine(t, 'the key ring', async (t, place) => {
     .select('secret')
     .where('kid', '=', firstKid)
     .executeTakeFirstOrThrow();
-  t.equal(secret, '', 'and its secret is gone');
+  t.equal(secret, '', 'and its secret is deleted');
 
   await one.tokens.retire(kid);
   const states = await one.tokens.keys();
-  t.equal(states.length, 3, 'the active key is followed by a new one before it is retired');
+  t.equal(states.length, 3, 'a new key is created before the active one is retired');
   t.same(
     states.map(({ active }) => active),
     [true, false, false],
@@ -242,7 +245,7 @@ await eachEngine(t, 'the key ring', async (t, place) => {
   await t.rejects(one.tokens.retire('unknown'), { code: 'not_found' });
 });
 
-await eachEngine(t, 'workers that start together make one key', async (t, place) => {
+await eachEngine(t, 'workers that start together create one key', async (t, place) => {
   const workers = await Promise.all(Array.from({ length: 6 }, () => place.worker()));
   const lists = await Promise.all(workers.map(({ tokens }) => tokens.keys()));
   t.same(
@@ -254,7 +257,7 @@ await eachEngine(t, 'workers that start together make one key', async (t, place)
   for (const { tokens } of workers) t.ok(await works(tokens, token));
 });
 
-/** Counts the queries of the parts that are opened on it. */
+/** Tokens whose queries are counted. */
 async function countedWorker(place: Place) {
   const db = await place.open();
   let queries = 0;
@@ -281,10 +284,10 @@ await eachEngine(t, 'tokens with unknown keys do not flood the database', async 
     { length: 500 },
     (_, index) => `${segment({ alg: 'HS256', kid: `k${index}` })}.${payload}.${signature}`,
   );
-  const began = performance.now();
+  const startedAt = performance.now();
   const results = await Promise.all(forged.map((candidate) => works(tokens, candidate)));
   t.same(new Set(results), new Set([false]));
-  const seconds = Math.ceil((performance.now() - began) / 1000);
-  t.ok(queries() - before <= seconds, `500 of them in ${seconds} s cost ${queries() - before} queries`);
+  const seconds = Math.ceil((performance.now() - startedAt) / 1000);
+  t.ok(queries() - before <= seconds, `500 tokens in ${seconds} s cost ${queries() - before} queries`);
   await changes.close();
 });

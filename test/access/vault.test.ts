@@ -9,7 +9,7 @@ import { freshFolder } from '../contracts/db.ts';
 
 const newKey = () => randomBytes(32).toString('base64url');
 
-t.test('what was sealed opens again, and is not to be read before', async () => {
+t.test('a sealed secret opens again, and cannot be read before', async () => {
   const vault = await openVault({ secretKey: newKey(), dataDir: '' });
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 200 }), async (plain) => {
@@ -20,7 +20,7 @@ t.test('what was sealed opens again, and is not to be read before', async () => 
   );
 });
 
-t.test('what was altered, or sealed under another key, does not open', async (t) => {
+t.test('an altered secret, or one sealed under another key, does not open', async (t) => {
   const secretKey = newKey();
   const vault = await openVault({ secretKey, dataDir: '' });
   const sealed = await vault.seal('secret');
@@ -37,13 +37,13 @@ t.test('what was altered, or sealed under another key, does not open', async (t)
     ],
     ['a shortened tag', () => vault.open([header, key, iv, text, tag.slice(0, 8)].join('.'))],
     ['another algorithm under the right key', async () => vault.open(await otherWay)],
-    ['nothing', () => vault.open('')],
+    ['an empty text', () => vault.open('')],
   ];
   for (const [name, open] of cases)
     await t.rejects(open(), { message: /^PLAYHEAD_SECRET_KEY, or the file/ }, name);
 });
 
-t.test('the key of the settings must be 32 bytes', async (t) => {
+t.test('the key in the settings must be 32 bytes', async (t) => {
   for (const secretKey of ['short', 'x'.repeat(42), 'x'.repeat(44), `${'x'.repeat(42)}=`]) {
     await t.rejects(
       openVault({ secretKey, dataDir: '' }),
@@ -53,7 +53,7 @@ t.test('the key of the settings must be 32 bytes', async (t) => {
   }
 });
 
-t.test('a key is generated once, whoever comes first, and kept', async (t) => {
+t.test('of processes that start together one generates the key, and it is kept', async (t) => {
   const dataDir = join(await freshFolder(t), 'new', 'data');
   const vaults = await Promise.all(Array.from({ length: 10 }, () => openVault({ secretKey: '', dataDir })));
   const sealed = await Promise.all(vaults.map((vault) => vault.seal('secret')));
@@ -66,7 +66,7 @@ t.test('a key is generated once, whoever comes first, and kept', async (t) => {
   t.same(await readdir(dataDir), ['secret-key'], 'no draft is left');
 
   const byHand = await openVault({ secretKey: (await readFile(file, 'utf8')).trim(), dataDir: '' });
-  t.equal(await byHand.open(sealed[0]!), 'secret', 'the same key may come from the settings');
+  t.equal(await byHand.open(sealed[0]!), 'secret', 'the settings may have the same key');
   await writeFile(file, 'spoiled\n');
   await t.rejects(openVault({ secretKey: '', dataDir }), {
     message: `${file} must be 43 base64url characters (32 bytes).`,

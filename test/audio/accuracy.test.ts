@@ -8,15 +8,19 @@ import {
   judgeCalls,
 } from '../../docs/accuracy.ts';
 
-t.test('330 made calls: none passes wrongly, none is refused wrongly', async (t) => {
+t.test('330 synthetic calls: none passes wrongly, none is rejected wrongly', async (t) => {
   const outcomes = judgeCalls();
   t.equal(outcomes.length, 330);
   t.strictSame(outcomes.filter(isWrongPass), [], 'wrong passes');
-  t.strictSame(outcomes.filter(isWrongRoleFailure), [], 'refused for roles that are right');
+  t.strictSame(outcomes.filter(isWrongRoleFailure), [], 'rejected for roles that are right');
   t.strictSame(outcomes.filter(isWrongFault), [], 'channels misjudged');
 
   const passed = outcomes.filter(({ verdict }) => verdict === 'pass').length;
-  t.ok(passed >= 40, `not for want of passing any: ${passed}`);
+  t.ok(passed >= 40, `enough of them pass: ${passed}`);
   const page = readFileSync(new URL('../../docs/accuracy.md', import.meta.url), 'utf8');
-  t.equal(page, describeAccuracy(outcomes), 'docs/accuracy.md says so; node docs/accuracy.ts writes it');
+  t.equal(
+    page,
+    describeAccuracy(outcomes),
+    'docs/accuracy.md is up to date; node docs/accuracy.ts writes it',
+  );
 });

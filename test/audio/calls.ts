@@ -1,6 +1,7 @@
-/** Two-party calls made of numbers, with what is true of each: the same from the same seed. */
+/** Synthetic two-party calls with the truth about each. The same seed gives the same calls. */
 import type { Declared } from '../../src/audio/report.ts';
 import type { Role } from '../../src/unions.ts';
+import { type Random, seeded } from './random.ts';
 import {
   add,
   addTone,
@@ -11,11 +12,9 @@ import {
   gain,
   noise,
   pick,
-  type Random,
   ringPlans,
   sampleRate,
   samples,
-  seeded,
   utter,
 } from './voices.ts';
 
@@ -23,12 +22,12 @@ export interface Call {
   kind: string;
   channels: [Float32Array, Float32Array];
   callerOn: 1 | 2;
-  /** What is wrong with the channels, by the code that must be found. */
+  /** The code of the check for what is wrong with the channels. */
   fault?: 'silent_channel' | 'no_speech' | 'dual_mono' | 'crosstalk';
   declared: Declared;
 }
 
-/** Both sides of one call before anything goes wrong: [caller, recipient], and whether there was ringback. */
+/** Both sides of one good call: [caller, recipient]. */
 function converse(random: Random, ringing: boolean): [Float32Array, Float32Array] {
   const sides: [Float32Array, Float32Array] = [
     new Float32Array(samples(between(random, 14, 24))),
@@ -49,12 +48,12 @@ function converse(random: Random, ringing: boolean): [Float32Array, Float32Array
   }
   const voices = [castVoice(random, 0), castVoice(random, 1)];
   const levels = [between(random, -14, 6), between(random, -14, 6)];
-  // Who answers speaks first, as a rule.
+  // The recipient answers, and so usually speaks first.
   let side = random() < 0.88 ? 1 : 0;
   if (random() < 0.1) {
     for (let digit = 0; digit < 4; digit++) {
-      const keys = [pick(random, [697, 770, 852, 941]), pick(random, [1209, 1336, 1477])];
-      addTone(sides[0], time + 2 + digit * 0.25, 0.1, keys, -22);
+      const tones = [pick(random, [697, 770, 852, 941]), pick(random, [1209, 1336, 1477])];
+      addTone(sides[0], time + 2 + digit * 0.25, 0.1, tones, -22);
     }
   }
   for (const spoken = [0, 0]; time < sides[0].length / sampleRate - 1 || Math.min(...spoken) === 0; ) {
@@ -73,7 +72,7 @@ function converse(random: Random, ringing: boolean): [Float32Array, Float32Array
   return sides;
 }
 
-/** What the line does to one side: noise, companding, a lost packet now and then. */
+/** One side after transmission: noise, and sometimes companding and lost packets. */
 function transmit(random: Random, sound: Float32Array): Float32Array {
   const floor = noise(random, sound.length, between(random, -78, -46));
   const coded = random() < 0.5;
@@ -81,32 +80,32 @@ function transmit(random: Random, sound: Float32Array): Float32Array {
   let lost = 0;
   return sound.map((value, i) => {
     if (lossy && i % 160 === 0) lost = random() < 0.01 ? 160 : 0;
-    const heard = lost-- > 0 ? 0 : value + floor[i]!;
-    return coded ? companded(heard) : Math.max(-1, Math.min(1, heard));
+    const received = lost-- > 0 ? 0 : value + floor[i]!;
+    return coded ? companded(received) : Math.max(-1, Math.min(1, received));
   });
 }
 
 type Made = Pick<Call, 'channels' | 'fault'>;
 const kinds: Record<string, { share: number; make(random: Random): Made; ringback?: boolean }> = {
-  'ringback, then a talk': {
+  'ringback, then a conversation': {
     share: 70,
     ringback: true,
     make: (random) => ({ channels: line(random, converse(random, true)) }),
   },
-  'a talk from the answer on': {
+  'a conversation from the answer on': {
     share: 70,
     make: (random) => ({ channels: line(random, converse(random, false)) }),
   },
-  'a talk with a faint echo': {
+  'a conversation with a faint echo': {
     share: 40,
     make: (random) => ({
-      channels: line(random, leaked(random, converse(random, random() < 0.5), -45, -16)),
+      channels: line(random, withCrosstalk(random, converse(random, random() < 0.5), -45, -16)),
     }),
   },
-  'cross-talk': {
+  crosstalk: {
     share: 30,
     make: (random) => ({
-      channels: line(random, leaked(random, converse(random, random() < 0.5), -9, -2)),
+      channels: line(random, withCrosstalk(random, converse(random, random() < 0.5), -9, -2)),
       fault: 'crosstalk',
     }),
   },
@@ -118,7 +117,7 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
       return { channels: line(random, sides), fault: 'silent_channel' };
     },
   },
-  'nobody answers': {
+  'an unanswered call': {
     share: 15,
     make: (random) => {
       const sides = converse(random, true);
@@ -155,8 +154,8 @@ function line(random: Random, [caller, recipient]: Made['channels']): Made['chan
   return [transmit(random, caller), transmit(random, recipient)];
 }
 
-/** Each side as an echo on the other, at the same level both ways. */
-function leaked(random: Random, sides: Made['channels'], low: number, high: number): Made['channels'] {
+/** Adds each side to the other one as an echo, at the same level both ways. */
+function withCrosstalk(random: Random, sides: Made['channels'], low: number, high: number): Made['channels'] {
   const level = gain(between(random, low, high));
   const delay = pick(random, [0, 0.03, 0.12, 0.25]);
   const [caller, recipient] = sides.map((side) => side.slice()) as Made['channels'];
@@ -165,7 +164,7 @@ function leaked(random: Random, sides: Made['channels'], low: number, high: numb
   return [caller, recipient];
 }
 
-/** `count` calls in the shares of the table, half of them swapped, some with declared channels. */
+/** About `count` calls in the shares of the table. Half of them are swapped, and four in ten declare the roles. */
 export function* calls(count: number, seed: number): Generator<Call> {
   const total = Object.values(kinds).reduce((sum, { share }) => sum + share, 0);
   for (const [kind, { share, make, ringback = false }] of Object.entries(kinds)) {
@@ -179,14 +178,14 @@ export function* calls(count: number, seed: number): Generator<Call> {
         channels,
         callerOn: swapped ? 2 : 1,
         ...(fault && { fault }),
-        declared: claim(random, swapped, ringback),
+        declared: declare(random, swapped, ringback),
       };
     }
   }
 }
 
-/** Mostly none, else a true one; a false one only where ringback can contradict it. */
-function claim(random: Random, swapped: boolean, ringback: boolean): Declared {
+/** Nothing in six of ten calls, otherwise mostly the truth. It is false only if ringback can contradict it. */
+function declare(random: Random, swapped: boolean, ringback: boolean): Declared {
   const truth: [Role, Role] = swapped ? ['recipient', 'caller'] : ['caller', 'recipient'];
   const dice = random();
   if (dice < 0.6) return {};

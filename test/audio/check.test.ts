@@ -11,27 +11,27 @@ const swapped = { channels: ['recipient', 'caller'] } as const;
 const good = wav(format(), chunk('data', talk(4)));
 
 const stages: [outcome: string, bytes: Uint8Array, declared: Declared, verdict: string, codes: string[]][] = [
-  ['nothing known of the roles', good, {}, 'inconclusive', ['channel_assignment_unknown']],
+  ['unknown roles', good, {}, 'inconclusive', ['channel_assignment_unknown']],
   ['a declared map', good, declared, 'pass', ['declared_map']],
   [
-    'warnings come before what proved the roles',
+    'warnings before the code that proved the roles',
     good,
     { ...declared, fileName: 'a.mp3' },
     'pass',
     ['extension_mismatch', 'declared_map'],
   ],
   ['a declared map with the caller on channel 2', good, swapped, 'fail', ['swapped_channels']],
-  ['a structure that fails ends the check', good.subarray(0, -4), swapped, 'fail', ['truncated']],
-  ['channels that fail end the check', fixture('dual-mono.flac'), swapped, 'fail', ['dual_mono']],
+  ['a failing structure, which ends the check', good.subarray(0, -4), swapped, 'fail', ['truncated']],
+  ['failing channels, which end the check', fixture('dual-mono.flac'), swapped, 'fail', ['dual_mono']],
   [
-    'parametric stereo is not decoded, and passes on what is said alone',
+    'parametric stereo, which is not decoded, with a declared map',
     fixture('parametric-stereo.mp4'),
     declared,
     'pass',
     ['parametric_stereo', 'undecodable', 'declared_map'],
   ],
   [
-    'parametric stereo without a word on the roles',
+    'parametric stereo, which is not decoded, with unknown roles',
     fixture('parametric-stereo.mp4'),
     {},
     'inconclusive',
@@ -44,8 +44,8 @@ t.test('the verdict on', async (t) => {
     const report = await check(sourceOf(bytes), declared);
     t.strictSame([report.verdict, report.codes], [verdict, codes], `${outcome}: ${verdict}`);
     t.equal(report.audio.size, bytes.length, `${outcome}: the size`);
-    const refusing = verdict === 'pass' ? [] : codes.slice(-1);
-    t.strictSame(Object.keys(report.repairs), refusing, `${outcome}: a repair for each refusing code`);
+    const rejecting = verdict === 'pass' ? [] : codes.slice(-1);
+    t.strictSame(Object.keys(report.repairs), rejecting, `${outcome}: a repair for each rejecting code`);
     t.ok(
       codes.every(
         (code) =>
@@ -56,19 +56,19 @@ t.test('the verdict on', async (t) => {
   }
 });
 
-t.test('a report survives JSON', async (t) => {
+t.test('a report is the same after JSON', async (t) => {
   const report = await check(sourceOf(good), declared);
   t.strictSame(JSON.parse(JSON.stringify(report)), report);
 });
 
-t.test('progress starts with 0 and ends with all of the audio', async (t) => {
-  const heard: number[] = [];
-  await check(sourceOf(good), {}, (seconds) => heard.push(seconds));
-  t.equal(heard[0], 0);
-  t.equal(heard.at(-1), 4);
+t.test('progress starts at 0 and ends at the duration', async (t) => {
+  const reported: number[] = [];
+  await check(sourceOf(good), {}, (seconds) => reported.push(seconds));
+  t.equal(reported[0], 0);
+  t.equal(reported.at(-1), 4);
 });
 
-t.test('a source that fails is no verdict, even where a parser swallows its error', async (t) => {
+t.test('a failing source is an error and no verdict, even if a parser swallows its error', async (t) => {
   for (const name of ['plain.wav', 'plain.flac', 'plain.mp4', 'plain.m4a']) {
     const bytes = fixture(name);
     for (let reads = 0, ended = false; !ended; reads++) {

@@ -1,9 +1,9 @@
 import t from 'tap';
 import { fuzz } from '../fuzz.ts';
 
-t.test('500 damaged files: none breaks the check, none passes without all of its audio', async (t) => {
+t.test('500 damaged files: none breaks the check, none passes with audio missing', async (t) => {
   const { judged, verdicts, wrong } = await fuzz(500, 1);
   t.strictSame(wrong, []);
   t.equal(judged, 500);
-  t.ok(verdicts.fail! > 300 && verdicts.pass! > 20, `not all the same: ${JSON.stringify(verdicts)}`);
+  t.ok(verdicts.fail! > 300 && verdicts.pass! > 20, `different verdicts: ${JSON.stringify(verdicts)}`);
 });

@@ -1,11 +1,13 @@
+import { box, u32 } from '../../src/audio/formats/mp4/remux.ts';
 import type { Source } from '../../src/audio/source.ts';
+import { seeded } from './random.ts';
 
 /**
- * Files that were made to hurt a parser, and calls to hide among them. Everything is made in memory from
- * numbers, so that the same seed gives the same bytes.
+ * Files that are built to overload a parser, and parts to build ordinary files from. Everything is made in memory, and
+ * is the same in each run.
  */
 
-/** Bytes in memory, to be read at random; counts what was read. */
+/** Bytes in memory as a source. Counts the bytes that were read. */
 export function sourceOf(bytes: Uint8Array): Source & { bytesRead: number } {
   return {
     size: bytes.length,
@@ -18,17 +20,6 @@ export function sourceOf(bytes: Uint8Array): Source & { bytesRead: number } {
   };
 }
 
-/** A repeatable source of numbers from 0 to 1 (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function chunk(id: string, content: Uint8Array = new Uint8Array(0), size = content.length): Buffer {
   const head = Buffer.alloc(8);
   head.write(id, 'latin1');
@@ -36,12 +27,12 @@ export function chunk(id: string, content: Uint8Array = new Uint8Array(0), size 
   return Buffer.concat([head, content, Buffer.alloc(content.length % 2)]);
 }
 
-/** A `fmt ` chunk of PCM; each number may lie. */
+/** A `fmt ` chunk of PCM. Any field can be given a wrong value. */
 export function format(
-  said: { tag?: number; channels?: number; rate?: number; bits?: number; blockAlign?: number } = {},
+  fields: { tag?: number; channels?: number; rate?: number; bits?: number; blockAlign?: number } = {},
 ): Buffer {
-  const { tag = 1, channels = 2, rate = 8000, bits = 16 } = said;
-  const { blockAlign = channels * Math.ceil(bits / 8) } = said;
+  const { tag = 1, channels = 2, rate = 8000, bits = 16 } = fields;
+  const { blockAlign = channels * Math.ceil(bits / 8) } = fields;
   const content = Buffer.alloc(16);
   content.writeUInt16LE(tag, 0);
   content.writeUInt16LE(channels, 2);
@@ -64,25 +55,17 @@ export function riff(form: string, size: number | undefined, ...chunks: Uint8Arr
   return Buffer.concat([head, content]);
 }
 
-/** Bursts of noise in turns, as 16-bit samples: enough of two voices for the check to hear two. */
+/** Bursts of noise on each channel in turn, as 16-bit samples. The check takes them for two voices. */
 export function talk(seconds: number, rate = 8000): Buffer {
-  const next = random(1);
+  const random = seeded(1);
   const samples = Buffer.alloc(seconds * rate * 4);
   for (let i = 0; i < seconds * rate; i++) {
     const turn = Math.floor(i / rate) % 2;
     const loud = (i % rate) / rate < 0.8 ? 8000 : 100;
-    samples.writeInt16LE(Math.round((next() - 0.5) * loud), i * 4 + turn * 2);
-    samples.writeInt16LE(Math.round((next() - 0.5) * 100), i * 4 + 2 - turn * 2);
+    samples.writeInt16LE(Math.round((random() - 0.5) * loud), i * 4 + turn * 2);
+    samples.writeInt16LE(Math.round((random() - 0.5) * 100), i * 4 + 2 - turn * 2);
   }
   return samples;
-}
-
-export function box(type: string, ...content: Uint8Array[]): Buffer {
-  const size = content.reduce((sum, part) => sum + part.length, 8);
-  const head = Buffer.alloc(8);
-  head.writeUInt32BE(size);
-  head.write(type, 4, 'latin1');
-  return Buffer.concat([head, ...content]);
 }
 
 /** A FLAC metadata block. */
@@ -92,13 +75,13 @@ export function block(type: number, content: Uint8Array, last = false): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** A STREAMINFO of 16-bit stereo that promises so many sample frames. */
-export function streamInfo(frames: number, rate = 8000, channels = 2): Buffer {
+/** A STREAMINFO of 16-bit samples. */
+export function streamInfo(sampleFrames: number, rate = 8000, channels = 2): Buffer {
   const content = Buffer.alloc(34);
   content.writeUInt16BE(4096, 0);
   content.writeUInt16BE(4096, 2);
   content.writeBigUInt64BE(
-    (BigInt(rate) << 44n) | (BigInt(channels - 1) << 41n) | (15n << 36n) | BigInt(frames),
+    (BigInt(rate) << 44n) | (BigInt(channels - 1) << 41n) | (15n << 36n) | BigInt(sampleFrames),
     10,
   );
   return content;
@@ -108,33 +91,33 @@ function repeat(part: Uint8Array, bytes: number): Buffer {
   return Buffer.alloc(Math.floor(bytes / part.length) * part.length, part);
 }
 
-const megabytes = 12 * 1024 * 1024;
+const fileBytes = 12 * 1024 * 1024;
 const ftyp = box('ftyp', Buffer.from('M4A \0\0\0\0'));
 
-/** Vorbis comments: a vendor, and then as many empty comments as the block has room for. */
+/** Vorbis comments: an empty vendor, then as many empty comments as fit into the block. */
 function emptyComments(): Buffer {
-  const content = Buffer.alloc(megabytes);
+  const content = Buffer.alloc(fileBytes);
   content.writeUInt32LE(0, 0);
-  content.writeUInt32LE((megabytes - 8) / 4, 4);
+  content.writeUInt32LE((fileBytes - 8) / 4, 4);
   return content;
 }
 
-/** An atom inside 5,000 others. */
+/** A box inside 5,000 others. */
 function nest(): Buffer {
   let nested = box('free');
   for (let depth = 0; depth < 5000; depth++) nested = box('moov', nested);
   return nested;
 }
 
-/** Files of 12 MB that cost a trusting parser seconds, by what they are full of. */
+/** Files of 12 MB on which a naive parser spends seconds, by their content. */
 export const hostile: Record<string, () => Uint8Array> = {
-  'WAV of empty chunks': () => wav(repeat(chunk('JUNK'), megabytes), format(), chunk('data', talk(2))),
-  'WAV of empty LIST chunks': () => wav(format(), repeat(chunk('LIST'), megabytes), chunk('data', talk(2))),
+  'WAV of empty chunks': () => wav(repeat(chunk('JUNK'), fileBytes), format(), chunk('data', talk(2))),
+  'WAV of empty LIST chunks': () => wav(format(), repeat(chunk('LIST'), fileBytes), chunk('data', talk(2))),
   'WAV of empty INFO tags': () =>
     wav(
       format(),
       chunk('data', talk(2)),
-      chunk('LIST', Buffer.concat([Buffer.from('INFO'), repeat(chunk('ICMT'), megabytes)])),
+      chunk('LIST', Buffer.concat([Buffer.from('INFO'), repeat(chunk('ICMT'), fileBytes)])),
     ),
   'WAV of empty ID3 frames': () =>
     wav(
@@ -144,7 +127,7 @@ export const hostile: Record<string, () => Uint8Array> = {
         'id3 ',
         Buffer.concat([
           Buffer.from('ID3\x04\0\0\x05\x7f\x7f\x7f', 'latin1'),
-          repeat(Buffer.from('TXXX\0\0\0\0\0\0'), megabytes),
+          repeat(Buffer.from('TXXX\0\0\0\0\0\0'), fileBytes),
         ]),
       ),
     ),
@@ -152,7 +135,7 @@ export const hostile: Record<string, () => Uint8Array> = {
     Buffer.concat([
       Buffer.from('fLaC'),
       block(0, streamInfo(8000)),
-      repeat(block(1, new Uint8Array(0)), megabytes),
+      repeat(block(1, new Uint8Array(0)), fileBytes),
     ]),
   'FLAC of empty comments': () =>
     Buffer.concat([
@@ -161,33 +144,25 @@ export const hostile: Record<string, () => Uint8Array> = {
       block(4, emptyComments(), true),
       Buffer.alloc(64),
     ]),
-  'FLAC of heads without frames': () =>
+  'FLAC of frame headers without frames': () =>
     Buffer.concat([
       Buffer.from('fLaC'),
       block(0, streamInfo(8000), true),
-      repeat(Buffer.from('fff8541800fa', 'hex'), megabytes),
+      repeat(Buffer.from('fff8541800fa', 'hex'), fileBytes),
     ]),
-  'MP4 of empty atoms': () => Buffer.concat([ftyp, repeat(box('free'), megabytes)]),
-  'MP4 of empty atoms inside moov': () => Buffer.concat([ftyp, box('moov', repeat(box('trak'), megabytes))]),
+  'MP4 of empty boxes': () => Buffer.concat([ftyp, repeat(box('free'), fileBytes)]),
+  'MP4 of empty boxes inside moov': () => Buffer.concat([ftyp, box('moov', repeat(box('trak'), fileBytes))]),
   'MP4 of empty tags': () =>
     Buffer.concat([
       ftyp,
-      box('moov', box('udta', box('meta', Buffer.alloc(4), box('ilst', repeat(box('----'), megabytes))))),
+      box('moov', box('udta', box('meta', Buffer.alloc(4), box('ilst', repeat(box('----'), fileBytes))))),
     ]),
-  'MP4 of atoms inside atoms': () => Buffer.concat([ftyp, nest()]),
-  'MP4 with a table of four thousand million samples': () => Buffer.concat([ftyp, greedy()]),
+  'MP4 of boxes inside boxes': () => Buffer.concat([ftyp, nest()]),
+  'MP4 with a table of 2^32 - 1 samples': () => Buffer.concat([ftyp, hugeTable()]),
 };
 
-/** One sound track whose size table says that each of its 2^32 - 1 samples has one byte. */
-function greedy(): Buffer {
-  const u32 = (...values: number[]) =>
-    Buffer.concat(
-      values.map((value) => {
-        const bytes = Buffer.alloc(4);
-        bytes.writeUInt32BE(value);
-        return bytes;
-      }),
-    );
+/** One sound track. Its size table declares 2^32 - 1 samples of one byte. */
+function hugeTable(): Buffer {
   const cookie = Buffer.concat([u32(4096), Buffer.from([0, 16, 40, 10, 14, 2, 0, 255]), u32(0, 0, 8000)]);
   const entry = box('alac', u32(0, 1, 0, 0, 0x0002_0010, 0, 8000 * 65536), box('alac', u32(0), cookie));
   const stbl = box(

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { describeProfiles, isProfile, placeByProfile, profiles } from '../../src/audio/profiles.ts';
 
-/** For each profile: inbound, outbound, and both again with the caller's and the recipient's leg recorded. */
-const answers: Record<string, [plain: string, caller: string, recipient: string]> = {
+/** For each profile the placement of inbound and outbound calls: without a leg, with the caller's, with the recipient's. */
+const placements: Record<string, [plain: string, caller: string, recipient: string]> = {
   'twilio-dial': ['as-is as-is', 'as-is as-is', 'swapped swapped'],
   'twilio-flex': ['as-is swapped', 'as-is swapped', 'as-is swapped'],
   'twilio-conference': ['declare declare', 'as-is as-is', 'swapped swapped'],
@@ -25,10 +25,10 @@ const answers: Record<string, [plain: string, caller: string, recipient: string]
 };
 
 t.test('every profile has a row here', async (t) => {
-  t.strictSame(Object.keys(answers).sort(), Object.keys(profiles).sort());
+  t.strictSame(Object.keys(placements).sort(), Object.keys(profiles).sort());
 });
 
-for (const [profile, expected] of Object.entries(answers)) {
+for (const [profile, expected] of Object.entries(placements)) {
   t.test(`${profile}: ${expected.join(' / ')}`, async (t) => {
     const legs = [{}, { leg: 'caller' }, { leg: 'recipient' }] as const;
     const given = legs.map((leg) =>
@@ -40,13 +40,13 @@ for (const [profile, expected] of Object.entries(answers)) {
   });
 }
 
-t.test('without a direction a profile answers only where both directions agree', async (t) => {
+t.test('without a direction, a profile decides only if both directions agree', async (t) => {
   t.equal(placeByProfile({ profile: 'freeswitch' }), 'as-is');
   t.equal(placeByProfile({ profile: 'amazon-connect' }), 'declare');
   t.equal(placeByProfile({ profile: 'jambonz', leg: 'caller' }), 'as-is');
 });
 
-t.test('no profile and an unknown one say nothing', async (t) => {
+t.test('no profile and an unknown one give no placement', async (t) => {
   t.equal(placeByProfile({ direction: 'inbound' }), undefined);
   for (const name of ['acme', '', 'toString', '__proto__', 'constructor']) {
     t.notOk(isProfile(name), name);
@@ -54,7 +54,7 @@ t.test('no profile and an unknown one say nothing', async (t) => {
   }
 });
 
-t.test('docs/profiles.md says what the table says', async (t) => {
+t.test('docs/profiles.md is up to date', async (t) => {
   const page = readFileSync(new URL('../../docs/profiles.md', import.meta.url), 'utf8');
   t.equal(page, describeProfiles(), 'npm run generate writes it');
 });

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { aacEntry, writeMp4 } from '../../src/audio/formats/mp4/remux.ts';
+import { Finding } from '../../src/audio/finding.ts';
+import { aacEntry, box, writeMp4 } from '../../src/audio/formats/mp4/remux.ts';
 import type { AudioFacts } from '../../src/audio/report.ts';
-import { Reader, type Source } from '../../src/audio/source.ts';
+import type { Source } from '../../src/audio/source.ts';
+import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
-import { Finding, type Tags } from '../../src/audio/track.ts';
-import { box, chunk, format, riff, sourceOf, talk, wav } from './hostile.ts';
+import type { Tags } from '../../src/audio/tags.ts';
+import { chunk, format, riff, sourceOf, talk, wav } from './hostile.ts';
 
 interface Found {
   audio?: AudioFacts;
@@ -14,7 +16,7 @@ interface Found {
 }
 
 async function read(source: Source, fileName?: string): Promise<Found> {
-  const reader = new Reader(source);
+  const reader = new SourceReader(source);
   reader.allow(20_000_000, 5000);
   try {
     const { audio, tags, evidence } = await readStructure(reader, { fileName });
@@ -43,7 +45,7 @@ const ds64 = (data: number) => {
   return chunk('ds64', content);
 };
 
-/** Fragments behind a segment index that tells their size. */
+/** Fragments behind a segment index that gives their size. */
 const fragmented = fixture('mp4-fragmented.mp4');
 const firstFragment = fragmented.indexOf('moof') - 4;
 const references = Buffer.alloc(36);
@@ -79,7 +81,7 @@ const good: [outcome: string, bytes: Uint8Array, facts: Partial<AudioFacts>][] =
   ],
   ['streamed, sizes 0', riff('RIFF', 0, format(), unknownData(0)), { durationSeconds: 2 }],
   [
-    'streamed, RIFF size of the head alone',
+    'streamed, RIFF size of the header only',
     riff('RIFF', 36, format(), unknownData(0)),
     { durationSeconds: 2 },
   ],
@@ -90,7 +92,7 @@ const good: [outcome: string, bytes: Uint8Array, facts: Partial<AudioFacts>][] =
   ],
   ['streamed by sox', riff('RIFF', 0x7fff_f024, format(), unknownData(0x7fff_f000)), { durationSeconds: 2 }],
   [
-    'streamed by sox, in whole frames of 24 bits',
+    'streamed by sox, in whole sample frames of 24 bits',
     riff('RIFF', 0x7fff_f020, format({ bits: 24 }), chunk('data', talk(3), 0x7fff_effc)),
     { durationSeconds: 2 },
   ],
@@ -104,7 +106,7 @@ const good: [outcome: string, bytes: Uint8Array, facts: Partial<AudioFacts>][] =
     riff('RF64', 0xffff_ffff, ds64(0), format(), unknownData(0xffff_ffff)),
     { durationSeconds: 2 },
   ],
-  ['junk behind the end', Buffer.concat([whole, Buffer.alloc(500)]), { durationSeconds: 2 }],
+  ['junk behind the last chunk', Buffer.concat([whole, Buffer.alloc(500)]), { durationSeconds: 2 }],
   ['FLAC', fixture('plain.flac'), { container: 'flac', codec: 'FLAC', channels: 2 }],
   ['FLAC behind an ID3 tag', fixture('flac-id3.flac'), { container: 'flac', channels: 2 }],
   ['AAC in MP4', fixture('plain.mp4'), { container: 'mp4', codec: 'AAC-LC', channels: 2 }],
@@ -128,18 +130,23 @@ const bad: [outcome: string, bytes: Uint8Array, code: string][] = [
   ['MP3', Buffer.from('ID3\x04\0\0\0\0\0\0'), 'unsupported_container'],
   ['AVI', Buffer.from('RIFF\0\0\0\0AVI LIST'), 'unsupported_container'],
   ['ADPCM', wav(format({ tag: 2, bits: 4, blockAlign: 2 }), audio), 'unsupported_codec'],
-  ['a strange sub-format', wav(extensible(1, '00'.repeat(14)), audio), 'unsupported_codec'],
+  ['an unknown sub-format', wav(extensible(1, '00'.repeat(14)), audio), 'unsupported_codec'],
   ['a block align for one channel', wav(format({ blockAlign: 2 }), audio), 'bad_header'],
   ['no channels', wav(format({ channels: 0 }), audio), 'bad_header'],
   ['a rate of 1 Hz', wav(format({ rate: 1 }), audio), 'bad_header'],
   ['data before fmt', wav(audio, format()), 'bad_header'],
   ['two data chunks', wav(format(), audio, audio), 'bad_header'],
   ['audio that its size leaves out', wav(format(), chunk('data', talk(2), 32_000)), 'bad_header'],
-  ['three bytes of a last sample', wav(format(), chunk('data', talk(2).subarray(1), 63_999)), 'bad_header'],
+  [
+    'three bytes of the last sample frame',
+    wav(format(), chunk('data', talk(2).subarray(1), 63_999)),
+    'bad_header',
+  ],
   ['no data chunk', wav(format()), 'no_audio_track'],
   ['the last byte missing', whole.subarray(0, -1), 'truncated'],
-  ['half', whole.subarray(0, whole.length / 2), 'truncated'],
-  ['the head alone', whole.subarray(0, 30), 'truncated'],
+  ['the second half missing', whole.subarray(0, whole.length / 2), 'truncated'],
+  ['only the header', whole.subarray(0, 30), 'truncated'],
+  ['only the first 8 bytes', whole.subarray(0, 8), 'truncated'],
   [
     'RF64 without its second half',
     riff('RF64', 0xffff_ffff, ds64(128_000), format(), unknownData(0xffff_ffff)),
@@ -150,26 +157,26 @@ const bad: [outcome: string, bytes: Uint8Array, code: string][] = [
   ['half a second', wav(format(), chunk('data', talk(1).subarray(0, 16_000))), 'too_short'],
   ['42 bytes of FLAC', fixture('flac-42-bytes.flac'), 'truncated'],
   ['FLAC without its last byte', fixture('plain.flac').subarray(0, -1), 'truncated'],
-  ['AAC whose mp4a box says 2 and whose configuration says 1', fixture('mono-box-says-2.mp4'), 'mono'],
+  ['AAC with 2 channels in the mp4a box and 1 in the configuration', fixture('mono-box-says-2.mp4'), 'mono'],
   ['AAC with 5.1 channels', fixture('aac-5.1.mp4'), 'too_many_channels'],
   ['two mono tracks', fixture('two-mono-tracks.mp4'), 'multiple_audio_tracks'],
   ['Opus in MP4', fixture('opus-in-mp4.mp4'), 'unsupported_codec'],
   ['MP3 in MP4', fixture('mp3-in-mp4.mp4'), 'unsupported_codec'],
   [
-    'MP4 without the last fragment that its segment index promises',
+    'MP4 without the last fragment of its segment index',
     indexed.subarray(0, indexed.lastIndexOf('moof') - 4),
     'truncated',
   ],
   ['MP4 without its last byte', fixture('plain.mp4').subarray(0, -1), 'truncated'],
 ];
 
-t.test('refuses', async (t) => {
+t.test('rejects', async (t) => {
   for (const [outcome, bytes, code] of bad) {
     t.strictSame((await read(sourceOf(bytes))).codes, [code], `${outcome}: ${code}`);
   }
 });
 
-t.test('a name that ends like another format is a warning, any other name says nothing', async (t) => {
+t.test('the name ending of another format is a warning, any other name is not', async (t) => {
   for (const name of ['call.wav', 'call.WAVE', 'call', 'call.2026-11-22', undefined]) {
     t.strictSame((await read(sourceOf(whole), name)).codes, [], String(name));
   }
@@ -201,7 +208,7 @@ const tagged: [outcome: string, bytes: Uint8Array, first: string | undefined][] 
     'caller',
   ],
   [
-    'RF64, which the second reader does not know',
+    'RF64, which music-metadata does not know',
     riff(
       'RF64',
       0xffff_ffff,
@@ -218,12 +225,16 @@ const tagged: [outcome: string, bytes: Uint8Array, first: string | undefined][] 
   ['ID3 in WAV', fixture('tag-recipient1-id3.wav'), 'recipient'],
   ['Vorbis comment', fixture('tag-caller1.flac'), 'caller'],
   [
-    'two tags that disagree say nothing',
+    'none of two tags that disagree',
     wav(format(), audio, info('CHANNEL_MAP=caller,recipient'), tracks('recipient', 'caller')),
     undefined,
   ],
-  ['the same role twice says nothing', wav(format(), audio, info('CHANNEL_MAP=caller,caller')), undefined],
-  ['other words say nothing', wav(format(), audio, info('left,right')), undefined],
+  [
+    'no tag that gives both channels the same role',
+    wav(format(), audio, info('CHANNEL_MAP=caller,caller')),
+    undefined,
+  ],
+  ['no tag with other words', wav(format(), audio, info('left,right')), undefined],
 ];
 
 t.test('finds the channel map in', async (t) => {
@@ -232,10 +243,14 @@ t.test('finds the channel map in', async (t) => {
   }
 });
 
-t.test('an hour costs far less than 2 MB of reads', async (t) => {
+t.test('an hour of audio takes less than 1 MB of reads', async (t) => {
   const units = Array.from({ length: (3600 * 44_100) / 1024 }, () => new Uint8Array(300));
   const hours: [string, Uint8Array, number][] = [
-    ['AAC at 44.1 kHz', writeMp4(aacEntry(4, 2), 44_100, 1024, units), 800_000],
+    [
+      'AAC at 44.1 kHz',
+      writeMp4({ entry: aacEntry(4, 2), sampleRate: 44_100, unitSampleFrames: 1024 }, units),
+      800_000,
+    ],
     [
       'PCM at 8 kHz',
       wav(format(), chunk('data', new Uint8Array(3600 * 32_000)), info('CHANNEL_MAP=caller,recipient')),

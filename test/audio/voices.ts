@@ -1,23 +1,11 @@
 /**
- * Sounds of a telephone line as numbers: voices, tones, noise. The same from the same seed. Voices are partly
- * synthetic (a pulse train through three formants) and partly cut from the fixtures' espeak-ng recording.
+ * Sounds of a telephone line as samples: voices, tones, noise. The same seed gives the same sound. Some voices are
+ * synthetic (a pulse train through three formants), others are utterances from the fixtures' espeak-ng recording.
  */
 import { readFileSync } from 'node:fs';
+import type { Random } from './random.ts';
 
 export const sampleRate = 8000;
-
-export type Random = () => number;
-
-/** A small generator of numbers from 0 to 1 (mulberry32). */
-export function seeded(seed: number): Random {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 export const between = (random: Random, low: number, high: number) => low + (high - low) * random();
 export const pick = <T>(random: Random, values: readonly T[]): T =>
@@ -25,7 +13,7 @@ export const pick = <T>(random: Random, values: readonly T[]): T =>
 export const gain = (db: number) => 10 ** (db / 20);
 export const samples = (seconds: number) => Math.round(seconds * sampleRate);
 
-/** First three formants of some vowels, Hz. */
+/** The first three formants of some vowels, Hz. */
 const vowels = [
   [730, 1090, 2440],
   [530, 1840, 2480],
@@ -39,8 +27,9 @@ const vowels = [
 
 export interface Voice {
   pitch: number;
-  /** Length of the vocal tract against the vowels' speaker. */
+  /** Length of the vocal tract, relative to that of the vowels above. */
   tract: number;
+  /** Recorded utterances. Absent for a synthetic voice. */
   clips?: Float32Array[];
 }
 
@@ -107,8 +96,8 @@ function resampled(sound: Float32Array, factor: number): Float32Array {
   });
 }
 
-/** The utterances of one channel of a 16-bit stereo WAV file: what lies between pauses of 0.3 s. */
-function cut(path: string, channel: number, from: number): Float32Array[] {
+/** The utterances of one channel of a 16-bit stereo WAV file: the sound between pauses of 0.3 s. */
+function utterancesOf(path: string, channel: number, from: number): Float32Array[] {
   const file = readFileSync(new URL(`../../fixtures/${path}`, import.meta.url));
   const start = file.indexOf('data', 12, 'latin1') + 8 + 2 * channel;
   const sound = Float32Array.from(
@@ -130,7 +119,7 @@ function cut(path: string, channel: number, from: number): Float32Array[] {
   return clips;
 }
 
-const recorded = [cut('inbound-caller1.wav', 0, 0), cut('inbound-caller1.wav', 1, 3)];
+const recorded = [utterancesOf('inbound-caller1.wav', 0, 0), utterancesOf('inbound-caller1.wav', 1, 3)];
 
 export function castVoice(random: Random, side: number): Voice {
   const tract = between(random, 0.88, 1.18);
@@ -170,7 +159,7 @@ export function noise(random: Random, length: number, db: number): Float32Array 
   return new Float32Array(length).map(() => peak * (2 * random() - 1));
 }
 
-/** What 8 bits of G.711 µ-law leave of a sample. */
+/** A sample after 8-bit companding by G.711 µ-law. */
 export function companded(value: number): number {
   const magnitude = Math.log1p(255 * Math.min(1, Math.abs(value))) / Math.log1p(255);
   return (Math.sign(value) * Math.expm1((Math.round(magnitude * 127) / 127) * Math.log1p(255))) / 255;

@@ -72,7 +72,7 @@ t.test('a listener that stands still is cut off', async (t) => {
   const url = await patient.streamOf(recording); // which a busy machine may take longer for than the other waits
   const gateway = await spawnGateway(t, { 'data-dir': patient.dataDir, 'stall-timeout': '500ms' });
   const answer = await listen(url.replace(patient.url, gateway.url));
-  await until(() => gateway.log().includes('stream broken off'));
+  await until(() => gateway.log().includes('stream aborted'));
   await t.rejects(readOn(answer));
 });
 

@@ -10,14 +10,16 @@ import { openVault, type Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { type Database, openDatabase } from '../../src/db/open.ts';
 import { isProblem } from '../../src/errors.ts';
-import { type AcceptedRecording, Catalog, type Put } from '../../src/recordings/catalog.ts';
+import { Catalog, type PutResult } from '../../src/recordings/catalog.ts';
+import type { AcceptedRecording } from '../../src/recordings/recording.ts';
+import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
-/** A fresh database that any number of handles may be opened on, as the workers of a gateway would. */
+/** A new database. It can be opened any number of times, as by the workers of a gateway. */
 export interface Place {
   url: string;
   /** Closed when the test ends. */
   open(): Promise<Database>;
-  /** A handle with the parts that stand on it, as one process has them. */
+  /** Opens it with the parts that use it, as one process does. Closed when the test ends. */
   worker(options?: { pollMs?: number; ttlMs?: number; now?: () => number }): Promise<Worker>;
 }
 
@@ -26,12 +28,13 @@ export interface Worker {
   changes: Changes;
   vault: Vault;
   catalog: Catalog;
+  storeKeys: StoreKeys;
   tokens: Tokens;
 }
 
 const server = process.env.PLAYHEAD_TEST_POSTGRES_URL;
 
-/** Runs the same test on each engine: what holds on one must hold on the other. */
+/** Runs the same test on SQLite and on Postgres. */
 export async function eachEngine(t: Test, name: string, body: (t: Test, place: Place) => Promise<void>) {
   await t.test(`${name} (sqlite)`, async (t) => {
     await body(t, placeAt(t, `sqlite:${join(await freshFolder(t), 'playhead.db')}`));
@@ -46,14 +49,14 @@ export async function onPostgres(t: Test, name: string, body: (t: Test, place: P
   });
 }
 
-/** Of this run alone: runs of one test at the same time do not meet. */
+/** A new folder, so that simultaneous runs of one test do not collide. */
 export async function freshFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-test-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A new database on the server at `url`, dropped with the test. */
+/** A new database on the server at `url`. Dropped when the test ends. */
 export async function freshPostgres(t: Test, url: string): Promise<string> {
   const name = `playhead_${randomBytes(6).toString('hex')}`;
   const run = async (statement: string) => {
@@ -87,15 +90,16 @@ function placeAt(t: Test, url: string): Place {
       });
       const vault = await openVault({ secretKey, dataDir: '' });
       const catalog = new Catalog(db, changes);
+      const storeKeys = new StoreKeys(db.kysely);
       const tokens = await Tokens.open({ db, vault, changes, ttlMs, now });
-      return { db, changes, vault, catalog, tokens };
+      return { db, changes, vault, catalog, storeKeys, tokens };
     },
   };
 }
 
 let keys = 0;
 
-/** A recording that passes, with a key of its own. */
+/** A recording that passes the check, with its own store key. */
 export function recording(more: Partial<AcceptedRecording> = {}): AcceptedRecording {
   return {
     accountId: 'acme',
@@ -117,21 +121,25 @@ export function recording(more: Partial<AcceptedRecording> = {}): AcceptedRecord
 
 export const failing: AcceptedRecording['report'] = { ...recording().report, verdict: 'fail' };
 
-/** As an ingest does it: the key is noted first. */
-export async function put(catalog: Catalog, input: AcceptedRecording, replace = false): Promise<Put> {
-  if (input.origin === 'store') await catalog.beginUpload(input.key, 60_000);
+/** As ingest does it: records the store key first. */
+export async function put(
+  { catalog, storeKeys }: Worker,
+  input: AcceptedRecording,
+  replace = false,
+): Promise<PutResult> {
+  if (input.origin === 'store') await storeKeys.add(input.key, 60_000);
   return catalog.put(input, { replace });
 }
 
 /** The outcome, or the code of the Problem. */
-export function outcomeOf(attempt: Promise<Put>): Promise<string> {
+export function outcomeOf(attempt: Promise<PutResult>): Promise<string> {
   return attempt.then(
     ({ outcome }) => outcome,
     (error) => (isProblem(error) ? error.code : Promise.reject(error)),
   );
 }
 
-/** Waits for what must come about by itself, no longer than the 5 s in which every worker must know. */
+/** Waits for the condition, at most the 5 s within which a change must reach every worker. @returns whether it holds */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<boolean> {
   const deadline = performance.now() + 5_000;
   while (performance.now() < deadline) {

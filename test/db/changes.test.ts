@@ -4,30 +4,34 @@ import { openDatabase } from '../../src/db/open.ts';
 import { eachEngine, onPostgres, until } from '../contracts/db.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
 
-await eachEngine(t, 'a change reaches this process at once and the others soon', async (t, place) => {
-  const [one, other] = await Promise.all([place.worker(), place.worker()]);
-  const heard: string[] = [];
-  one.changes.on('api-key', (subject) => void heard.push(`one ${subject}`));
-  other.changes.on('api-key', () => Promise.reject(new Error('a listener that fails')));
-  other.changes.on('api-key', (subject) => void heard.push(`other ${subject}`));
-  other.changes.on('recording', () => void t.fail('of another kind'));
+await eachEngine(
+  t,
+  'a change is delivered in this process at once and in the others soon',
+  async (t, place) => {
+    const [one, other] = await Promise.all([place.worker(), place.worker()]);
+    const delivered: string[] = [];
+    one.changes.on('api-key', (subject) => void delivered.push(`one ${subject}`));
+    other.changes.on('api-key', () => Promise.reject(new Error('a listener that fails')));
+    other.changes.on('api-key', (subject) => void delivered.push(`other ${subject}`));
+    other.changes.on('recording', () => void t.fail('delivered to a listener of another kind'));
 
-  await one.changes.transaction(async (_trx, record) => record('api-key', 'a'));
-  t.same(heard, ['one a']);
-  t.ok(await until(() => heard.includes('other a')));
+    await one.changes.transaction(async (_trx, record) => record('api-key', 'a'));
+    t.same(delivered, ['one a']);
+    t.ok(await until(() => delivered.includes('other a')));
 
-  const failed = one.changes.transaction(async (_trx, record) => {
-    await record('api-key', 'b');
-    throw new Error('rolled back');
-  });
-  await t.rejects(failed);
-  await one.changes.transaction(async (_trx, record) => record('api-key', 'c'));
-  t.ok(await until(() => heard.includes('other c')));
-  t.notOk(
-    heard.some((line) => line.endsWith('b')),
-    'what was rolled back is never told',
-  );
-});
+    const failed = one.changes.transaction(async (_trx, record) => {
+      await record('api-key', 'b');
+      throw new Error('rolled back');
+    });
+    await t.rejects(failed);
+    await one.changes.transaction(async (_trx, record) => record('api-key', 'c'));
+    t.ok(await until(() => delivered.includes('other c')));
+    t.notOk(
+      delivered.some((line) => line.endsWith('b')),
+      'a change that was rolled back is never delivered',
+    );
+  },
+);
 
 await eachEngine(t, 'old changes are pruned', async (t, place) => {
   const db = await place.open();
@@ -45,38 +49,38 @@ await eachEngine(t, 'old changes are pruned', async (t, place) => {
   t.same(await left(), ['young']);
 });
 
-await onPostgres(t, 'a change that is committed after a later one is heard, too', async (t, place) => {
+await onPostgres(t, 'a change that is committed after a later one is delivered too', async (t, place) => {
   const { changes } = await place.worker();
   const slow = await place.open();
-  const heard: string[] = [];
-  changes.on('keys', (subject) => void heard.push(subject));
+  const delivered: string[] = [];
+  changes.on('keys', (subject) => void delivered.push(subject));
   await slow.kysely.transaction().execute(async (trx) => {
     await trx.insertInto('changes').values({ kind: 'keys', subject: 'early', at: Date.now() }).execute();
     await (await place.open()).kysely
       .insertInto('changes')
       .values({ kind: 'keys', subject: 'late', at: Date.now() })
       .execute();
-    t.ok(await until(() => heard.includes('late')));
-    t.notOk(heard.includes('early'));
+    t.ok(await until(() => delivered.includes('late')));
+    t.notOk(delivered.includes('early'));
   });
-  t.ok(await until(() => heard.includes('early')));
+  t.ok(await until(() => delivered.includes('early')));
 });
 
-await eachEngine(t, 'a listener that failed hears of the change again', async (t, place) => {
+await eachEngine(t, 'a change is delivered again after a listener failed', async (t, place) => {
   const [one, other] = await Promise.all([place.worker(), place.worker()]);
-  const heard: string[] = [];
+  const delivered: string[] = [];
   other.changes.on('api-key', async (subject) => {
-    heard.push(subject);
-    if (heard.length < 3) throw new Error('not yet');
+    delivered.push(subject);
+    if (delivered.length < 3) throw new Error('not yet');
   });
   await one.changes.transaction(async (_trx, record) => record('api-key', 'a'));
-  t.ok(await until(() => heard.length === 3));
+  t.ok(await until(() => delivered.length === 3));
   await one.changes.transaction(async (_trx, record) => record('api-key', 'b'));
-  t.ok(await until(() => heard.length === 4));
-  t.same(heard, ['a', 'a', 'a', 'b'], 'and not once more after it was through');
+  t.ok(await until(() => delivered.length === 4));
+  t.same(delivered, ['a', 'a', 'a', 'b'], 'and not again after it succeeded');
 });
 
-await onPostgres(t, 'changes wake the others before their poll is due', async (t, place) => {
+await onPostgres(t, 'a change wakes the other processes before their poll is due', async (t, place) => {
   const url = new URL(place.url);
   const proxy = await faultProxy(t, { host: url.hostname, port: Number(url.port) });
   url.host = `${proxy.host}:${proxy.port}`;
@@ -87,8 +91,8 @@ await onPostgres(t, 'changes wake the others before their poll is due', async (t
     await changes.close();
     await db.close();
   });
-  const heard: string[] = [];
-  changes.on('keys', (subject) => void heard.push(subject));
+  const delivered: string[] = [];
+  changes.on('keys', (subject) => void delivered.push(subject));
   for (const [subject, name] of [
     ['a', 'from the start'],
     ['b', 'again'],
@@ -98,6 +102,6 @@ await onPostgres(t, 'changes wake the others before their poll is due', async (t
     if (subject === 'c') proxy.down(true);
     await near.changes.transaction(async (_trx, record) => record('keys', subject));
     proxy.down(false);
-    t.ok(await until(() => heard.includes(subject)), name);
+    t.ok(await until(() => delivered.includes(subject)), name);
   }
 });

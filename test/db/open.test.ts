@@ -21,7 +21,7 @@ const opener = `
   await db.close();
 `;
 
-await eachEngine(t, 'of processes that start together one migrates', async (t, place) => {
+await eachEngine(t, 'of processes that start together, one migrates', async (t, place) => {
   const children = Array.from({ length: 6 }, () =>
     spawn(process.execPath, ['--input-type=module', '-e', opener, place.url], {
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -36,19 +36,23 @@ await eachEngine(t, 'of processes that start together one migrates', async (t, p
   t.same(rows.map(({ name }) => name).slice(0, 2), ['0001_catalog', '0002_secrets']);
 });
 
-await eachEngine(t, 'a schema of a newer version is not touched', async (t, place) => {
+await eachEngine(t, 'the schema of a newer version is not changed', async (t, place) => {
   const db = await place.open();
   await sql`insert into kysely_migration (name, timestamp) values ('9999_later', '2030')`.execute(db.kysely);
   const before = await db.kysely.introspection.getTables();
   const older = await place.open();
   await older.ping();
-  t.same(await db.kysely.introspection.getTables(), before, 'and serves: an upgrade is under way');
+  t.same(await db.kysely.introspection.getTables(), before, 'and can be used, as during an upgrade');
 
   await sql`delete from kysely_migration where name = '0002_secrets'`.execute(db.kysely);
-  await t.rejects(openDatabase(place.url), { message: /9999_later/ }, 'one that lacks something does not');
+  await t.rejects(
+    openDatabase(place.url),
+    { message: /9999_later/ },
+    'a schema that lacks a migration cannot be used',
+  );
 });
 
-/** Kills a writer some time after its first acknowledgement. @returns how many it acknowledged */
+/** Starts a writer and kills it `afterMs` after its first acknowledgement. @returns how many it acknowledged */
 async function killedWriter(place: Place, name: string, afterMs: number): Promise<number> {
   const writer = spawn(
     process.execPath,
@@ -66,7 +70,7 @@ async function killedWriter(place: Place, name: string, afterMs: number): Promis
   return acknowledged;
 }
 
-await eachEngine(t, 'a writer that is killed loses nothing it acknowledged', async (t, place) => {
+await eachEngine(t, 'a writer that is killed loses nothing that it acknowledged', async (t, place) => {
   const rounds = await Promise.all(
     [3, 17, 40, 71, 110, 160, 250, 400].map(async (afterMs) => {
       const name = `round-${afterMs}`;
@@ -93,11 +97,11 @@ await eachEngine(t, 'a writer that is killed loses nothing it acknowledged', asy
   t.same(
     unowned.filter((key) => owned.includes(key)),
     [],
-    'no key is owned and given up at once',
+    'no key belongs to a recording and is expired too',
   );
 });
 
-await t.test('an SQLite file is for its owner alone', async (t) => {
+await t.test('only its owner can read an SQLite file', async (t) => {
   const path = join(await freshFolder(t), 'new', 'playhead.db');
   const db = await openDatabase(`sqlite:${path}`);
   t.teardown(() => db.close());
@@ -105,7 +109,7 @@ await t.test('an SQLite file is for its owner alone', async (t) => {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) t.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
-await t.test('a full disk under SQLite is storage_full, and what was there stays', async (t) => {
+await t.test('a full disk under SQLite is storage_full, and the earlier rows stay', async (t) => {
   const db = await openDatabase('sqlite::memory:');
   t.teardown(() => db.close());
   const add = (name: string, size: number) =>
@@ -119,38 +123,41 @@ await t.test('a full disk under SQLite is storage_full, and what was there stays
   t.equal((await db.kysely.selectFrom('secrets').selectAll().execute()).length, 1);
 });
 
-await t.test('SQLite is waited for while another process writes, and the event loop runs on', async (t) => {
-  const path = join(await freshFolder(t), 'playhead.db');
-  const db = await openDatabase(`sqlite:${path}`);
-  t.teardown(() => db.close());
-  const other = new DatabaseSync(path);
-  t.teardown(() => other.close());
+await t.test(
+  'a query waits while another process writes to SQLite, and the event loop runs on',
+  async (t) => {
+    const path = join(await freshFolder(t), 'playhead.db');
+    const db = await openDatabase(`sqlite:${path}`);
+    t.teardown(() => db.close());
+    const other = new DatabaseSync(path);
+    t.teardown(() => other.close());
 
-  other.exec('begin immediate');
-  const write = db.kysely.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
-  // That this timer fires at all, before the write is through, is the proof.
-  setTimeout(() => other.exec('commit'), 50);
-  await write;
-  t.equal((await db.kysely.selectFrom('secrets').selectAll().execute()).length, 1);
-});
+    other.exec('begin immediate');
+    const write = db.kysely.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
+    // The timer can fire only if the waiting write does not block the event loop.
+    setTimeout(() => other.exec('commit'), 50);
+    await write;
+    t.equal((await db.kysely.selectFrom('secrets').selectAll().execute()).length, 1);
+  },
+);
 
 await t.test('an SQLite file that stays locked is database_unavailable', async (t) => {
   const path = join(await freshFolder(t), 'playhead.db');
   await (await openDatabase(`sqlite:${path}`)).close();
-  const hasty = new Kysely<Schema>({ dialect: sqliteDialect(path, 50) });
-  t.teardown(() => hasty.destroy());
+  const impatient = new Kysely<Schema>({ dialect: sqliteDialect(path, 50) });
+  t.teardown(() => impatient.destroy());
   const locked = new DatabaseSync(path);
   t.teardown(() => locked.close());
 
   locked.exec('begin immediate');
-  const write = () => hasty.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
+  const write = () => impatient.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
   await t.rejects(write(), { code: 'database_unavailable', retryAfter: 2 });
-  t.same(await hasty.selectFrom('secrets').selectAll().execute(), [], 'reads go on');
+  t.same(await impatient.selectFrom('secrets').selectAll().execute(), [], 'reads still work');
   locked.exec('commit');
   await write();
 });
 
-await t.test('an SQLite file that cannot be is a wrong setting', async (t) => {
+await t.test('an SQLite file that cannot be used is a wrong setting', async (t) => {
   await t.rejects(openDatabase(`sqlite:${await freshFolder(t)}`), {
     message: /^PLAYHEAD_DATABASE_URL names .* EISDIR/,
   });
@@ -161,7 +168,7 @@ await t.test('an SQLite file that cannot be is a wrong setting', async (t) => {
   });
 });
 
-await onPostgres(t, 'the database goes away and comes back', async (t, place) => {
+await onPostgres(t, 'the database becomes unreachable and comes back', async (t, place) => {
   const url = new URL(place.url);
   const proxy = await faultProxy(t, { host: url.hostname, port: Number(url.port) });
   url.host = `${proxy.host}:${proxy.port}`;
@@ -172,15 +179,15 @@ await onPostgres(t, 'the database goes away and comes back', async (t, place) =>
     await changes.close();
     await far.close();
   });
-  const heard: string[] = [];
-  changes.on('keys', (subject) => void heard.push(subject));
+  const delivered: string[] = [];
+  changes.on('keys', (subject) => void delivered.push(subject));
   await far.ping();
 
   proxy.down(true);
   await t.rejects(far.ping(), { code: 'database_unavailable', status: 503, retryAfter: 2 });
   const lost = far.kysely.transaction().execute((trx) => trx.selectFrom('changes').selectAll().execute());
   await t.rejects(lost, { code: 'database_unavailable' });
-  await t.rejects(openDatabase(url.href), { code: 'database_unavailable' }, 'at the start, too');
+  await t.rejects(openDatabase(url.href), { code: 'database_unavailable' }, 'at the start too');
   await near.changes.transaction(async (_trx, record) => record('keys', 'while away'));
 
   proxy.down(false);
@@ -193,7 +200,7 @@ await onPostgres(t, 'the database goes away and comes back', async (t, place) =>
     ),
     'it recovers without a restart',
   );
-  t.ok(await until(() => heard.includes('while away')), 'and hears what it missed');
+  t.ok(await until(() => delivered.includes('while away')), 'and delivers the changes that it missed');
 
   const breaking = far.kysely.transaction().execute(async (trx) => {
     await trx.insertInto('secrets').values({ name: 'half', sealed: '' }).execute();
@@ -210,16 +217,16 @@ await onPostgres(t, 'the database goes away and comes back', async (t, place) =>
       ),
     ),
   );
-  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'leaves nothing of it');
+  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'leaves no row of it');
   await t.rejects(
     sql`select nothing from nowhere`.execute(far.kysely),
     { code: '42P01' },
-    'a wrong query is not the database',
+    'an error in a query is not database_unavailable',
   );
 });
 
-/** A way to the server that can be made to swallow everything, without a word to either side. */
-async function silentWay(t: Test, url: URL) {
+/** A proxy to the server that can drop everything without closing a connection. */
+async function silentProxy(t: Test, url: URL) {
   let isSilent = false;
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ host: url.hostname, port: Number(url.port), allowHalfOpen: true });
@@ -234,12 +241,12 @@ async function silentWay(t: Test, url: URL) {
   }).listen(0, '127.0.0.1');
   t.teardown(() => server.close());
   await once(server, 'listening');
-  const way = new URL(url);
-  way.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const proxied = new URL(url);
+  proxied.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const silence = () => {
     isSilent = true;
   };
-  return { url: way.href, silence };
+  return { url: proxied.href, silence };
 }
 
 const closer = `
@@ -254,35 +261,27 @@ const closer = `
   await db.close();
 `;
 
-await onPostgres(
-  t,
-  'a server that has gone silent does not keep a process that is done',
-  async (t, place) => {
-    const way = await silentWay(t, new URL(place.url));
-    const args = ['--input-type=module', '-e', closer, way.url];
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    t.teardown(() => child.kill('SIGKILL'));
-    await once(child.stdout, 'data');
-    way.silence();
-    child.stdin.end();
-    t.ok(await until(() => child.exitCode !== null));
-    t.equal(child.exitCode, 0);
-  },
-);
+await onPostgres(t, 'a server that went silent does not keep a process that is done', async (t, place) => {
+  const proxy = await silentProxy(t, new URL(place.url));
+  const args = ['--input-type=module', '-e', closer, proxy.url];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  proxy.silence();
+  child.stdin.end();
+  t.ok(await until(() => child.exitCode !== null));
+  t.equal(child.exitCode, 0);
+});
 
-await onPostgres(
-  t,
-  'a server that only follows another one is away, and its connection given up',
-  async (t, place) => {
-    const { kysely } = await place.open();
-    await sql`set session characteristics as transaction read only`.execute(kysely);
-    const write = () => kysely.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
-    await t.rejects(write(), { code: 'database_unavailable' });
-    await write();
-  },
-);
+await onPostgres(t, 'a replica is database_unavailable, and its connection is closed', async (t, place) => {
+  const { kysely } = await place.open();
+  await sql`set session characteristics as transaction read only`.execute(kysely);
+  const write = () => kysely.insertInto('secrets').values({ name: 'a', sealed: '' }).execute();
+  await t.rejects(write(), { code: 'database_unavailable' });
+  await write();
+});
 
-await onPostgres(t, 'a query without end is given up', async (t, place) => {
+await onPostgres(t, 'a query that takes too long is cancelled', async (t, place) => {
   const { kysely } = await place.open();
   const slow = kysely.transaction().execute(async (trx) => {
     await sql`set local statement_timeout = 50`.execute(trx);

@@ -2,20 +2,22 @@ import type { Report } from '../../src/audio/report.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { Catalog } from '../../src/recordings/catalog.ts';
+import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
 /**
- * A process that takes recordings without end, replaces and removes some of them, and says of each once it
- * is acknowledged. The crash test kills it.  usage: writer.ts DATABASE_URL NAME
+ * Puts recordings without end, replaces and removes some of them, and prints the number of each once it is
+ * acknowledged. The crash test kills it.  usage: writer.ts DATABASE_URL NAME
  */
 const [url, name] = process.argv.slice(2) as [string, string];
 const db = await openDatabase(url);
 const catalog = new Catalog(db, await Changes.open(db));
+const storeKeys = new StoreKeys(db.kysely);
 const report: Report = { verdict: 'pass', codes: [], audio: { size: 1 }, evidence: [], repairs: {} };
 
 for (let count = 0; ; count += 1) {
   const externalId = `${name}-${count}`;
   const put = async (key: string) => {
-    await catalog.beginUpload(key, 60_000);
+    await storeKeys.add(key, 60_000);
     const bytes = {
       size: 1,
       etag: `"${key}"`,

@@ -1,22 +1,26 @@
 import t from 'tap';
-import { Ingest } from '../../src/ingest/ingest.ts';
+import { Ingest, type IngestParts } from '../../src/ingest/ingest.ts';
+import { StoredAudio, type StoredAudioParts } from '../../src/ingest/stored-audio.ts';
 
-t.test('what a cache holds of erased audio is dropped once nothing can bring it back', async (t) => {
+t.test('the cache drops erased audio after the last read that could cache it again', async (t) => {
   const audio = new Set(['key']);
   const cached = new Set(['key']);
   const recording = { origin: 'store', key: 'key', originEtag: '"x"', size: 1 };
-  const parts = {
-    catalog: { read: async () => recording, remove: async () => recording, endUpload: async () => {} },
-    tokens: { revoke: async () => {} },
+  const storedAudio = new StoredAudio({
+    storeKeys: { delete: async () => {} },
     store: {
       async remove(key: string) {
-        for (const one of audio) cached.add(one); // a read under way at this moment
+        for (const one of audio) cached.add(one); // a read at this moment
         audio.delete(key);
       },
     },
-    origins: { store: { forget: async (key: string) => void cached.delete(key) } },
-  };
-  const ingest = new Ingest(parts as unknown as ConstructorParameters<typeof Ingest>[0]);
+    forget: async (_origin: string, key: string) => void cached.delete(key),
+  } as unknown as StoredAudioParts);
+  const ingest = new Ingest({
+    catalog: { read: async () => recording, remove: async () => recording },
+    tokens: { revoke: async () => {} },
+    storedAudio,
+  } as unknown as IngestParts);
   t.equal(await ingest.erase('account', 'id'), true);
   t.same([...audio, ...cached], []);
 });

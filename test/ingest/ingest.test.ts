@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Problem } from '../../src/errors.ts';
 import type { FileStore } from '../../src/origins/file/file.ts';
+import { StoreKeys } from '../../src/recordings/store-keys.ts';
 import { fixtures, startGateway } from '../gateway.ts';
 
 type Gateway = Awaited<ReturnType<typeof startGateway>>;
@@ -16,22 +17,22 @@ async function stored(dataDir: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
 }
 
-t.test('audio that was entered stays, also where what it replaced cannot be removed at once', async (t) => {
+t.test('new audio plays even if the audio it replaced cannot be removed', async (t) => {
   const fresh = await startGateway(t);
   await fresh.ingest(file, { externalId: 'a' });
   const restore = breakRemoval(fresh, 1);
   t.equal((await fresh.ingest(other, { externalId: 'a', replace: true })).status, 200);
   restore();
-  t.equal((await stored(fresh.dataDir)).length, 2, 'both are there still');
-  await fresh.parts.ingest.clean();
-  t.equal((await stored(fresh.dataDir)).length, 1, 'the old file is cleaned away');
+  t.equal((await stored(fresh.dataDir)).length, 2, 'both files are in the store');
+  await fresh.parts.storedAudio.removeExpired();
+  t.equal((await stored(fresh.dataDir)).length, 1, 'the old file is removed later');
   const whole = await readFile(join(fixtures, other));
-  const answer = await fetch(await fresh.streamOf(other, { externalId: 'a' }));
-  t.ok(Buffer.from(await answer.arrayBuffer()).equals(whole), 'the new audio plays');
+  const response = await fetch(await fresh.streamOf(other, { externalId: 'a' }));
+  t.ok(Buffer.from(await response.arrayBuffer()).equals(whole), 'the new audio plays');
 });
 
 t.test(
-  'a file that cannot be removed hides no refusal and no report, and keeps no other from being cleaned',
+  'a file that cannot be removed hides no error and no report, and stops no other removal',
   async (t) => {
     const fresh = await startGateway(t);
     await fresh.ingest(file, { externalId: 'a' });
@@ -42,15 +43,16 @@ t.test(
     t.equal((await fresh.v1('/check', { method: 'POST', body: form })).status, 200);
     restore();
     const keys = ['00/first', '00/second'];
-    for (const key of keys) await fresh.parts.catalog.beginUpload(key, -1);
+    const storeKeys = new StoreKeys(fresh.parts.db.kysely);
+    for (const key of keys) await storeKeys.add(key, -1);
     const restoreAgain = breakRemoval(fresh, 1);
-    await t.rejects(fresh.parts.ingest.clean());
+    await t.rejects(fresh.parts.storedAudio.removeExpired());
     restoreAgain();
-    t.equal((await fresh.parts.catalog.staleUploads()).length, 1, 'only the one that could not be removed');
+    t.equal((await storeKeys.collectExpired()).length, 1, 'only the key whose audio could not be removed');
   },
 );
 
-/** The next `times` that something is to be removed from the store it is out of reach. @returns what ends that */
+/** The store is out of reach for the next `times` removals. @returns ends that */
 function breakRemoval(broken: Gateway, times: number): () => void {
   const store = broken.parts.origins.store as FileStore;
   const remove = store.remove;
@@ -64,7 +66,7 @@ function breakRemoval(broken: Gateway, times: number): () => void {
   };
 }
 
-t.test('erased through one process, put in again through another at once: it is there', async (t) => {
+t.test('a recording erased by one process can be put in again by another at once', async (t) => {
   const one = await startGateway(t);
   const two = await startGateway(t, { 'data-dir': one.dataDir });
   await one.ingest(file, { externalId: 'a' });

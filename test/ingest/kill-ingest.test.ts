@@ -14,7 +14,7 @@ import {
 import t, { type Test } from 'tap';
 import { ended, longRecording, spawnGateway } from '../gateway.ts';
 
-/** In all, over both lanes; PLAYHEAD_TEST_KILLS says how often. */
+/** In total, over all lanes. */
 const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 12);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const lanes = 2;
@@ -22,18 +22,18 @@ const senders = 4;
 const latestKillMs = 400;
 
 type Gateway = Awaited<ReturnType<typeof spawnGateway>>;
-type Outcome = 'acknowledged' | 'refused' | 'cut off';
+type Outcome = 'acknowledged' | 'failed' | 'cut off';
 
-/** Where recordings lie, as seen from behind the gateway. */
-interface Behind {
+/** A store, listed without the gateway. */
+interface ListedStore {
   settings: Record<string, string>;
-  /** Names of whole recordings, and of whatever an interrupted write left. */
+  /** Names of whole recordings and of interrupted writes. */
   list(): Promise<{ whole: string[]; partial: string[] }>;
 }
 
 const template = await longRecording(8);
 
-/** Audio of its own for each id: a whole call, of 0.7 MB or up to 8 MB, which S3 takes in parts, that ends with the id. */
+/** A whole call that ends with the id, so each id has its own audio. From 0.7 MB to 8 MB, which S3 takes in parts. */
 function audioOf(id: string, size: number): Buffer<ArrayBuffer> {
   const audio = Buffer.from(template.subarray(0, size - (size % 4)));
   audio.writeUInt32LE(audio.length - 8, 4);
@@ -52,7 +52,7 @@ function randomFrom(state: number): () => number {
   };
 }
 
-async function killAgainAndAgain(t: Test, { settings, list }: Behind, lane: number): Promise<void> {
+async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane: number): Promise<void> {
   const random = randomFrom(seed + lane);
   const dataDir = await mkdtemp(join(tmpdir(), 'playhead-kill-'));
   const start = () => spawnGateway(t, { 'data-dir': dataDir, 'log-level': 'silent', ...settings });
@@ -68,16 +68,16 @@ async function killAgainAndAgain(t: Test, { settings, list }: Behind, lane: numb
         const size = Math.round(700_000 + random() ** 6 * (template.length - 700_000));
         const outcome = await gateway
           .ingest(audioOf(id, size), { externalId: id })
-          .then(async (answer): Promise<Outcome> => {
-            await answer.json(); // an answer that breaks off acknowledges nothing
-            return answer.ok ? 'acknowledged' : 'refused';
+          .then(async (response): Promise<Outcome> => {
+            await response.json(); // a response that breaks off acknowledges nothing
+            return response.ok ? 'acknowledged' : 'failed';
           })
           .catch((): Outcome => 'cut off');
         sent.set(id, { size, outcome });
         if (outcome === 'acknowledged') acknowledged.resolve();
       }
     });
-    // Every other time after an ingest has come through, else while the first ones are still on their way.
+    // Every other round waits for an acknowledged ingest. The rounds between may kill the very first ones.
     if (round % 2 === 0) await Promise.race([acknowledged.promise, sleep(10_000)]);
     await sleep(random() * latestKillMs);
     gateway.child.kill('SIGKILL');
@@ -85,29 +85,29 @@ async function killAgainAndAgain(t: Test, { settings, list }: Behind, lane: numb
     await Promise.all(sending);
   }
 
-  // As if half a minute had gone by: the leases of what was cut off have run out.
+  // As if half a minute had passed: the leases of interrupted ingests have run out.
   const database = new DatabaseSync(join(dataDir, 'playhead.db'));
   database.exec('update uploads set lease_until = 0');
   database.close();
   const gateway = await start();
   const counts = await verify(t, gateway, sent);
-  const tidy = async () => {
+  const isTidy = async () => {
     const { whole, partial } = await list();
     return whole.length === counts.playable && partial.length === 0;
   };
-  for (let tries = 0; tries < 600 && !(await tidy()); tries++) await sleep(100);
+  for (let tries = 0; tries < 600 && !(await isTidy()); tries++) await sleep(100);
   const { whole, partial } = await list();
-  t.same(partial, [], 'nothing half-written remains');
-  t.equal(whole.length, counts.playable, 'and nothing that no recording owns');
+  t.same(partial, [], 'no interrupted write remains');
+  t.equal(whole.length, counts.playable, 'and no audio without a recording');
   t.comment(`seed ${seed}, lane ${lane}: ${JSON.stringify(counts)}`);
 }
 
-/** Asks for everything that was ever sent. */
+/** Requests every recording that was ever sent. */
 async function verify(t: Test, gateway: Gateway, sent: Map<string, { size: number; outcome: Outcome }>) {
-  const counts = { acknowledged: 0, absent: 0, playable: 0, answerLost: 0 };
+  const counts = { acknowledged: 0, absent: 0, playable: 0, responseLost: 0 };
   const wrong: string[] = [];
   for (const [id, { size, outcome }] of sent) {
-    if (outcome === 'refused') wrong.push(`${id} was refused`);
+    if (outcome === 'failed') wrong.push(`${id} failed`);
     if (outcome === 'acknowledged') counts.acknowledged++;
     const shared = await gateway.v1(`/recordings/acct/${id}/url`, { method: 'POST' });
     const { authenticatedUrl } = (await shared.json()) as { authenticatedUrl?: string };
@@ -117,16 +117,16 @@ async function verify(t: Test, gateway: Gateway, sent: Map<string, { size: numbe
       continue;
     }
     counts.playable++;
-    if (outcome !== 'acknowledged') counts.answerLost++;
-    const heard = Buffer.from(await (await fetch(authenticatedUrl)).arrayBuffer());
-    if (!heard.equals(audioOf(id, size))) wrong.push(`${id} is not what was sent`);
+    if (outcome !== 'acknowledged') counts.responseLost++;
+    const played = Buffer.from(await (await fetch(authenticatedUrl)).arrayBuffer());
+    if (!played.equals(audioOf(id, size))) wrong.push(`${id} is not what was sent`);
   }
-  t.same(wrong, [], 'what was acknowledged is whole, what is not whole is absent');
-  t.ok(counts.acknowledged > 0 && counts.absent > 0, 'some were acknowledged and some cut off');
+  t.same(wrong, [], 'acknowledged recordings are whole, all others are whole or absent');
+  t.ok(counts.acknowledged > 0 && counts.absent > 0, 'some were acknowledged and some were cut off');
   return counts;
 }
 
-async function fileStore(t: Test): Promise<Behind> {
+async function fileStore(t: Test): Promise<ListedStore> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-kill-store-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   return {
@@ -140,7 +140,7 @@ async function fileStore(t: Test): Promise<Behind> {
   };
 }
 
-async function s3Store(t: Test, endpoint: string): Promise<Behind> {
+async function s3Store(t: Test, endpoint: string): Promise<ListedStore> {
   const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true });
   const Bucket = `playhead-kill-${randomBytes(6).toString('hex')}`;
   await client.send(new CreateBucketCommand({ Bucket }));

@@ -18,7 +18,7 @@ import { createMetrics } from '../../src/metrics.ts';
 import { BlockCache } from '../../src/origins/cache/block-cache.ts';
 import { HealingOrigin } from '../../src/origins/healing.ts';
 import { HttpOrigin } from '../../src/origins/http/http.ts';
-import type { ByteRange, Origin } from '../../src/origins/origin.ts';
+import type { ByteRange, Origin, Version } from '../../src/origins/origin.ts';
 import { S3Store } from '../../src/origins/s3/s3.ts';
 import { pattern, settled } from '../contracts/origin.ts';
 import { type Fault, faultProxy } from '../servers/fault-proxy.ts';
@@ -147,12 +147,12 @@ async function outcomeOf(
   origin: Origin,
   key: string,
   range: ByteRange,
-  etag: string,
+  version: Version,
   bytes: Buffer,
 ): Promise<Outcome> {
   let at = range.first;
   try {
-    for await (const chunk of await origin.read(key, range, etag, new AbortController().signal)) {
+    for await (const chunk of await origin.read(key, range, version, new AbortController().signal)) {
       await turn(); // a chunk is its reader's until the next one is asked for
       if (!bytes.subarray(at, at + chunk.length).equals(chunk)) return 'wrong bytes';
       at += chunk.length;
@@ -230,14 +230,14 @@ for (const [name, skip, start] of servers) {
     const lying = lies();
     const proxy = await faultProxy(t, server, troubles(400_000), lying.alter);
     const { origin, key } = server.through(proxy.url);
-    const etag = await etagOf(server);
+    const version = await versionOf(server);
     const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
 
     const roll = dice(1);
     const counts = await tally(1000, 25, () => {
       const first = roll(bytes.length);
       const last = Math.min(bytes.length - 1, first + roll(200_000));
-      return outcomeOf(healing, key, { first, last }, etag, bytes);
+      return outcomeOf(healing, key, { first, last }, version, bytes);
     });
     t.equal(counts['wrong bytes'], 0, 'no wrong byte');
     t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
@@ -257,7 +257,7 @@ for (const [name, skip, start] of servers) {
     const lying = lies();
     const proxy = await faultProxy(t, server, troubles(2 * megabyte), lying.alter);
     const { origin, key } = server.through(proxy.url);
-    const etag = await etagOf(server);
+    const version = await versionOf(server);
     const whole = { first: 0, last: bytes.length - 1 };
 
     const counts = await tally(50, 10, () => {
@@ -268,7 +268,7 @@ for (const [name, skip, start] of servers) {
         memory: 8 * megabyte,
         metrics: createMetrics(),
       });
-      return outcomeOf(blocks, key, whole, etag, bytes);
+      return outcomeOf(blocks, key, whole, version, bytes);
     });
     t.equal(counts['wrong bytes'], 0, 'no wrong byte');
     t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
@@ -279,8 +279,8 @@ for (const [name, skip, start] of servers) {
 
   t.test(`${name}: 200 reads of a recording that is replaced all the while`, { skip }, async (t) => {
     const server = await start(t);
-    const versions = [pattern(2 * megabyte, 0), pattern(2 * megabyte, 1)];
-    const etags: string[] = [];
+    const contents = [pattern(2 * megabyte, 0), pattern(2 * megabyte, 1)];
+    const versions: Version[] = [];
     const direct = server.through(`http://127.0.0.1:${server.port}`);
     const proxy = await faultProxy(t, server, troubles(megabyte));
     const { origin, key } = server.through(proxy.url);
@@ -288,8 +288,8 @@ for (const [name, skip, start] of servers) {
 
     let replaced = 0;
     const replace = async () => {
-      await server.put(versions[replaced % 2]!);
-      etags[replaced % 2] = (await direct.origin.stat(direct.key)).etag;
+      await server.put(contents[replaced % 2]!);
+      versions[replaced % 2] = await direct.origin.stat(direct.key);
       replaced++;
     };
     await replace();
@@ -299,15 +299,10 @@ for (const [name, skip, start] of servers) {
     const roll = dice(3);
     const counts = await tally(200, 10, () => {
       if (++begun % 20 === 0) replacing = replacing.then(replace);
-      const version = (replaced + 1) % 2;
+      const current = (replaced + 1) % 2;
       const first = roll(megabyte);
-      return outcomeOf(
-        healing,
-        key,
-        { first, last: first + roll(megabyte) },
-        etags[version]!,
-        versions[version]!,
-      );
+      const range = { first, last: first + roll(megabyte) };
+      return outcomeOf(healing, key, range, versions[current]!, contents[current]!);
     });
     await replacing;
     t.equal(counts['wrong bytes'], 0, 'none of two versions');
@@ -317,7 +312,7 @@ for (const [name, skip, start] of servers) {
   });
 }
 
-async function etagOf(server: Server): Promise<string> {
+async function versionOf(server: Server): Promise<Version> {
   const { origin, key } = server.through(`http://127.0.0.1:${server.port}`);
-  return (await origin.stat(key)).etag;
+  return origin.stat(key);
 }

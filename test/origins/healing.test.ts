@@ -28,11 +28,11 @@ function make(t: Tap, plan: (read: number) => Fault | undefined, stallTimeoutMs 
 
   const breaking: Origin = {
     stat: (key) => files.stat(key),
-    async read(key, range, etag, signal) {
+    async read(key, range, version, signal) {
       const fault = plan(asked.length);
       asked.push(range);
       if (fault?.kind === 'refuse') throw new Problem('origin_unavailable');
-      const body = await files.read(key, range, etag, signal);
+      const body = await files.read(key, range, version, signal);
       return fault ? broken(body, fault, signal) : body;
     },
   };
@@ -70,6 +70,7 @@ function make(t: Tap, plan: (read: number) => Fault | undefined, stallTimeoutMs 
   };
 }
 
+const anyVersion = { etag: '"x"', size: 1000 };
 const refusal: Fault = { kind: 'refuse', after: 0 };
 const kinds = ['reset', 'end', 'refuse'] as const;
 
@@ -91,7 +92,7 @@ t.test('any faults that leave some progress yield exactly the range', async (t) 
   const { origin, put, held } = make(t, () => plan.shift());
   const bytes = pattern(500_000);
   const key = await put('a.wav', bytes);
-  const { etag } = await origin.stat(key);
+  const version = await origin.stat(key);
   await fc.assert(
     fc.asyncProperty(
       fc.array(fault, { maxLength: 12 }),
@@ -103,7 +104,9 @@ t.test('any faults that leave some progress yield exactly the range', async (t) 
           broken,
         ]);
         const range = { first: Math.min(a, b), last: Math.max(a, b) };
-        return (await readAll(origin, key, range, etag)).equals(bytes.subarray(range.first, range.last + 1));
+        return (await readAll(origin, key, range, version)).equals(
+          bytes.subarray(range.first, range.last + 1),
+        );
       },
     ),
     { numRuns: 300 },
@@ -118,8 +121,8 @@ t.test('the read goes on at the next byte, and the metric counts it', async (t) 
   ];
   const { origin, put, asked, heals } = make(t, (n) => faults[n]);
   const key = await put('a.wav', pattern(10_000));
-  const { etag } = await origin.stat(key);
-  await readAll(origin, key, { first: 100, last: 9999 }, etag);
+  const version = await origin.stat(key);
+  await readAll(origin, key, { first: 100, last: 9999 }, version);
   t.same(
     asked,
     [100, 1100, 1600].map((first) => ({ first, last: 9999 })),
@@ -136,14 +139,10 @@ t.test('a stalled read is taken up by another, though never while it waits for i
   );
   const bytes = pattern(2_000_000);
   const key = await put('a.wav', bytes);
-  const { etag } = await origin.stat(key);
+  const version = await origin.stat(key);
   const chunks: Buffer[] = [];
-  for await (const chunk of await origin.read(
-    key,
-    { first: 0, last: 1_999_999 },
-    etag,
-    new AbortController().signal,
-  )) {
+  const whole = { first: 0, last: 1_999_999 };
+  for await (const chunk of await origin.read(key, whole, version, new AbortController().signal)) {
     if (chunks.length === 0) await sleep(1000); // twice the limit
     chunks.push(Buffer.from(chunk));
   }
@@ -159,11 +158,11 @@ t.test('five failures without a byte between them end it, before or after the fi
     n === 0 ? { kind: 'reset', after: 5 } : { kind: 'refuse', after: 0 },
   );
   const key = await put('a.wav', pattern(1000));
-  const { etag } = await origin.stat(key);
+  const version = await origin.stat(key);
   const all = { first: 0, last: 999 };
-  t.equal(await codeOf(readAll(origin, key, all, etag)), 'origin_unavailable');
+  t.equal(await codeOf(readAll(origin, key, all, version)), 'origin_unavailable');
   t.equal(asked.length, 5, 'after the first byte');
-  t.equal(await codeOf(origin.read(key, all, etag, new AbortController().signal)), 'origin_unavailable');
+  t.equal(await codeOf(origin.read(key, all, version, new AbortController().signal)), 'origin_unavailable');
   t.equal(asked.length, 10, 'before it: read itself throws');
   t.equal(await heals('failed'), 2);
   t.equal(held(), 0);
@@ -177,8 +176,8 @@ t.test('an origin that is silent is asked twice, before or after the first byte'
       100,
     );
     const key = await put('a.wav', pattern(1000));
-    const { etag } = await origin.stat(key);
-    t.equal(await codeOf(readAll(origin, key, { first: 0, last: 999 }, etag)), 'origin_unavailable');
+    const version = await origin.stat(key);
+    t.equal(await codeOf(readAll(origin, key, { first: 0, last: 999 }, version)), 'origin_unavailable');
     t.equal(asked.length, 2, `after ${after} bytes`);
     t.equal(await heals('failed'), 1);
     t.equal(held(), 0);
@@ -213,7 +212,7 @@ t.test('servers that take requests and answer none are asked twice in all', asyn
     const origin = new HealingOrigin(far, limits);
     for (const [what, ask] of [
       ['stat', () => origin.stat(key)],
-      ['read', () => origin.read(key, { first: 0, last: 9 }, '"x"', new AbortController().signal)],
+      ['read', () => origin.read(key, { first: 0, last: 9 }, anyVersion, new AbortController().signal)],
     ] as const) {
       requests.length = 0;
       t.equal(await codeOf(ask()), 'origin_unavailable', `${name}, ${what}`);
@@ -225,8 +224,8 @@ t.test('servers that take requests and answer none are asked twice in all', asyn
 t.test('what another attempt cannot change is not tried again', async (t) => {
   const { origin, put, asked } = make(t, () => undefined);
   const key = await put('a.wav', pattern(1000));
-  t.equal(await codeOf(readAll(origin, key, { first: 0, last: 9 }, '"other"')), 'version_changed');
-  t.equal(await codeOf(readAll(origin, 'none', { first: 0, last: 9 }, '"other"')), 'not_found');
+  t.equal(await codeOf(readAll(origin, key, { first: 0, last: 9 }, anyVersion)), 'version_changed');
+  t.equal(await codeOf(readAll(origin, 'none', { first: 0, last: 9 }, anyVersion)), 'not_found');
   t.equal(asked.length, 2);
 });
 
@@ -241,7 +240,7 @@ t.test('who leaves between two attempts is told the reason', async (t) => {
     backoffMs: 100_000,
   });
   const abortion = new AbortController();
-  const read = origin.read('a.wav', { first: 0, last: 9 }, '"x"', abortion.signal);
+  const read = origin.read('a.wav', { first: 0, last: 9 }, anyVersion, abortion.signal);
   setImmediate(() => abortion.abort(new Problem('version_changed')));
   t.equal(await codeOf(read), 'version_changed');
 });

@@ -30,6 +30,7 @@ t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
     'data-dir': t.testdir(),
     's3-endpoint': `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     's3-force-path-style': 'true',
+    'source-roots': 's3://bucket',
   };
   const origins = await openOrigins(readConfig(flags, {}), createMetrics());
   t.teardown(async () => {
@@ -41,7 +42,7 @@ t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
     server.closeAllConnections();
     server.close();
   });
-  const sources = new Sources(origins.sources, ['s3://bucket']);
+  const sources = new Sources(origins.sources);
   const copy = await collect(await sources.open('s3://bucket/a.wav', new AbortController().signal));
   t.ok(copy.equals(bytes));
   t.same(asked, ['bytes=0-299999', 'bytes=100000-299999']);

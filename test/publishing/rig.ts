@@ -12,7 +12,8 @@ import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
 import { PortalLeases } from '../../src/publishing/portal-leases.ts';
 import { Publications } from '../../src/publishing/publications.ts';
 import { Publisher } from '../../src/publishing/publisher.ts';
-import { type AcceptedRecording, Catalog } from '../../src/recordings/catalog.ts';
+import { Catalog } from '../../src/recordings/catalog.ts';
+import type { AcceptedRecording } from '../../src/recordings/recording.ts';
 import type { Verdict } from '../../src/unions.ts';
 
 export interface PublishingOptions {

@@ -1,20 +1,23 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type AcceptedRecording, Catalog, type Recording } from '../../src/recordings/catalog.ts';
+import { Catalog } from '../../src/recordings/catalog.ts';
+import type { AcceptedRecording, Recording } from '../../src/recordings/recording.ts';
 import { eachEngine, failing, onPostgres, outcomeOf, put, recording, until } from '../contracts/db.ts';
 
 await eachEngine(t, 'a recording comes back as it was put', async (t, place) => {
-  const { catalog } = await place.worker();
+  const worker = await place.worker();
+  const { catalog } = worker;
   const input = recording({ size: 2 ** 41 });
-  const { recording: stored, outcome } = await put(catalog, input);
+  const { recording: stored, outcome } = await put(worker, input);
   t.equal(outcome, 'created');
-  t.match(stored, { ...input, verdict: 'pass', refusal: null });
+  t.match(stored, { ...input, verdict: 'pass', rejection: null });
   t.same(await catalog.get('acme', 'call-1'), stored);
   t.same(await catalog.findByExternalId('call-1'), [stored]);
 });
 
 await eachEngine(t, 'put', async (t, place) => {
-  const { catalog } = await place.worker();
+  const worker = await place.worker();
+  const { catalog } = worker;
   const other = { sha256: 'b', etag: '"b"' };
   const byReference = { origin: 's3', key: 'bucket/x', sha256: null } as const;
   const cases: [
@@ -28,7 +31,7 @@ await eachEngine(t, 'put', async (t, place) => {
     ['the same audio with replace is the same', {}, {}, true, 'same'],
     ['other audio is a conflict', {}, other, false, 'conflict'],
     ['other audio with replace is replaced', {}, other, true, 'replaced'],
-    ['audio after a refusal is created', { report: failing }, other, false, 'created'],
+    ['audio after rejected audio is created', { report: failing }, other, false, 'created'],
     ['the same reference is the same', byReference, byReference, false, 'same'],
     [
       'another version behind a reference is a conflict',
@@ -41,29 +44,29 @@ await eachEngine(t, 'put', async (t, place) => {
   for (const [name, before, next, replace, outcome] of cases) {
     await t.test(name, async (t) => {
       const first = recording({ externalId: name, ...before });
-      if (first.report === failing) await catalog.refuse(first);
-      else await put(catalog, first);
+      if (first.report === failing) await catalog.reject(first);
+      else await put(worker, first);
       const known = (await catalog.get('acme', name))!;
 
       const second = recording({ externalId: name, ...next });
-      t.equal(await outcomeOf(put(catalog, second, replace)), outcome);
+      t.equal(await outcomeOf(put(worker, second, replace)), outcome);
 
       const after = (await catalog.get('acme', name))!;
       const taken = outcome === 'created' || outcome === 'replaced';
       t.equal(after.key, taken ? second.key : first.key);
-      t.equal(after.refusal, null);
+      t.equal(after.rejection, null);
       t.same([after.id, after.createdAt], [known.id, known.createdAt], 'it stays the same recording');
     });
   }
 });
 
-await eachEngine(t, 'of many puts at once one wins', async (t, place) => {
+await eachEngine(t, 'of many simultaneous puts one wins', async (t, place) => {
   const workers = await Promise.all([place.worker(), place.worker()]);
   const race = (externalId: string, shaOf: (index: number) => string) =>
     Promise.all(
       Array.from({ length: 20 }, (_, index) => {
         const input = recording({ externalId, sha256: shaOf(index) });
-        return outcomeOf(put(workers[index % 2]!.catalog, input));
+        return outcomeOf(put(workers[index % 2]!, input));
       }),
     );
   t.same((await race('different', String)).sort(), [...Array(19).fill('conflict'), 'created']);
@@ -71,7 +74,8 @@ await eachEngine(t, 'of many puts at once one wins', async (t, place) => {
 });
 
 await eachEngine(t, 'ids hold any characters and are never read as SQL', async (t, place) => {
-  const { catalog } = await place.worker();
+  const worker = await place.worker();
+  const { catalog } = worker;
   const hostile = [
     "' or 1=1 --",
     '"; drop table recordings; --',
@@ -82,7 +86,7 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
     'x'.repeat(1024),
   ];
   for (const id of hostile) {
-    await put(catalog, recording({ accountId: id, externalId: id }));
+    await put(worker, recording({ accountId: id, externalId: id }));
     t.equal(
       (await catalog.list({ accountId: id, limit: 2 })).recordings.length,
       1,
@@ -93,7 +97,7 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }), async (id) => {
       fc.pre(!id.includes('\0') && id.isWellFormed());
-      await put(catalog, recording({ accountId: `random ${id}`, externalId: id }));
+      await put(worker, recording({ accountId: `random ${id}`, externalId: id }));
       const found = await catalog.get(`random ${id}`, id);
       await catalog.remove(`random ${id}`, id);
       return found?.externalId === id && (await catalog.get(`random ${id}`, id)) === undefined;
@@ -102,13 +106,13 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
   );
 
   for (const id of ['', 'a\0b', 'ü'.repeat(513), '\ud800']) {
-    const name = `${JSON.stringify(id.slice(0, 8))} is refused and never found`;
+    const name = `${JSON.stringify(id.slice(0, 8))} is invalid and never found`;
     t.equal(
       await outcomeOf(catalog.put(recording({ externalId: id }), { replace: true })),
       'invalid_request',
       name,
     );
-    await t.rejects(catalog.refuse(recording({ accountId: id })), { code: 'invalid_request' });
+    await t.rejects(catalog.reject(recording({ accountId: id })), { code: 'invalid_request' });
     t.equal(await catalog.get('acme', id), undefined);
     t.equal(await catalog.remove(id, 'call-1'), undefined);
     t.same(await catalog.findByExternalId(id), []);
@@ -116,30 +120,40 @@ await eachEngine(t, 'ids hold any characters and are never read as SQL', async (
   }
 });
 
-await eachEngine(t, 'a refusal keeps its report, and the good audio that is there', async (t, place) => {
-  const { catalog } = await place.worker();
-  const refused = await catalog.refuse({ ...recording(), report: failing });
-  t.match(refused, { key: null, verdict: 'fail', report: failing, refusal: failing, etag: '', sha256: null });
-  t.same(await catalog.findByExternalId('call-1'), [], 'refused audio is not to be played');
+await eachEngine(t, 'rejected audio leaves its report, and the accepted audio stays', async (t, place) => {
+  const worker = await place.worker();
+  const { catalog } = worker;
+  const rejected = await catalog.reject({ ...recording(), report: failing });
+  t.match(rejected, {
+    key: null,
+    verdict: 'fail',
+    report: failing,
+    rejection: failing,
+    etag: '',
+    sha256: null,
+  });
+  t.same(await catalog.findByExternalId('call-1'), [], 'rejected audio is not playable');
 
-  const { recording: good } = await put(catalog, recording());
-  const after = await catalog.refuse({ ...recording(), report: failing });
-  t.match(after, { ...good, verdict: 'pass', refusal: failing, updatedAt: Date });
+  const { recording: accepted } = await put(worker, recording());
+  const after = await catalog.reject({ ...recording(), report: failing });
+  t.match(after, { ...accepted, verdict: 'pass', rejection: failing, updatedAt: Date });
   t.same(await catalog.get('acme', 'call-1'), after);
 });
 
-await eachEngine(t, 'an id of several accounts is found at most twice', async (t, place) => {
-  const { catalog } = await place.worker();
+await eachEngine(t, 'an id in several accounts is found at most twice', async (t, place) => {
+  const worker = await place.worker();
+  const { catalog } = worker;
   for (const [index, accountId] of ['a', 'b', 'c'].entries()) {
     t.equal((await catalog.findByExternalId('call-1')).length, Math.min(index, 2));
-    await put(catalog, recording({ accountId }));
+    await put(worker, recording({ accountId }));
   }
   t.equal((await catalog.findByExternalId('call-1')).length, 2);
 });
 
-await eachEngine(t, 'a recording that is held costs no query', async (t, place) => {
-  const { catalog, db, changes } = await place.worker();
-  await put(catalog, recording());
+await eachEngine(t, 'a cached recording costs no query', async (t, place) => {
+  const worker = await place.worker();
+  const { catalog, db, changes } = worker;
+  await put(worker, recording());
   const read = await catalog.get('acme', 'call-1');
   await changes.close();
   await db.close();
@@ -147,24 +161,24 @@ await eachEngine(t, 'a recording that is held costs no query', async (t, place) 
   await t.rejects(catalog.get('acme', 'call-2'));
 });
 
-await eachEngine(t, 'every worker learns what became of a recording', async (t, place) => {
+await eachEngine(t, 'every worker sees changes of a recording', async (t, place) => {
   const [one, other] = await Promise.all([place.worker(), place.worker()]);
   const seen = () => other.catalog.get('acme', 'call-1');
   t.equal(await seen(), undefined);
-  await put(one.catalog, recording());
-  t.equal((await seen())?.etag, '"a"', 'what was not there is not remembered');
+  await put(one, recording());
+  t.equal((await seen())?.etag, '"a"', 'its absence was not cached');
 
-  await put(one.catalog, recording({ sha256: 'b', etag: '"b"' }), true);
+  await put(one, recording({ sha256: 'b', etag: '"b"' }), true);
   t.ok(await until(async () => (await seen())?.etag === '"b"'), 'replaced');
-  await one.catalog.refuse({ ...recording(), report: failing });
-  t.ok(await until(async () => (await seen())?.refusal?.verdict === 'fail'), 'refused anew');
+  await one.catalog.reject({ ...recording(), report: failing });
+  t.ok(await until(async () => (await seen())?.rejection?.verdict === 'fail'), 'rejected again');
   await one.catalog.remove('acme', 'call-1');
   t.ok(await until(async () => (await seen()) === undefined), 'removed');
 });
 
-await onPostgres(t, 'a read that a change overtakes is not remembered', async (t, place) => {
+await onPostgres(t, 'a read is not cached if the recording changes meanwhile', async (t, place) => {
   const [one, other] = await Promise.all([place.worker(), place.worker()]);
-  await put(one.catalog, recording());
+  await put(one, recording());
   const arrived = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
   const slow = other.db.kysely.withPlugin({
@@ -178,26 +192,27 @@ await onPostgres(t, 'a read that a change overtakes is not remembered', async (t
   const catalog = new Catalog({ ...other.db, kysely: slow }, other.changes);
   const overtaken = catalog.get('acme', 'call-1');
   await arrived.promise;
-  let isTold = false;
+  let isNotified = false;
   other.changes.on('recording', () => {
-    isTold = true;
+    isNotified = true;
   });
-  await put(one.catalog, recording({ sha256: 'b', etag: '"b"' }), true);
-  t.ok(await until(() => isTold)); // nothing of the database keeps this process meanwhile
+  await put(one, recording({ sha256: 'b', etag: '"b"' }), true);
+  t.ok(await until(() => isNotified)); // the slow read does not block the change feed
   gate.resolve();
   t.equal((await overtaken)?.etag, '"a"');
   t.equal((await catalog.get('acme', 'call-1'))?.etag, '"b"');
 });
 
 await eachEngine(t, 'list', async (t, place) => {
-  const { catalog, db } = await place.worker();
+  const worker = await place.worker();
+  const { catalog, db } = worker;
   const made: Recording[] = [];
   for (let index = 0; index < 23; index += 1) {
     const input = recording({ accountId: 'abc'.charAt(index % 3), externalId: `call-${index % 8}` });
     made.push(
       index % 5 === 0
-        ? await catalog.refuse({ ...input, report: failing })
-        : (await put(catalog, input)).recording,
+        ? await catalog.reject({ ...input, report: failing })
+        : (await put(worker, input)).recording,
     );
   }
   const ids = (recordings: Recording[]) => recordings.map(({ id }) => id).sort();
@@ -225,7 +240,7 @@ await eachEngine(t, 'list', async (t, place) => {
   );
 
   await db.kysely.updateTable('recordings').set({ created_at: 1 }).execute();
-  t.same(ids(await walk({}, 3)), ids(made), 'also where all are of one millisecond');
+  t.same(ids(await walk({}, 3)), ids(made), 'also if all were created in the same millisecond');
 
   const filters: [object, (recording: Recording) => boolean][] = [
     [{ accountId: 'a' }, ({ accountId }) => accountId === 'a'],
@@ -242,8 +257,12 @@ await eachEngine(t, 'list', async (t, place) => {
   }
 
   let late = 0;
-  const add = async () => void (await put(catalog, recording({ externalId: `late-${++late}` })));
-  t.same(ids(await walk({}, 5, add)), ids(made), 'what comes while one pages neither repeats nor hides any');
+  const add = async () => void (await put(worker, recording({ externalId: `late-${++late}` })));
+  t.same(
+    ids(await walk({}, 5, add)),
+    ids(made),
+    'recordings added while one pages neither repeat nor hide any',
+  );
 
   const forged = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const id = made[0]!.id;
@@ -261,7 +280,7 @@ await eachEngine(t, 'list', async (t, place) => {
     await t.rejects(
       catalog.list({ limit: 1, cursor }),
       { code: 'invalid_request' },
-      `cursor "${cursor}" is refused`,
+      `cursor "${cursor}" is invalid`,
     );
   }
 });

@@ -1,34 +1,35 @@
 import t from 'tap';
 import { eachEngine, outcomeOf, put, recording } from '../contracts/db.ts';
 
-await eachEngine(t, 'keys that no recording owns', async (t, place) => {
-  const { catalog } = await place.worker();
-  const stale = async () => (await catalog.staleUploads()).sort();
+await eachEngine(t, 'which store keys have expired', async (t, place) => {
+  const worker = await place.worker();
+  const { catalog, storeKeys } = worker;
+  const expired = async () => (await storeKeys.collectExpired()).sort();
 
-  await catalog.beginUpload('under-way', 60_000);
-  await catalog.beginUpload('ended', 0);
-  await catalog.endUpload('ended');
-  await catalog.beginUpload('renewed', 0);
-  await catalog.renewUpload('renewed', 60_000);
-  t.same(await stale(), [], 'none while uploads are alive');
+  await storeKeys.add('pending', 60_000);
+  await storeKeys.add('deleted', 0);
+  await storeKeys.delete('deleted');
+  await storeKeys.add('renewed', 0);
+  await storeKeys.renew('renewed', 60_000);
+  t.same(await expired(), [], 'none while every lease holds');
 
-  await catalog.beginUpload('died', 0);
-  t.same(await stale(), ['died'], 'an upload whose lease ran out');
-  t.same(await stale(), ['died'], 'given again until it is ended');
-  await t.rejects(catalog.renewUpload('died', 60_000), { code: 'busy' }, 'it cannot come to life again');
-  t.equal(await outcomeOf(catalog.put(recording({ key: 'died' }), { replace: false })), 'busy');
-  t.equal(await catalog.get('acme', 'call-1'), undefined, 'nor become a recording');
-  await catalog.endUpload('died');
+  await storeKeys.add('crashed', 0);
+  t.same(await expired(), ['crashed'], 'a key whose lease ran out');
+  t.same(await expired(), ['crashed'], 'it is returned again until it is deleted');
+  await t.rejects(storeKeys.renew('crashed', 60_000), { code: 'busy' }, 'an expired key cannot be renewed');
+  t.equal(await outcomeOf(catalog.put(recording({ key: 'crashed' }), { replace: false })), 'busy');
+  t.equal(await catalog.get('acme', 'call-1'), undefined, 'and no recording can take it');
+  await storeKeys.delete('crashed');
 
-  await put(catalog, recording({ key: 'first' }));
-  await put(catalog, recording({ key: 'second', sha256: 'b' }), true);
-  t.same(await stale(), ['first'], 'audio that was replaced');
-  await catalog.endUpload('first');
+  await put(worker, recording({ key: 'first' }));
+  await put(worker, recording({ key: 'second', sha256: 'b' }), true);
+  t.same(await expired(), ['first'], 'the key of replaced audio');
+  await storeKeys.delete('first');
   t.equal((await catalog.remove('acme', 'call-1'))?.key, 'second');
-  t.same(await stale(), ['second'], 'audio that was removed');
-  await catalog.endUpload('second');
+  t.same(await expired(), ['second'], 'the key of a removed recording');
+  await storeKeys.delete('second');
 
   await catalog.put(recording({ origin: 'http', key: 'https://vendor.example/1' }), { replace: false });
   await catalog.remove('acme', 'call-1');
-  t.same(await stale(), [], 'never what is only referred to');
+  t.same(await expired(), [], 'never the key of a recording by reference');
 });

@@ -12,7 +12,7 @@ import {
   variableOf,
 } from '../../src/settings/config.ts';
 
-/** The working folder holds only what a test puts there; `.env` is read from it. */
+/** Changes to an empty folder, or one that has this `.env`. */
 function inFolder(t: Test, dotEnv?: string): string {
   const before = process.cwd();
   const folder = t.testdir(dotEnv === undefined ? {} : { '.env': dotEnv });
@@ -21,7 +21,7 @@ function inFolder(t: Test, dotEnv?: string): string {
   return folder;
 }
 
-t.test('flags win over the environment, that over .env, and that over the default', async (t) => {
+t.test('flags override the environment, which overrides .env, which overrides the default', async (t) => {
   inFolder(t, 'PLAYHEAD_PORT=1\nPLAYHEAD_HOST=one.test\nPLAYHEAD_TOKEN_TTL=1m\n');
   const env = { PLAYHEAD_PORT: '2', PLAYHEAD_HOST: 'two.test' };
   const config = readConfig({ port: '3' }, env);
@@ -31,7 +31,7 @@ t.test('flags win over the environment, that over .env, and that over the defaul
   t.equal(config.logLevel, 'info', 'the default');
 });
 
-t.test('defaults that follow from other settings', async (t) => {
+t.test('defaults that depend on other settings', async (t) => {
   const folder = inFolder(t);
   const config = readConfig({}, {});
   t.equal(config.dataDir, join(folder, 'data'));
@@ -46,7 +46,7 @@ t.test('defaults that follow from other settings', async (t) => {
   );
 });
 
-t.test('the default store lies in the data folder, whatever that is called', async (t) => {
+t.test('the default store is in the data folder, whatever characters its path has', async (t) => {
   const folder = inFolder(t);
   for (const name of ['a#b', 'a?b', '100%', 'a%20b', 'a b', 'ü']) {
     const { store } = readConfig({ 'data-dir': join(folder, name) }, {});
@@ -54,7 +54,7 @@ t.test('the default store lies in the data folder, whatever that is called', asy
   }
 });
 
-const taken: [key: SettingKey, text: string, value: unknown][] = [
+const valid: [key: SettingKey, text: string, value: unknown][] = [
   ['port', '0', 0],
   ['port', '65535', 65535],
   ['tokenTtl', '250ms', 250],
@@ -72,14 +72,14 @@ const taken: [key: SettingKey, text: string, value: unknown][] = [
   ['hubspotApiVersion', 'v3', 'v3'],
 ];
 
-t.test('a right value is taken', async (t) => {
+t.test('valid values are parsed', async (t) => {
   inFolder(t);
-  for (const [key, text, value] of taken) {
+  for (const [key, text, value] of valid) {
     t.strictSame(readConfig({}, { [variableOf(key)]: text })[key], value, `${variableOf(key)}=${text}`);
   }
 });
 
-const refused: [key: SettingKey, text: string, sentence: RegExp][] = [
+const invalid: [key: SettingKey, text: string, sentence: RegExp][] = [
   ['port', '65536', /must be a whole number from 0 to 65535, not "65536"/],
   ['port', '-1', /whole number/],
   ['port', '0x50', /whole number/],
@@ -116,9 +116,9 @@ const refused: [key: SettingKey, text: string, sentence: RegExp][] = [
   ['logLevel', 'loud', /must be trace or debug/],
 ];
 
-t.test('a wrong value is refused in one sentence that names where it came from', async (t) => {
+t.test('an invalid value ends in one sentence that names its variable or its flag', async (t) => {
   inFolder(t);
-  for (const [key, text, sentence] of refused) {
+  for (const [key, text, sentence] of invalid) {
     const variable = variableOf(key);
     const fromEnvironment = failure(() => readConfig({}, { [variable]: text }));
     t.match(fromEnvironment, sentence, `${variable}=${text}`);
@@ -128,7 +128,7 @@ t.test('a wrong value is refused in one sentence that names where it came from',
   }
 });
 
-t.test('a secret that is wrong is not repeated', async (t) => {
+t.test('the sentence on an invalid secret does not repeat it', async (t) => {
   inFolder(t);
   for (const [key, { secret }] of Object.entries(settings)) {
     if (!secret) continue;
@@ -140,7 +140,7 @@ t.test('a secret that is wrong is not repeated', async (t) => {
   }
 });
 
-t.test('a PLAYHEAD_ variable that is no setting is refused by name', async (t) => {
+t.test('a PLAYHEAD_ variable that is no setting is named', async (t) => {
   t.test('in .env', async (t) => {
     inFolder(t, 'PLAYHEAD_PROT=1\n');
     t.match(
@@ -154,11 +154,11 @@ t.test('a PLAYHEAD_ variable that is no setting is refused by name', async (t) =
       failure(() => readConfig({}, { PLAYHEAD_HOTS: 'a' })),
       /^PLAYHEAD_HOTS is not a setting/,
     );
-    t.equal(readConfig({}, { HOTS: 'a' }).port, 8080, 'other variables are none of its business');
+    t.equal(readConfig({}, { HOTS: 'a' }).port, 8080, 'other variables are ignored');
   });
 });
 
-t.test('signatures cannot be checked without the client secret', async (t) => {
+t.test('signatures need the client secret', async (t) => {
   inFolder(t);
   t.match(
     failure(() => readConfig({ 'retrieve-auth': 'key,signature' }, {})),
@@ -168,16 +168,16 @@ t.test('signatures cannot be checked without the client secret', async (t) => {
   t.strictSame(config.retrieveAuth, ['key', 'signature']);
 });
 
-t.test('each setting has one variable, one flag and a sentence', async (t) => {
-  for (const [key, { says }] of Object.entries(settings)) {
-    t.match(says, /^[A-Z].*\.$/, variableOf(key));
+t.test('each setting has one variable, one flag and a description', async (t) => {
+  for (const [key, { description }] of Object.entries(settings)) {
+    t.match(description, /^[A-Z].*\.$/, variableOf(key));
     t.equal(variableOf(key), `PLAYHEAD_${flagOf(key).replaceAll('-', '_').toUpperCase()}`);
   }
   t.equal(variableOf('s3ForcePathStyle'), 'PLAYHEAD_S3_FORCE_PATH_STYLE');
   t.equal(flagOf('hubspotApiBase'), 'hubspot-api-base');
 });
 
-t.test('the command line ends with 64 and the sentence on stderr', async (t) => {
+t.test('the command ends with 64 and the sentence on stderr', async (t) => {
   const cli = new URL('../../src/cli.ts', import.meta.url).pathname;
   const cwd = inFolder(t);
   const cases: [args: string[], env: Record<string, string>, sentence: RegExp][] = [

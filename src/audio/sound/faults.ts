@@ -2,9 +2,7 @@ import type { Evidence } from '../report.ts';
 import type { SignalFacts } from './channels.ts';
 import { limits } from './signal.ts';
 
-/**
- * Whether each channel holds one speaker of its own. Nothing is said of channels that are as they should be.
- */
+/** Whether each channel has one speaker of its own. No evidence means that the channels are good. */
 export function judgeChannels(signal: SignalFacts): Evidence[] {
   const { channels, correlation, envelopeCorrelation } = signal;
   const mute = channels.flatMap(({ speechSeconds }, i) =>
@@ -37,9 +35,10 @@ export function judgeChannels(signal: SignalFacts): Evidence[] {
         : { value: speechSeconds, threshold: limits.minSpeechSeconds };
     return [found({ code: 'silent_channel', channel: mute[0]! + 1, ...measured, confidence: 0.95 })];
   }
-  // The channel at fault is the one that the leak is heard on.
+  // The faulty channel is the one that receives the crosstalk.
+  const [first, second] = channels;
   const [value, channel] =
-    channels[0].leakDb > channels[1].leakDb ? [channels[0].leakDb, 2] : [channels[1].leakDb, 1];
+    first.crosstalkDb > second.crosstalkDb ? [first.crosstalkDb, 2] : [second.crosstalkDb, 1];
   if (value > limits.crosstalkDb) {
     return [found({ code: 'crosstalk', channel, value, threshold: limits.crosstalkDb, confidence: 0.85 })];
   }

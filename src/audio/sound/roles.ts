@@ -2,7 +2,7 @@ import type { Role, Verdict } from '../../unions.ts';
 import type { Code } from '../codes.ts';
 import type { Placement } from '../profiles.ts';
 import type { Declared, Evidence } from '../report.ts';
-import type { Tags } from '../track.ts';
+import type { Tags } from '../tags.ts';
 import type { SignalFacts } from './channels.ts';
 
 export interface RoleJudgement {
@@ -12,29 +12,29 @@ export interface RoleJudgement {
 }
 
 /**
- * Log-odds that the caller is on channel 1, for each thing heard, and from where on they decide. Ringback alone
- * decides; who speaks first and who dials never do, not even together. Set on the calls of docs/accuracy.md.
+ * Log-odds that the caller is on channel 1, for each sign in the signal, and the sum that decides. Ringback alone
+ * decides. Who speaks first and who dials do not, not even together. Set on the calls of docs/accuracy.md.
  */
 const weights = { ringback: 3, firstSpeaker: 0.9, digits: 0.7 };
-const decided = 2.5;
+const decisive = 2.5;
 
 interface Statement {
   source: 'declared' | 'tag' | 'profile';
   placement: 'as-is' | 'swapped';
   value: string;
   confidence: number;
-  /** The code where it is believed. */
+  /** The code if it is believed. */
   code: Code;
-  /** What follows where ringback is on the channel that it gives to the caller. */
+  /** The result if ringback is on the channel that it assigns to the caller. */
   contradicted: { verdict: Verdict; code: Code };
 }
 
 /**
- * Whether the caller is on channel 1. What is said counts before what is heard: the declared map, then tags in
- * the file, then the source profile, then the signal.
+ * Whether the caller is on channel 1. Statements count before the signal: the declared map, then tags in the file, then
+ * the source profile, then the signal.
  *
- * @param profile what `placeByProfile` made of it
- * @param signal absent where the audio could not be decoded: then only what is said can prove the roles
+ * @param known.profile the result of `placeByProfile`
+ * @param known.signal absent if the audio could not be decoded: then only statements can prove the roles
  */
 export function judgeRoles(known: {
   declared: Declared;
@@ -46,15 +46,15 @@ export function judgeRoles(known: {
   if (!statement) return judgeSignal(known.signal);
 
   const { source, placement, value, confidence, code, contradicted } = statement;
-  const said = { source, value, confidence };
+  const stated = { source, value, confidence };
   if (placement === 'swapped') {
-    return { verdict: 'fail', code: 'swapped_channels', evidence: [{ code: 'swapped_channels', ...said }] };
+    return { verdict: 'fail', code: 'swapped_channels', evidence: [{ code: 'swapped_channels', ...stated }] };
   }
   if (known.signal?.ringbackOn === 1) {
-    const heard = ringbackEvidence(known.signal, 1, contradicted.code);
-    return { ...contradicted, evidence: [{ code: contradicted.code, ...said }, heard] };
+    const ringback = ringbackEvidence(known.signal, 1, contradicted.code);
+    return { ...contradicted, evidence: [{ code: contradicted.code, ...stated }, ringback] };
   }
-  return { verdict: 'pass', code, evidence: [{ code, ...said }] };
+  return { verdict: 'pass', code, evidence: [{ code, ...stated }] };
 }
 
 function firstStatement({
@@ -62,7 +62,7 @@ function firstStatement({
   tags,
   profile,
 }: Parameters<typeof judgeRoles>[0]): Statement | undefined {
-  const refused = { verdict: 'fail', code: 'channel_map_contradicted' } as const;
+  const mapContradicted = { verdict: 'fail', code: 'channel_map_contradicted' } as const;
   if (declared.channels) {
     return {
       source: 'declared',
@@ -70,7 +70,7 @@ function firstStatement({
       value: declared.channels.join(','),
       confidence: 0.95,
       code: 'declared_map',
-      contradicted: refused,
+      contradicted: mapContradicted,
     };
   }
   if (tags.channelMap) {
@@ -80,7 +80,7 @@ function firstStatement({
       value: `${tags.from ?? 'tag'}: ${tags.channelMap.join(',')}`,
       confidence: 0.95,
       code: 'embedded_tags',
-      contradicted: refused,
+      contradicted: mapContradicted,
     };
   }
   if (profile === 'as-is' || profile === 'swapped') {
@@ -102,28 +102,29 @@ function placementOf([first]: readonly [Role, Role]): 'as-is' | 'swapped' {
   return first === 'caller' ? 'as-is' : 'swapped';
 }
 
-/** Ringback is what the caller hears, so it lies on the recipient's channel; who answers usually speaks first. */
+/** The caller hears ringback, so it is on the recipient's channel. The recipient answers, and so usually speaks first. */
 function judgeSignal(signal: SignalFacts | undefined): RoleJudgement {
-  const callerOn1 = (channel: number | undefined, callers: 1 | 2) =>
-    channel === undefined ? 0 : channel === callers ? 1 : -1;
+  /** 0 without the sign, 1 if it is on the channel where it belongs, otherwise -1. */
+  const vote = (channel: number | undefined, belongsOn: 1 | 2) =>
+    channel === undefined ? 0 : channel === belongsOn ? 1 : -1;
   const odds =
-    weights.ringback * callerOn1(signal?.ringbackOn, 2) +
-    weights.firstSpeaker * callerOn1(signal?.firstSpeakerOn, 2) +
-    weights.digits * callerOn1(signal?.digitsOn, 1);
+    weights.ringback * vote(signal?.ringbackOn, 2) +
+    weights.firstSpeaker * vote(signal?.firstSpeakerOn, 2) +
+    weights.digits * vote(signal?.digitsOn, 1);
 
-  const verdict = odds >= decided ? 'pass' : odds <= -decided ? 'fail' : 'inconclusive';
+  const verdict = odds >= decisive ? 'pass' : odds <= -decisive ? 'fail' : 'inconclusive';
   const code = (
     { pass: 'signal_evidence', fail: 'swapped_channels', inconclusive: 'channel_assignment_unknown' } as const
   )[verdict];
-  return { verdict, code, evidence: signal ? heardEvidence(signal, code) : [] };
+  return { verdict, code, evidence: signal ? signalEvidence(signal, code) : [] };
 }
 
-function heardEvidence(signal: SignalFacts, code: Code): Evidence[] {
+function signalEvidence(signal: SignalFacts, code: Code): Evidence[] {
   const { ringbackOn, firstSpeakerOn, digitsOn } = signal;
-  const heard: Evidence[] = [];
-  if (ringbackOn) heard.push(ringbackEvidence(signal, ringbackOn, code));
+  const evidence: Evidence[] = [];
+  if (ringbackOn) evidence.push(ringbackEvidence(signal, ringbackOn, code));
   if (firstSpeakerOn) {
-    heard.push({
+    evidence.push({
       code,
       source: 'signal',
       channel: firstSpeakerOn,
@@ -133,7 +134,7 @@ function heardEvidence(signal: SignalFacts, code: Code): Evidence[] {
     });
   }
   if (digitsOn) {
-    heard.push({
+    evidence.push({
       code,
       source: 'signal',
       channel: digitsOn,
@@ -141,7 +142,7 @@ function heardEvidence(signal: SignalFacts, code: Code): Evidence[] {
       confidence: likelihood(weights.digits),
     });
   }
-  return heard;
+  return evidence;
 }
 
 function ringbackEvidence(signal: SignalFacts, channel: 1 | 2, code: Code): Evidence {

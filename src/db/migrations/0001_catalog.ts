@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
-import type { Engine } from '../migrations.ts';
+import type { Engine } from '../schema.ts';
 
-/** Recordings, the store keys that no recording owns, and the change feed. */
+/** Recordings, the store keys that belong to no recording, and the change feed. */
 export async function catalog(db: Kysely<unknown>, engine: Engine): Promise<void> {
   await db.schema
     .createTable('recordings')
@@ -40,7 +40,7 @@ export async function catalog(db: Kysely<unknown>, engine: Engine): Promise<void
 
   await db.schema
     .createTable('changes')
-    // Never given twice, even after old rows are gone: readers remember how far they have come.
+    // A number is never used twice, even after old rows were deleted: readers remember how far they have read.
     .addColumn('seq', engine === 'sqlite' ? 'integer' : 'bigint', (column) =>
       engine === 'sqlite'
         ? column.primaryKey().autoIncrement()

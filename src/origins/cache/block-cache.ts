@@ -1,16 +1,11 @@
-import { LRUCache } from 'lru-cache';
-import { isProblem, Problem } from '../../errors.ts';
+import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import { Buffers } from '../buffers.ts';
-import type { ByteRange, Origin, Representation } from '../origin.ts';
+import type { ByteRange, Origin, Representation, Version } from '../origin.ts';
 import { Listener } from './block-reader.ts';
 import type { Disk } from './disk.ts';
 import { Loader } from './loader.ts';
 import { blockSize, Memory } from './memory.ts';
-
-/** Milliseconds for which the origin is not asked again what a recording is. */
-const statLifetime = 10_000;
-const recordingsKnown = 20_000;
 
 export interface BlockCacheOptions {
   /** The origin's name: the same after a restart, and no other origin's. */
@@ -31,31 +26,20 @@ export interface BlockCacheOptions {
  * connection.
  */
 export class BlockCache implements Origin {
+  readonly #origin: Origin;
   readonly #name: string;
   readonly #memory: Memory;
   readonly #disk: Disk | undefined;
   readonly #buffers: Buffers;
   readonly #loader: Loader;
-  readonly #stats: LRUCache<string, Representation>;
-  /** By version: its size never changes, so it is known for as long as there is room. */
-  readonly #sizes = new LRUCache<string, number>({ max: recordingsKnown });
 
   constructor(origin: Origin, { name, memory, disk, buffers = new Buffers(), metrics }: BlockCacheOptions) {
+    this.#origin = origin;
     this.#name = name;
     this.#memory = typeof memory === 'number' ? new Memory(memory) : memory;
     this.#disk = disk;
     this.#buffers = buffers;
     this.#loader = new Loader(origin, this.#memory, disk, metrics);
-    this.#stats = new LRUCache({
-      max: recordingsKnown,
-      ttl: statLifetime,
-      ignoreFetchAbort: true,
-      fetchMethod: (key, held) =>
-        origin.stat(key).catch((error) => {
-          if (held && isProblem(error, 'origin_unavailable')) return held;
-          throw error;
-        }),
-    });
   }
 
   /** Blocks that listeners hold at this moment. */
@@ -63,66 +47,38 @@ export class BlockCache implements Origin {
     return this.#memory.lent;
   }
 
-  /** Held for ten seconds, and for longer while the origin is out of reach. */
-  async stat(key: string): Promise<Representation> {
-    return this.#stat(key, false);
-  }
-
-  /** Spares the origin the question how large a version is, where that is known from elsewhere. */
-  know(key: string, { etag, size }: Pick<Representation, 'etag' | 'size'>): void {
-    this.#sizes.set(this.#nameOf(key, etag), size);
-  }
-
-  /** Drops what is held of a recording that was removed, and breaks off what is on its way. */
-  async forget(key: string, { etag, size }: Pick<Representation, 'etag' | 'size'>): Promise<void> {
-    const name = this.#nameOf(key, etag);
-    this.#stats.delete(key);
-    for (let index = 0; index * blockSize < size; index++) {
-      this.#loader.cancel(name + index);
-      this.#memory.drop(name + index);
-      await this.#disk?.remove(name + index);
-    }
+  /** Never cached: a recording is looked up to learn which version is there now. */
+  stat(key: string, signal?: AbortSignal): Promise<Representation> {
+    return this.#origin.stat(key, signal);
   }
 
   async read(
     key: string,
     range: ByteRange,
-    etag: string,
+    { etag, size }: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();
-    const name = this.#nameOf(key, etag);
-    const size = this.#sizes.get(name) ?? (await this.#sizeOf(key, etag, range));
-    signal.throwIfAborted(); // it may have left in the meantime
     if (range.last >= size)
       throw new Problem('origin_failed', undefined, { cause: `there are only ${size} bytes` });
     const parts = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };
-    const listener = new Listener(parts, { key, etag, size, name }, range, signal);
+    const version = { key, etag, size, idPrefix: this.#idPrefix(key, etag) };
+    const listener = new Listener(parts, version, range, signal);
     await listener.open();
     return listener.chunks();
   }
 
-  /** Asks the disk, then the origin; what the origin said before may be of the version before. */
-  async #sizeOf(key: string, etag: string, { first }: ByteRange): Promise<number> {
-    const name = this.#nameOf(key, etag);
-    const stored = await this.#disk?.sizeOf(name + Math.floor(first / blockSize));
-    if (stored !== undefined) {
-      this.#sizes.set(name, stored);
-      return stored;
+  /** Drops what is held of a recording that was removed, and cancels its loads. */
+  async forget(key: string, { etag, size }: Version): Promise<void> {
+    const idPrefix = this.#idPrefix(key, etag);
+    for (let index = 0; index * blockSize < size; index++) {
+      this.#loader.cancel(idPrefix + index);
+      this.#memory.drop(idPrefix + index);
+      await this.#disk?.remove(idPrefix + index);
     }
-    const held = await this.#stat(key, false);
-    const { etag: current, size } = held.etag === etag ? held : await this.#stat(key, true);
-    if (current !== etag) throw new Problem('version_changed');
-    return size;
   }
 
-  async #stat(key: string, isFresh: boolean): Promise<Representation> {
-    const representation = (await this.#stats.fetch(key, { forceRefresh: isFresh }))!;
-    this.know(key, representation);
-    return representation;
-  }
-
-  #nameOf(key: string, etag: string): string {
+  #idPrefix(key: string, etag: string): string {
     return `${this.#name}\n${key}\n${etag}\n`;
   }
 }

@@ -1,7 +1,7 @@
 import { type Buffers, slowAfter, smallSize } from '../buffers.ts';
 import type { ByteRange } from '../origin.ts';
 import { Joined, Load } from './load.ts';
-import type { Loader, Version } from './loader.ts';
+import type { CachedVersion, Loader } from './loader.ts';
 import { type Block, blockSize, type Memory } from './memory.ts';
 
 interface Parts {
@@ -17,7 +17,7 @@ interface Parts {
  */
 export class Listener {
   readonly #parts: Parts;
-  readonly #version: Version;
+  readonly #version: CachedVersion;
   readonly #last: number;
   readonly #signal: AbortSignal;
   readonly #joined: Joined;
@@ -27,7 +27,7 @@ export class Listener {
   #used = -1;
   #copy: Buffer | undefined;
 
-  constructor(parts: Parts, version: Version, { first, last }: ByteRange, signal: AbortSignal) {
+  constructor(parts: Parts, version: CachedVersion, { first, last }: ByteRange, signal: AbortSignal) {
     this.#parts = parts;
     this.#version = version;
     this.#position = first;
@@ -89,7 +89,7 @@ export class Listener {
     const offset = this.#position % blockSize;
     this.#joined.reach(index);
     if (this.#isSlow) {
-      if (offset > 0 && loader.isMissing(this.#version.name + index)) return undefined;
+      if (offset > 0 && loader.isMissing(this.#version.idPrefix + index)) return undefined;
     } else {
       loader.readAhead(this.#version, index, lastIndex, this.#joined);
     }

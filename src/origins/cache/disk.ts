@@ -61,14 +61,6 @@ export class Disk {
     return this.#names.has(name) || existsSync(join(this.#folder, name));
   }
 
-  /** Size of the recording that the block belongs to, if the block is here. */
-  async sizeOf(id: string): Promise<number | undefined> {
-    const name = nameOf(id);
-    const header = Buffer.alloc(headerSize);
-    const length = await this.#load(name, [header]);
-    return length === headerSize && header.equals(sealed(header)) ? header.readUIntBE(8, 6) : undefined;
-  }
-
   /** Fills the block, if it is here and unharmed. */
   async read(block: Block, size: number): Promise<boolean> {
     const name = nameOf(block.id);
@@ -156,12 +148,6 @@ function headerOf(bytes: Buffer, size: number): Buffer {
   header.writeUInt32BE(magic, 0);
   header.writeUInt32BE(crc32(bytes), 4);
   header.writeUIntBE(size, 8, 6);
-  return sealed(header);
-}
-
-/** The header with the checksum of its first 16 bytes after them. */
-function sealed(header: Buffer): Buffer {
-  const copy = Buffer.from(header);
-  copy.writeUInt32BE(crc32(copy.subarray(0, 16)), 16);
-  return copy;
+  header.writeUInt32BE(crc32(header.subarray(0, 16)), 16);
+  return header;
 }

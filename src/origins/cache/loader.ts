@@ -1,17 +1,16 @@
 import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
-import type { Origin } from '../origin.ts';
+import type { Turns } from '../../turns.ts';
+import type { Origin, Version } from '../origin.ts';
 import type { Disk } from './disk.ts';
 import { type Joined, Load } from './load.ts';
 import { Block, blockSize, type Memory, runLength } from './memory.ts';
 
-/** One version of one recording. */
-export interface Version {
+/** The version of a recording that blocks belong to. */
+export interface CachedVersion extends Version {
   readonly key: string;
-  readonly etag: string;
-  readonly size: number;
-  /** What the ids of its blocks begin with. */
-  readonly name: string;
+  /** The id of a block is this and the block's index. */
+  readonly idPrefix: string;
 }
 
 /**
@@ -21,6 +20,7 @@ export interface Version {
 export class Loader {
   readonly #origin: Origin;
   readonly #memory: Memory;
+  readonly #turns: Turns;
   readonly #disk: Disk | undefined;
   readonly #hits: { inc(): void };
   readonly #metrics: Pick<Metrics, 'blocks'>;
@@ -29,7 +29,8 @@ export class Loader {
   constructor(origin: Origin, memory: Memory, disk: Disk | undefined, metrics: Pick<Metrics, 'blocks'>) {
     this.#origin = origin;
     this.#memory = memory;
-    memory.admit(this);
+    this.#turns = memory.turns;
+    this.#turns.admit(this);
     this.#disk = disk;
     this.#metrics = metrics;
     this.#hits = metrics.blocks.labels('memory');
@@ -41,8 +42,8 @@ export class Loader {
    * @param last index of the last block the listener wants to have requested
    * @param isUsed this listener had its use of the block counted already
    */
-  find(version: Version, index: number, last: number, joined: Joined, isUsed: boolean): Block | Load {
-    const id = version.name + index;
+  find(version: CachedVersion, index: number, last: number, joined: Joined, isUsed: boolean): Block | Load {
+    const id = version.idPrefix + index;
     const own = joined.find(index);
     const block = this.#memory.get(id);
     if (block) {
@@ -60,9 +61,9 @@ export class Loader {
   }
 
   /** Requests what follows a load when its last block is reached, if that is missing and no one else must wait. */
-  readAhead(version: Version, index: number, last: number, joined: Joined): void {
-    if (index >= last || !this.#memory.hasTurn(this) || joined.find(index)?.lastIndex !== index) return;
-    if (this.isMissing(version.name + (index + 1))) this.#request(version, index + 1, last, joined);
+  readAhead(version: CachedVersion, index: number, last: number, joined: Joined): void {
+    if (index >= last || !this.#turns.isFree(this) || joined.find(index)?.lastIndex !== index) return;
+    if (this.isMissing(version.idPrefix + (index + 1))) this.#request(version, index + 1, last, joined);
   }
 
   /** Ends the load that would bring this block, whoever waits for it. */
@@ -70,14 +71,14 @@ export class Loader {
     this.#loads.get(id)?.cancel();
   }
 
-  #request(version: Version, first: number, last: number, joined: Joined): Load {
+  #request(version: CachedVersion, first: number, last: number, joined: Joined): Load {
     let end = first;
     // Where loads wait for their turn, what is not needed yet would make them wait for longer.
-    const isRun = !this.#disk?.has(version.name + first) && this.#memory.hasTurn(this);
-    while (isRun && end < last && end - first + 1 < runLength && this.isMissing(version.name + (end + 1)))
+    const isRun = !this.#disk?.has(version.idPrefix + first) && this.#turns.isFree(this);
+    while (isRun && end < last && end - first + 1 < runLength && this.isMissing(version.idPrefix + (end + 1)))
       end++;
     const load = new Load(first, end);
-    for (let index = first; index <= end; index++) this.#loads.set(version.name + index, load);
+    for (let index = first; index <= end; index++) this.#loads.set(version.idPrefix + index, load);
     joined.join(load);
     this.#run(load, version);
     return load;
@@ -88,11 +89,11 @@ export class Loader {
    *
    * @throws what the origin throws, or the reason of `signal`
    */
-  async readPiece({ key, etag }: Version, first: number, piece: Buffer, signal: AbortSignal): Promise<void> {
+  async readPiece(version: CachedVersion, first: number, piece: Buffer, signal: AbortSignal): Promise<void> {
     this.#metrics.blocks.inc({ outcome: 'miss' });
     let filled = 0;
     const range = { first, last: first + piece.length - 1 };
-    for await (const chunk of await this.#origin.read(key, range, etag, signal)) {
+    for await (const chunk of await this.#origin.read(version.key, range, version, signal)) {
       piece.set(chunk, filled);
       filled += chunk.length;
     }
@@ -104,7 +105,7 @@ export class Loader {
     return !this.#memory.get(id) && !this.#underWay(id) && !this.#disk?.has(id);
   }
 
-  async #run(load: Load, version: Version): Promise<void> {
+  async #run(load: Load, version: CachedVersion): Promise<void> {
     try {
       const isHere = await this.#fromDisk(load, version);
       if (!isHere) await this.#fromOrigin(load, version);
@@ -112,14 +113,14 @@ export class Loader {
       load.fail(error);
     }
     for (let index = load.firstIndex; index <= load.lastIndex; index++) {
-      if (this.#loads.get(version.name + index) === load) this.#loads.delete(version.name + index);
+      if (this.#loads.get(version.idPrefix + index) === load) this.#loads.delete(version.idPrefix + index);
     }
   }
 
   /** Only single blocks are asked of the disk: a run is made of those that it lacks. */
-  async #fromDisk(load: Load, version: Version): Promise<boolean> {
+  async #fromDisk(load: Load, version: CachedVersion): Promise<boolean> {
     const disk = this.#disk;
-    if (!disk?.has(version.name + load.firstIndex)) return false;
+    if (!disk?.has(version.idPrefix + load.firstIndex)) return false;
     return this.#fill(load, version, async ([block]) => {
       if (!block || !(await disk.read(block, version.size))) return false;
       this.#metrics.blocks.inc({ outcome: 'disk' });
@@ -129,14 +130,15 @@ export class Loader {
   }
 
   /** Waits for the origin first and for a turn then: an origin that is dead keeps nobody else waiting. */
-  async #fromOrigin(load: Load, version: Version): Promise<void> {
-    const { key, etag, size } = version;
+  async #fromOrigin(load: Load, version: CachedVersion): Promise<void> {
+    const { key, size } = version;
+    load.signal.throwIfAborted(); // its last listener may have left during the look at the disk
     const range = {
       first: load.firstIndex * blockSize,
       last: Math.min((load.lastIndex + 1) * blockSize, size) - 1,
     };
     this.#metrics.blocks.inc({ outcome: 'miss' }, load.lastIndex - load.firstIndex + 1);
-    const bytes = await this.#origin.read(key, range, etag, load.signal);
+    const bytes = await this.#origin.read(key, range, version, load.signal);
     await this.#fill(load, version, async () => {
       const short = await load.fill(bytes, (block) => {
         this.#memory.keep(block, load.isShared);
@@ -148,8 +150,8 @@ export class Loader {
   }
 
   /** Gives the load its blocks, in its turn, for `work` to fill. @returns whether they are full */
-  #fill(load: Load, version: Version, work: (blocks: Block[]) => Promise<boolean>): Promise<boolean> {
-    return this.#memory.inTurn(this, load.signal, async () => {
+  #fill(load: Load, version: CachedVersion, work: (blocks: Block[]) => Promise<boolean>): Promise<boolean> {
+    const task = async () => {
       const blocks: Block[] = [];
       try {
         for (let index = load.firstIndex; index <= load.lastIndex; index++) {
@@ -163,7 +165,8 @@ export class Loader {
         load.letGo(); // before the blocks may be pushed out
         for (const block of blocks) this.#memory.unpin(block);
       }
-    });
+    };
+    return this.#turns.run(load.signal, task, this);
   }
 
   #toDisk(block: Block, size: number): void {
@@ -172,10 +175,10 @@ export class Loader {
     this.#disk.write(block, size).finally(() => this.#memory.unpin(block));
   }
 
-  #newBlock({ name, size }: Version, index: number): Block {
+  #newBlock({ idPrefix, size }: CachedVersion, index: number): Block {
     const rest = size - index * blockSize;
     const isEdge = index === 0 || rest <= blockSize;
-    const block = new Block(name + index, Math.min(blockSize, rest), isEdge, this.#memory.take());
+    const block = new Block(idPrefix + index, Math.min(blockSize, rest), isEdge, this.#memory.take());
     this.#memory.pin(block);
     return block;
   }

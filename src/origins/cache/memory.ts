@@ -1,4 +1,5 @@
 import { Problem } from '../../errors.ts';
+import { Turns } from '../../turns.ts';
 
 /** Bytes of a block; the last one of a recording is shorter. */
 export const blockSize = 1024 * 1024;
@@ -43,88 +44,20 @@ export class Memory {
   readonly #spare: Buffer[] = [];
   #slabs = 0;
   #lent = 0;
-  /** Loads that may run at one time, and how many more may begin. */
-  readonly #turns: number;
-  #turnsLeft: number;
-  /** Loads under way, by origin. */
-  readonly #running = new Map<object, number>();
-  readonly #patienceMs: number;
-  readonly #waiting = new Set<{ origin: object; turn: PromiseWithResolvers<void> }>();
+  /** Loads that may run at one time; each cache is a party. */
+  readonly turns: Turns;
   readonly #probation = new Map<string, Block>();
   readonly #protected = new Map<string, Block>();
 
   /** @param bytes is rounded to whole blocks, and to 16 of them where it is less */
-  constructor(bytes: number, turnWithinMs = patienceMs) {
-    this.#patienceMs = turnWithinMs;
+  constructor(bytes: number) {
     this.slots = Math.max(16, Math.floor(bytes / blockSize));
-    this.#turns = Math.min(32, Math.floor(this.slots / (2 * runLength)));
-    this.#turnsLeft = this.#turns;
+    this.turns = new Turns(Math.min(32, Math.floor(this.slots / (2 * runLength))), { patienceMs });
   }
 
   /** Blocks that listeners hold at this moment. */
   get lent(): number {
     return this.#lent;
-  }
-
-  /**
-   * Lets the loads of one more origin take turns here. Where there are several, a quarter of the turns is
-   * out of reach for each: one that hardly moves would else keep all others waiting.
-   */
-  admit(origin: object): void {
-    this.#running.set(origin, 0);
-  }
-
-  /** Whether a load of this origin could begin now. */
-  hasTurn(origin: object): boolean {
-    const share = this.#running.size > 1 ? this.#turns - Math.ceil(this.#turns / 4) : this.#turns;
-    return this.#turnsLeft > 0 && this.#running.get(origin)! < share;
-  }
-
-  /**
-   * Does `work` when there is room for one more load, first come first served, unless `signal` aborts before.
-   *
-   * @throws Problem `busy` where its turn does not come within a minute, and what `work` throws
-   */
-  async inTurn<T>(origin: object, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    signal.throwIfAborted();
-    if (this.hasTurn(origin)) this.#count(origin, 1);
-    else await this.#wait(origin, signal);
-    try {
-      return await work();
-    } finally {
-      this.#count(origin, -1);
-      for (const next of this.#waiting) {
-        if (!this.hasTurn(next.origin)) continue;
-        this.#waiting.delete(next);
-        this.#count(next.origin, 1);
-        next.turn.resolve();
-        break;
-      }
-    }
-  }
-
-  #count(origin: object, loads: 1 | -1): void {
-    this.#turnsLeft -= loads;
-    this.#running.set(origin, this.#running.get(origin)! + loads);
-  }
-
-  async #wait(origin: object, signal: AbortSignal): Promise<void> {
-    const turn = Promise.withResolvers<void>();
-    const place = { origin, turn };
-    const giveUp = (reason: unknown) => {
-      this.#waiting.delete(place);
-      turn.reject(reason);
-    };
-    const onAbort = () => giveUp(signal.reason);
-    const timer = setTimeout(() => giveUp(tooLate()), this.#patienceMs);
-    this.#waiting.add(place);
-    signal.addEventListener('abort', onAbort);
-    try {
-      await turn.promise;
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-    }
   }
 
   get(id: string): Block | undefined {
@@ -206,8 +139,4 @@ export class Memory {
   #reclaim(block: Block): void {
     if (block.pins === 0) this.#spare.push(block.slab);
   }
-}
-
-function tooLate(): Problem {
-  return new Problem('busy', undefined, { cause: 'the loads before it hardly move', retryAfter: 10 });
 }

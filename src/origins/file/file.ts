@@ -3,7 +3,7 @@ import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
 import { Buffers, slowAfter, smallSize } from '../buffers.ts';
-import type { ByteRange, Representation, Store } from '../origin.ts';
+import type { ByteRange, Representation, Store, Version } from '../origin.ts';
 import { Descriptors, OpenFile, representationOf } from './descriptors.ts';
 
 /** A write in progress has this after its name; no key may end with it. */
@@ -42,7 +42,7 @@ export class FileStore implements Store {
   async read(
     key: string,
     range: ByteRange,
-    etag: string,
+    { etag }: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();

@@ -1,6 +1,6 @@
 import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
-import type { ByteRange, Origin, Representation } from '../origin.ts';
+import type { ByteRange, Origin, Representation, Version } from '../origin.ts';
 import { createConnector, type Resolve } from './dial.ts';
 import { type Answer, HttpClient } from './http-client.ts';
 import { contentRange, isPlain, isStrong, rangeBody, rangeHeaders, retry, statusProblem } from './ranged.ts';
@@ -78,7 +78,7 @@ export class HttpOrigin implements Origin {
   async read(
     url: string,
     range: ByteRange,
-    etag: string,
+    { etag }: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     const headers = rangeHeaders(range, etag);

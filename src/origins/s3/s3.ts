@@ -19,7 +19,7 @@ import { isProblem, Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import { HttpClient } from '../http/http-client.ts';
 import { isStrong, rangeBody, rangeHeaders, retry, statusProblem } from '../http/ranged.ts';
-import type { ByteRange, Representation, Store } from '../origin.ts';
+import type { ByteRange, Representation, Store, Version } from '../origin.ts';
 import { Cutter } from './chunk-reader.ts';
 import { type S3Object, SignedUrls } from './signed-urls.ts';
 
@@ -92,7 +92,7 @@ export class S3Store implements Store {
   async read(
     key: string,
     range: ByteRange,
-    etag: string,
+    { etag }: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();

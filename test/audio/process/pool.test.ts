@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
-import { Judge } from '../../../src/audio/process/parent.ts';
+import { Parent } from '../../../src/audio/process/parent.ts';
 import { CheckPool } from '../../../src/audio/process/pool.ts';
 import { Problem } from '../../../src/errors.ts';
-import type { Origin } from '../../../src/origins/origin.ts';
+import type { Origin, Version } from '../../../src/origins/origin.ts';
 import { chunk, format, hostile, talk, wav } from '../hostile.ts';
 
 const good = wav(format(), chunk('data', talk(4)));
@@ -32,7 +32,7 @@ class Memory implements Origin {
   async read(
     _key: string,
     { first, last }: { first: number; last: number },
-    _etag: string,
+    _version: Version,
     signal: AbortSignal,
   ) {
     this.held++;
@@ -88,21 +88,21 @@ t.test('hostile files are refused', async (t) => {
 });
 
 /** A process that does `wrong` once it has been given a recording. */
-async function brokenJudge(t: Test, wrong: string): Promise<Judge> {
+async function brokenParent(t: Test, wrong: string): Promise<Parent> {
   const program = await file(
     t,
-    Buffer.from(`process.on('message', () => { process.send({ kind: 'begun' }); ${wrong} });`),
+    Buffer.from(`process.on('message', () => { process.send({ kind: 'started' }); ${wrong} });`),
   );
-  const judge = new Judge(pathToFileURL(program));
-  t.teardown(() => judge.close());
-  return judge;
+  const parent = new Parent(pathToFileURL(program));
+  t.teardown(() => parent.close());
+  return parent;
 }
 
 const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] = [
   ['never ends', 'for (;;);', 'too_complex', 'time'],
   [
     'goes on and comes nowhere',
-    `setInterval(() => process.send({ kind: 'heard', seconds: 0 }), 100);`,
+    `setInterval(() => process.send({ kind: 'progress', seconds: 0 }), 100);`,
     'too_complex',
     'time',
   ],
@@ -114,7 +114,7 @@ const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] =
   ],
   [
     'is aborted by its decoder',
-    `process.send({ kind: 'heard', seconds: 0 }, () => process.abort());`,
+    `process.send({ kind: 'progress', seconds: 0 }, () => process.abort());`,
     'corrupt_audio',
     'crash',
   ],
@@ -124,8 +124,8 @@ t.test('the file is refused while the event loop goes on for a process that', as
   let served = 0;
   let over = false;
   const judging = tooMuch.map(async ([outcome, wrong, code, limit]) => {
-    const judge = await brokenJudge(t, wrong);
-    const report = await judge.judge({ path: await file(t, good) }, {}, never);
+    const parent = await brokenParent(t, wrong);
+    const report = await parent.check({ path: await file(t, good) }, {}, never);
     t.strictSame([report.verdict, report.codes, report.audio.size], ['fail', [code], good.length]);
     t.equal(report.evidence[0]!.value, limit, outcome);
   });
@@ -143,20 +143,20 @@ for (const wrong of [
   `process.kill(process.pid, 'SIGKILL')`,
 ]) {
   t.test(`a process that breaks with ${wrong} is an error of ours, and no verdict`, async (t) => {
-    const judge = await brokenJudge(t, wrong);
-    await t.rejects(judge.judge({ path: await file(t, good) }, {}, never), { code: 'internal' });
+    const parent = await brokenParent(t, wrong);
+    await t.rejects(parent.check({ path: await file(t, good) }, {}, never), { code: 'internal' });
   });
 }
 
 t.test('a process that dies while it is idle is replaced', async (t) => {
-  const judge = await brokenJudge(
+  const parent = await brokenParent(
     t,
     `process.send({ kind: 'report', report: process.pid }, () => process.exit());`,
   );
   const path = await file(t, good);
-  const first = await judge.judge({ path }, {}, never);
+  const first = await parent.check({ path }, {}, never);
   await sleep(200);
-  t.not(await judge.judge({ path }, {}, never), first);
+  t.not(await parent.check({ path }, {}, never), first);
 });
 
 t.test('waiting for an origin is not held against the file', async (t) => {

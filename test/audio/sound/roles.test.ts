@@ -7,26 +7,24 @@ import type { ChannelSignal, SignalFacts } from '../../../src/audio/sound/channe
 import { judgeRoles } from '../../../src/audio/sound/roles.ts';
 import type { Role } from '../../../src/unions.ts';
 
-type Heard = Pick<SignalFacts, 'ringbackOn' | 'firstSpeakerOn' | 'digitsOn'>;
+type Signs = Pick<SignalFacts, 'ringbackOn' | 'firstSpeakerOn' | 'digitsOn'>;
 
-function signalOf(heard: Heard): SignalFacts {
+function signalOf(signs: Signs): SignalFacts {
   const channel: ChannelSignal = {
     rmsDb: -25,
     speechSeconds: 5,
     firstSpeechSeconds: 3,
-    leakDb: -90,
+    crosstalkDb: -90,
     ringbackSeconds: 2,
     ringbackDb: -25,
     firstRingbackSeconds: 0.4,
     digits: 4,
   };
   return {
-    seconds: 20,
     channels: [channel, channel],
     correlation: 0,
     envelopeCorrelation: 0,
-    envelopeLagSeconds: 0,
-    ...heard,
+    ...signs,
   };
 }
 
@@ -37,16 +35,16 @@ interface Known {
   map?: [Role, Role];
   tag?: [Role, Role];
   profile?: Placement;
-  heard?: Heard;
+  signs?: Signs;
 }
 
-function judge({ map, tag, profile, heard }: Known) {
+function judge({ map, tag, profile, signs }: Known) {
   const declared: Declared = {
     ...(map && { channels: map }),
     ...(profile && { profile: 'freeswitch' }),
   };
   const tags = tag ? { channelMap: tag, from: 'ICMT' } : {};
-  return judgeRoles({ declared, tags, profile, signal: heard && signalOf(heard) });
+  return judgeRoles({ declared, tags, profile, signal: signs && signalOf(signs) });
 }
 
 const rows: [name: string, known: Known, code: string][] = [
@@ -54,54 +52,58 @@ const rows: [name: string, known: Known, code: string][] = [
   ['recipient,caller declared', { map: wrong }, 'swapped_channels'],
   ['caller,recipient in a tag', { tag: right }, 'embedded_tags'],
   ['recipient,caller in a tag', { tag: wrong }, 'swapped_channels'],
-  ['a profile that says as is', { profile: 'as-is' }, 'source_profile'],
-  ['a profile that says swapped', { profile: 'swapped' }, 'swapped_channels'],
-  ['a profile that does not say', { profile: 'declare' }, 'channel_assignment_unknown'],
+  ['a profile with as-is order', { profile: 'as-is' }, 'source_profile'],
+  ['a profile with swapped order', { profile: 'swapped' }, 'swapped_channels'],
+  ['a profile that cannot tell', { profile: 'declare' }, 'channel_assignment_unknown'],
   ['nothing', {}, 'channel_assignment_unknown'],
-  ['nothing heard', { heard: {} }, 'channel_assignment_unknown'],
+  ['a signal without signs', { signs: {} }, 'channel_assignment_unknown'],
 
   ['a declared map before a tag', { map: right, tag: wrong }, 'declared_map'],
   ['a tag before a profile', { tag: right, profile: 'swapped' }, 'embedded_tags'],
-  ['a profile before ringback', { profile: 'swapped', heard: { ringbackOn: 2 } }, 'swapped_channels'],
-  ['ringback behind a silent profile', { profile: 'declare', heard: { ringbackOn: 2 } }, 'signal_evidence'],
+  ['a profile before ringback', { profile: 'swapped', signs: { ringbackOn: 2 } }, 'swapped_channels'],
+  [
+    'ringback after a profile that cannot tell',
+    { profile: 'declare', signs: { ringbackOn: 2 } },
+    'signal_evidence',
+  ],
 
-  ['a declared map that ringback supports', { map: right, heard: { ringbackOn: 2 } }, 'declared_map'],
-  ['a declared map against ringback', { map: right, heard: { ringbackOn: 1 } }, 'channel_map_contradicted'],
-  ['a tag against ringback', { tag: right, heard: { ringbackOn: 1 } }, 'channel_map_contradicted'],
-  ['a profile against ringback', { profile: 'as-is', heard: { ringbackOn: 1 } }, 'profile_contradicted'],
-  ['a swapped map against ringback', { map: wrong, heard: { ringbackOn: 2 } }, 'swapped_channels'],
+  ['a declared map that ringback supports', { map: right, signs: { ringbackOn: 2 } }, 'declared_map'],
+  ['a declared map against ringback', { map: right, signs: { ringbackOn: 1 } }, 'channel_map_contradicted'],
+  ['a tag against ringback', { tag: right, signs: { ringbackOn: 1 } }, 'channel_map_contradicted'],
+  ['a profile against ringback', { profile: 'as-is', signs: { ringbackOn: 1 } }, 'profile_contradicted'],
+  ['a swapped map against ringback', { map: wrong, signs: { ringbackOn: 2 } }, 'swapped_channels'],
   [
     'a declared map against weak signs',
-    { map: right, heard: { firstSpeakerOn: 1, digitsOn: 2 } },
+    { map: right, signs: { firstSpeakerOn: 1, digitsOn: 2 } },
     'declared_map',
   ],
 
-  ['ringback on 2', { heard: { ringbackOn: 2 } }, 'signal_evidence'],
-  ['ringback on 1', { heard: { ringbackOn: 1 } }, 'swapped_channels'],
-  ['first word on 2', { heard: { firstSpeakerOn: 2 } }, 'channel_assignment_unknown'],
-  ['digits on 1', { heard: { digitsOn: 1 } }, 'channel_assignment_unknown'],
+  ['ringback on 2', { signs: { ringbackOn: 2 } }, 'signal_evidence'],
+  ['ringback on 1', { signs: { ringbackOn: 1 } }, 'swapped_channels'],
+  ['first speaker on 2', { signs: { firstSpeakerOn: 2 } }, 'channel_assignment_unknown'],
+  ['digits on 1', { signs: { digitsOn: 1 } }, 'channel_assignment_unknown'],
   [
-    'first word on 2, digits on 1',
-    { heard: { firstSpeakerOn: 2, digitsOn: 1 } },
+    'first speaker on 2, digits on 1',
+    { signs: { firstSpeakerOn: 2, digitsOn: 1 } },
     'channel_assignment_unknown',
   ],
   [
-    'first word on 1, digits on 2',
-    { heard: { firstSpeakerOn: 1, digitsOn: 2 } },
+    'first speaker on 1, digits on 2',
+    { signs: { firstSpeakerOn: 1, digitsOn: 2 } },
     'channel_assignment_unknown',
   ],
   [
-    'ringback on 2, first word on 1',
-    { heard: { ringbackOn: 2, firstSpeakerOn: 1 } },
+    'ringback on 2, first speaker on 1',
+    { signs: { ringbackOn: 2, firstSpeakerOn: 1 } },
     'channel_assignment_unknown',
   ],
   [
-    'ringback on 1, first word on 2',
-    { heard: { ringbackOn: 1, firstSpeakerOn: 2 } },
+    'ringback on 1, first speaker on 2',
+    { signs: { ringbackOn: 1, firstSpeakerOn: 2 } },
     'channel_assignment_unknown',
   ],
-  ['all signs for 1', { heard: { ringbackOn: 2, firstSpeakerOn: 2, digitsOn: 1 } }, 'signal_evidence'],
-  ['all signs for 2', { heard: { ringbackOn: 1, firstSpeakerOn: 1, digitsOn: 2 } }, 'swapped_channels'],
+  ['all signs for 1', { signs: { ringbackOn: 2, firstSpeakerOn: 2, digitsOn: 1 } }, 'signal_evidence'],
+  ['all signs for 2', { signs: { ringbackOn: 1, firstSpeakerOn: 1, digitsOn: 2 } }, 'swapped_channels'],
 ];
 
 for (const [name, known, code] of rows) {
@@ -113,14 +115,14 @@ for (const [name, known, code] of rows) {
   });
 }
 
-t.test('evidence says where it came from, what was measured, and when', async (t) => {
-  const { evidence } = judge({ map: right, heard: { ringbackOn: 1 } });
+t.test('evidence has its source, the measured value and the time', async (t) => {
+  const { evidence } = judge({ map: right, signs: { ringbackOn: 1 } });
   t.match(evidence, [
     { source: 'declared', value: 'caller,recipient' },
     { source: 'signal', channel: 1, value: 'ringback for 2.0 s', atSeconds: 0.4 },
   ]);
   t.match(judge({ tag: wrong }).evidence, [{ source: 'tag', value: 'ICMT: recipient,caller' }]);
-  t.match(judge({ heard: { firstSpeakerOn: 1, digitsOn: 2 } }).evidence, [
+  t.match(judge({ signs: { firstSpeakerOn: 1, digitsOn: 2 } }).evidence, [
     { channel: 1, value: 'first to speak', atSeconds: 3 },
     { channel: 2, value: '4 DTMF digits' },
   ]);
@@ -132,32 +134,32 @@ const anything = fc.record({
   declared: map,
   tag: map,
   profile: fc.constantFrom(undefined, 'as-is' as const, 'swapped' as const, 'declare' as const),
-  heard: fc.option(fc.record({ ringbackOn: channel, firstSpeakerOn: channel, digitsOn: channel }), {
+  signs: fc.option(fc.record({ ringbackOn: channel, firstSpeakerOn: channel, digitsOn: channel }), {
     nil: undefined,
   }),
 });
-const other = (heard: 1 | 2 | undefined) => heard && ((3 - heard) as 1 | 2);
+const other = (signs: 1 | 2 | undefined) => signs && ((3 - signs) as 1 | 2);
 
-t.test('a pass never stands against ringback on channel 1', async () => {
+t.test('ringback on channel 1 is never a pass', async () => {
   fc.assert(
     fc.property(
       anything,
-      (known) => judge(known as Known).verdict !== 'pass' || known.heard?.ringbackOn !== 1,
+      (known) => judge(known as Known).verdict !== 'pass' || known.signs?.ringbackOn !== 1,
     ),
   );
 });
 
-t.test('the same signs on the other channels never give the same verdict, unless none', async () => {
+t.test('the same signs on the other channels give the opposite verdict', async () => {
   const verdicts = { pass: 'fail', fail: 'pass', inconclusive: 'inconclusive' };
   fc.assert(
     fc.property(channel, channel, channel, (ringbackOn, firstSpeakerOn, digitsOn) => {
-      const heard = { ringbackOn, firstSpeakerOn, digitsOn } as Heard;
+      const signs = { ringbackOn, firstSpeakerOn, digitsOn } as Signs;
       const mirrored = {
         ringbackOn: other(ringbackOn),
         firstSpeakerOn: other(firstSpeakerOn),
         digitsOn: other(digitsOn),
-      } as Heard;
-      return judge({ heard: mirrored }).verdict === verdicts[judge({ heard }).verdict];
+      } as Signs;
+      return judge({ signs: mirrored }).verdict === verdicts[judge({ signs }).verdict];
     }),
   );
 });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../../../src/errors.ts';
 import { Buffers } from '../../../src/origins/buffers.ts';
 import { FileStore } from '../../../src/origins/file/file.ts';
-import type { ByteRange, Origin, Representation } from '../../../src/origins/origin.ts';
+import type { ByteRange, Origin, Representation, Version } from '../../../src/origins/origin.ts';
 import type { Tap } from '../../contracts/origin.ts';
 
 /** An origin of real files, as far away as a test wants, that tells what was asked of it. */
@@ -45,12 +45,12 @@ export class CountingOrigin implements Origin {
   async read(
     key: string,
     range: ByteRange,
-    etag: string,
+    version: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     this.reads.push(range);
     if (this.isDown) throw new Problem('origin_unavailable');
-    return this.#counted(await this.#files.read(key, range, etag, signal), signal);
+    return this.#counted(await this.#files.read(key, range, version, signal), signal);
   }
 
   async *#counted(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {

@@ -29,9 +29,7 @@ t.test('a block comes back as it went, also after a restart', async (t) => {
     t.ok(opened.has('a') && (await opened.read(a, size)) && a.slab.equals(bytes));
     t.equal(a.filled, blockSize);
     t.ok((await opened.read(tail, size)) && tail.slab.subarray(0, 77).equals(bytes.subarray(0, 77)));
-    t.equal(await opened.sizeOf('a'), size);
     t.notOk(opened.has('b') || (await opened.read(blockOf('b'), size)));
-    t.equal(await opened.sizeOf('b'), undefined);
   }
   const [name] = await readdir(folder);
   t.equal((await stat(join(folder, name!))).mode & 0o777, 0o600);
@@ -98,7 +96,6 @@ t.test('each process reads what any has written', async (t) => {
   const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
   await one.write(blockOf('a', bytes), size);
   t.ok(two.has('a'));
-  t.equal(await two.sizeOf('a'), size);
   const a = blockOf('a', undefined, blockSize);
   t.ok((await two.read(a, size)) && a.slab.equals(bytes));
   await two.remove('a');
@@ -177,7 +174,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
   const recording = pattern(6 * blockSize + 99);
   const whole = { first: 0, last: recording.length - 1 };
   await far.put('a.wav', recording);
-  const { etag } = await far.stat('a.wav');
+  const version = await far.stat('a.wav');
   async function start() {
     const metrics = createMetrics();
     const disk = await Disk.open(folder, 100 * blockSize);
@@ -186,7 +183,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
 
   const first = await start();
   for (let at = 0; at < recording.length; at += blockSize) {
-    await readAll(first.cache, 'a.wav', { first: at, last: at }, etag);
+    await readAll(first.cache, 'a.wav', { first: at, last: at }, version);
     await settled(() => far.open);
   }
   const unwritten = () => 7 - readdirSync(folder).filter((name) => !name.endsWith('.part')).length;
@@ -194,7 +191,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
 
   far.isDown = true;
   const second = await start();
-  t.ok((await readAll(second.cache, 'a.wav', whole, etag)).equals(recording));
+  t.ok((await readAll(second.cache, 'a.wav', whole, version)).equals(recording));
   const { values } = await second.metrics.blocks.get();
   t.equal(values.find(({ labels }) => labels.outcome === 'disk')?.value, 7);
 
@@ -203,7 +200,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
   for (const name of await readdir(folder)) await truncate(join(folder, name), 5000);
   const third = await start();
   t.ok(
-    (await readAll(third.cache, 'a.wav', whole, etag)).equals(recording),
+    (await readAll(third.cache, 'a.wav', whole, version)).equals(recording),
     'harmed blocks come from the origin',
   );
   t.ok(far.reads.length > before);

@@ -17,7 +17,8 @@ t.test('what is wrong with a source is told without its URL, which may be a sign
   };
   const cache = new BlockCache(short, { name: 'http', memory: 0, metrics: createMetrics() });
   const read = async (last: number) => {
-    for await (const _ of await cache.read(url, { first: 0, last }, '"a"', signal));
+    const version = { etag: '"a"', size: 100 };
+    for await (const _ of await cache.read(url, { first: 0, last }, version, signal));
   };
   for (const last of [99, 100]) {
     const problem = await read(last).then(

@@ -85,18 +85,3 @@ t.test('when all is in use it says so', async (t) => {
   for (const id of names('a', 16)) memory.pin(bring(memory, id));
   t.equal(await codeOf((async () => memory.take())()), 'busy');
 });
-
-t.test('a load whose turn does not come is told so, and its place is free', async (t) => {
-  const memory = new Memory(16 * blockSize, 50); // two turns
-  const origin = {};
-  memory.admit(origin);
-  const { signal } = new AbortController();
-  const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const running = ends.map((end) => memory.inTurn(origin, signal, () => end.promise));
-  const late = memory.inTurn(origin, signal, async () => t.fail('it has no turn'));
-  t.equal(await codeOf(late), 'busy');
-  for (const end of ends) end.resolve();
-  await Promise.all(running);
-  t.equal(await memory.inTurn(origin, signal, async () => 'done'), 'done');
-  t.ok(memory.hasTurn(origin));
-});

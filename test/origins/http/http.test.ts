@@ -126,9 +126,9 @@ t.test('which vendors can be played from where they are', async (t) => {
     const url = await vendor(t, (request, response) => answer(response, request));
     const origin = reading(t, [url]);
     const play = async () => {
-      const { etag, size } = await origin.stat(url);
-      t.equal(size, audio.length);
-      const body = await collect(await origin.read(url, { first: 500, last: 99_999 }, etag, awake));
+      const version = await origin.stat(url);
+      t.equal(version.size, audio.length);
+      const body = await collect(await origin.read(url, { first: 500, last: 99_999 }, version, awake));
       return t.ok(body.equals(audio.subarray(500))) ? 'played' : 'not the same bytes';
     };
     t.equal(await play().catch((error) => error.code), outcome, `${name}: ${outcome}`);
@@ -145,12 +145,10 @@ t.test('a vendor that is busy at first is asked again', async (t) => {
     else response.end(audio);
   });
   const origin = reading(t, [url]);
-  t.equal((await origin.stat(url)).size, audio.length);
-  t.ok(
-    (await collect(await origin.read(url, { first: 1, last: 9 }, '"v1"', awake))).equals(
-      audio.subarray(1, 10),
-    ),
-  );
+  const version = await origin.stat(url);
+  t.equal(version.size, audio.length);
+  const part = await collect(await origin.read(url, { first: 1, last: 9 }, version, awake));
+  t.ok(part.equals(audio.subarray(1, 10)));
   t.ok((await collect(await origin.fetchWhole(url, awake))).equals(audio));
   t.equal(requests, 9);
 });

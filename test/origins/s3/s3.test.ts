@@ -10,6 +10,7 @@ import { codeOf, pattern, readAll } from '../../contracts/origin.ts';
 
 const bytes = pattern(100_000);
 const etag = '"v1"';
+const version = { etag, size: bytes.length };
 const range = { first: 10, last: 4009 };
 
 /** A status, or what becomes of the connection; undefined is the right answer. */
@@ -49,7 +50,10 @@ async function setUp(
     server.close();
   });
   const read = () =>
-    readAll(store, 'a.wav', range, etag).then((got) => (got.equals(right) ? 'right' : 'wrong'), codeOfError);
+    readAll(store, 'a.wav', range, version).then(
+      (got) => (got.equals(right) ? 'right' : 'wrong'),
+      codeOfError,
+    );
   return { store, requests, read };
 }
 

@@ -1,39 +1,39 @@
-/** What an AudioSpecificConfig says (ISO 14496-3 §1.6.2.1). */
+/** An AudioSpecificConfig (ISO 14496-3 §1.6.2.1). */
 export interface AudioConfig {
-  /** Such as `MPEG-4 audio object type 2`, or what else the object type indication names. */
+  /** `MPEG-4 audio object type 2`; or the object type indication, if it names no AAC. */
   objectType: string;
-  /** Absent where it is no codec that is accepted. */
+  /** Absent if the codec is not accepted. */
   codec?: 'AAC-LC' | 'HE-AAC' | 'HE-AAC v2';
   channels: number;
   sampleRate: number;
-  /** Index of the rate of the AAC-LC core, which HE-AAC doubles. */
+  /** Index in `rates` of the rate of the AAC-LC core, which HE-AAC doubles. -1 if it is not listed. */
   coreRateIndex: number;
-  framesPerUnit: number;
+  unitSampleFrames: number;
 }
 
 export const rates = [
   96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
 ];
-/** Channels by channel configuration; 0 leaves it to a program config element. */
+/** Channels by channel configuration. For configuration 0 a program config element gives them. */
 const channelCounts = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 0, 8];
 
-/** Object type indications of ISO 14496-1 §7.2.6.6 that hold AAC; the last three are that of MPEG-2. */
+/** Object type indications of AAC (ISO 14496-1 §7.2.6.6). The last three are MPEG-2 AAC. */
 const aacIndications = [0x40, 0x66, 0x67, 0x68];
 
 /**
- * Reads the content of an `esds` box behind its version.
+ * Reads the content of an `esds` box, without its version and flags.
  *
- * @returns nothing where the descriptors hold no configuration
+ * @returns undefined if the descriptors hold no configuration
  */
 export function readAudioConfig(bytes: Uint8Array): AudioConfig | undefined {
   const descriptors = readDescriptors(bytes);
   if (!descriptors) return undefined;
   const { indication, specific } = descriptors;
-  const none = { channels: 0, sampleRate: 0, coreRateIndex: -1, framesPerUnit: 0 };
+  const none = { channels: 0, sampleRate: 0, coreRateIndex: -1, unitSampleFrames: 0 };
   if (!aacIndications.includes(indication)) {
     return { ...none, objectType: `object type 0x${indication.toString(16)}` };
   }
-  const bits = new Bits(specific);
+  const bits = new BitReader(specific);
   let type = readObjectType(bits);
   const coreRate = readRate(bits);
   let sampleRate = coreRate;
@@ -46,16 +46,23 @@ export function readAudioConfig(bytes: Uint8Array): AudioConfig | undefined {
   const objectType = `MPEG-4 audio object type ${codec === 'HE-AAC v2' ? 29 : type}`;
   if (type !== 2) return { ...none, objectType };
 
-  const framesPerUnit = bits.read(1) === 1 ? 960 : 1024;
+  const unitSampleFrames = bits.read(1) === 1 ? 960 : 1024;
   if (bits.read(1) === 1) bits.read(14);
   bits.read(1);
   let channels = configuration === 0 ? readProgramChannels(bits) : (channelCounts[configuration] ?? 0);
   if (!codec) ({ codec, sampleRate } = readExtension(bits, coreRate));
   if (codec === 'HE-AAC v2') channels = 2;
-  return { objectType, codec, channels, sampleRate, coreRateIndex: rates.indexOf(coreRate), framesPerUnit };
+  return {
+    objectType,
+    codec,
+    channels,
+    sampleRate,
+    coreRateIndex: rates.indexOf(coreRate),
+    unitSampleFrames,
+  };
 }
 
-/** Walks ES_Descriptor, DecoderConfigDescriptor, DecoderSpecificInfo (ISO 14496-1 §7.2.6). */
+/** Reads ES_Descriptor, DecoderConfigDescriptor and DecoderSpecificInfo (ISO 14496-1 §7.2.6). */
 function readDescriptors(bytes: Uint8Array): { indication: number; specific: Uint8Array } | undefined {
   let at = 0;
   let indication = -1;
@@ -84,18 +91,18 @@ function readDescriptors(bytes: Uint8Array): { indication: number; specific: Uin
   return undefined;
 }
 
-function readObjectType(bits: Bits): number {
+function readObjectType(bits: BitReader): number {
   const type = bits.read(5);
   return type === 31 ? 32 + bits.read(6) : type;
 }
 
-function readRate(bits: Bits): number {
+function readRate(bits: BitReader): number {
   const index = bits.read(4);
   return index === 15 ? bits.read(24) : (rates[index] ?? 0);
 }
 
 /** Channels of a program config element (ISO 14496-3 §4.4.1.1). */
-function readProgramChannels(bits: Bits): number {
+function readProgramChannels(bits: BitReader): number {
   bits.read(10);
   const [front, side, back, lfe] = [bits.read(4), bits.read(4), bits.read(4), bits.read(2)];
   bits.read(7);
@@ -108,8 +115,11 @@ function readProgramChannels(bits: Bits): number {
   return channels;
 }
 
-/** The extension that older decoders overlook: spectral band replication, and parametric stereo on top. */
-function readExtension(bits: Bits, coreRate: number): { codec: AudioConfig['codec']; sampleRate: number } {
+/** An extension that older decoders ignore: spectral band replication, with or without parametric stereo. */
+function readExtension(
+  bits: BitReader,
+  coreRate: number,
+): { codec: AudioConfig['codec']; sampleRate: number } {
   const plain = { codec: 'AAC-LC', sampleRate: coreRate } as const;
   if (bits.left < 16 || bits.read(11) !== 0x2b7) return plain;
   if (readObjectType(bits) !== 5 || bits.read(1) === 0) return plain;
@@ -118,8 +128,8 @@ function readExtension(bits: Bits, coreRate: number): { codec: AudioConfig['code
   return { codec: stereo ? 'HE-AAC v2' : 'HE-AAC', sampleRate };
 }
 
-/** Big-endian bits; behind the end there are zeros. */
-class Bits {
+/** Reads big-endian bits. Behind the end they are 0. */
+class BitReader {
   #bytes: Uint8Array;
   #at = 0;
 

@@ -1,10 +1,10 @@
-import type { Reader } from '../../source.ts';
-import { Finding } from '../../track.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
 
 const maxBoxes = 20_000;
 const maxDepth = 10;
 
-/** A box of ISO 14496-12 §4.2: it begins at `at`, and its content lies from `start` to `end`. */
+/** A box (ISO 14496-12 §4.2). It starts at `at`; its content is from `start` to `end`. */
 export interface Box {
   type: string;
   at: number;
@@ -13,10 +13,14 @@ export interface Box {
   children: Box[];
 }
 
-const containers = 'moov trak mdia minf stbl udta edts mvex moof traf meta ilst'.split(' ');
+const parentTypes = 'moov trak mdia minf stbl udta edts mvex moof traf meta ilst'.split(' ');
 
-/** Every box of a file, those of its index with their children. */
-export function readBoxes(reader: Reader): Promise<Box[]> {
+/**
+ * Reads the boxes of a file. Those of its index have their children.
+ *
+ * @throws Finding `truncated` or `bad_header` for a box that does not fit, `too_complex` for too many
+ */
+export function readBoxes(reader: SourceReader): Promise<Box[]> {
   let boxes = 0;
   const walk = async (parent: string, start: number, end: number, depth: number): Promise<Box[]> => {
     if (depth > maxDepth) throw new Finding('too_complex', depth, maxDepth);
@@ -24,7 +28,7 @@ export function readBoxes(reader: Reader): Promise<Box[]> {
     for (let position = start; position + 8 <= end; position = found.at(-1)!.end) {
       if (++boxes > maxBoxes) throw new Finding('too_complex', boxes, maxBoxes);
       const box = await readBox(reader, position, end);
-      if (containers.includes(box.type) || parent === 'ilst') {
+      if (parentTypes.includes(box.type) || parent === 'ilst') {
         const inside = box.type === 'meta' ? await skipVersion(reader, box) : box.start;
         box.children = await walk(box.type, inside, box.end, depth + 1);
       }
@@ -35,7 +39,7 @@ export function readBoxes(reader: Reader): Promise<Box[]> {
   return walk('', 0, reader.size, 0);
 }
 
-async function readBox(reader: Reader, position: number, end: number): Promise<Box> {
+async function readBox(reader: SourceReader, position: number, end: number): Promise<Box> {
   const head = await reader.view(position, Math.min(16, end - position));
   const type = String.fromCharCode(...[4, 5, 6, 7].map((at) => head.getUint8(at)));
   const short = head.getUint32(0);
@@ -49,8 +53,8 @@ async function readBox(reader: Reader, position: number, end: number): Promise<B
   return { type, at: position, start, end: position + size, children: [] };
 }
 
-/** `meta` has a version and flags before its boxes in MP4, and none in QuickTime. */
-async function skipVersion(reader: Reader, meta: Box): Promise<number> {
+/** In MP4 a `meta` box has version and flags before its children; in QuickTime it has none. */
+async function skipVersion(reader: SourceReader, meta: Box): Promise<number> {
   const bare = meta.end - meta.start >= 8 && (await reader.text(meta.start + 4, 4)) === 'hdlr';
   return bare ? meta.start : meta.start + 4;
 }

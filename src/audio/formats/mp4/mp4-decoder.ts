@@ -1,15 +1,18 @@
 import { spawn } from 'node:child_process';
 import { buffer } from 'node:stream/consumers';
 
-/** Decodes one small MP4 file of two channels, whole. Rejects where it is damaged. */
+/** Decodes one small MP4 file of two channels completely. Rejects if the audio is damaged. */
 export type Mp4Decoder = (file: Uint8Array, sampleRate: number) => Promise<[Float32Array, Float32Array]>;
 
+let found: Promise<Mp4Decoder | undefined> | undefined;
+
 /**
- * What decodes AAC and ALAC on this machine: the decoder that comes along, or an `ffmpeg` where that one cannot
- * be loaded, because it is linked against ALSA's library; `undefined` where there is neither.
+ * Finds a decoder of AAC and ALAC, once per process: the package `node-web-audio-api`; or `ffmpeg` if that package
+ * cannot be loaded, because ALSA's library is missing; or undefined if this machine has neither.
  */
-export async function findMp4Decoder(): Promise<Mp4Decoder | undefined> {
-  return (await loadNative()) ?? (await findFfmpeg());
+export function findMp4Decoder(): Promise<Mp4Decoder | undefined> {
+  found ??= loadNative().then((native) => native ?? findFfmpeg());
+  return found;
 }
 
 export async function loadNative(): Promise<Mp4Decoder | undefined> {
@@ -24,28 +27,28 @@ export async function loadNative(): Promise<Mp4Decoder | undefined> {
 }
 
 export async function findFfmpeg(): Promise<Mp4Decoder | undefined> {
-  const found = await run(['-version']).catch(() => undefined);
-  if (!found) return undefined;
+  const version = await runFfmpeg(['-version']).catch(() => undefined);
+  if (!version) return undefined;
   return async (file) => {
-    const samples = await run(['-xerror', '-i', 'pipe:0', '-f', 'f32le', '-ac', '2', 'pipe:1'], file);
-    const frames = Math.floor(samples.length / 8);
-    const [left, right] = [new Float32Array(frames), new Float32Array(frames)];
-    for (let frame = 0; frame < frames; frame++) {
-      left[frame] = samples.readFloatLE(frame * 8);
-      right[frame] = samples.readFloatLE(frame * 8 + 4);
+    const samples = await runFfmpeg(['-xerror', '-i', 'pipe:0', '-f', 'f32le', '-ac', '2', 'pipe:1'], file);
+    const sampleFrames = Math.floor(samples.length / 8);
+    const [left, right] = [new Float32Array(sampleFrames), new Float32Array(sampleFrames)];
+    for (let i = 0; i < sampleFrames; i++) {
+      left[i] = samples.readFloatLE(i * 8);
+      right[i] = samples.readFloatLE(i * 8 + 4);
     }
     return [left, right];
   };
 }
 
-/** What ffmpeg writes; rejects where it is not there or says that something is wrong. */
-async function run(args: string[], input?: Uint8Array): Promise<Buffer> {
+/** The output of ffmpeg. Rejects if ffmpeg is not installed or reports an error. */
+async function runFfmpeg(args: string[], input?: Uint8Array): Promise<Buffer> {
   const child = spawn('ffmpeg', ['-v', 'error', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
   const exit = new Promise<void>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`ffmpeg ended with ${code}`))));
   });
-  child.stdin.on('error', () => {}); // it may refuse the file before it has read it all
+  child.stdin.on('error', () => {}); // ffmpeg may stop before it has read the whole file
   child.stdin.end(input);
   const [output] = await Promise.all([buffer(child.stdout), exit]);
   return output;

@@ -1,42 +1,27 @@
+import { Finding, headerEvidence } from '../../finding.ts';
 import type { Evidence } from '../../report.ts';
-import type { Reader } from '../../source.ts';
-import { Finding, header, type Structure } from '../../track.ts';
-import { rates, readAudioConfig } from './aac.ts';
+import type { SourceReader } from '../../source-reader.ts';
+import type { Structure } from '../format.ts';
 import { all, type Box, find, readBoxes } from './boxes.ts';
-import { aacEntry, alacEntry } from './remux.ts';
-import { readSampleTable } from './sample-table.ts';
+import { readSampleEntry } from './sample-entry.ts';
+import { readUnitTable } from './unit-table.ts';
+import { unitTrack } from './units.ts';
 
 const maxTagBytes = 256 * 1024;
-/** Sample frames. Encoders of AAC take 1024 to 2624 to warm up. */
-const maxPriming = 4096;
-/** Encoders of ALAC put 4,096 sample frames into a unit. */
-const maxAlacFrames = 16 * 1024;
-
-/** What a sample entry says, once its codec is known and accepted. */
-interface Entry {
-  codec: string;
-  channels: number;
-  sampleRate: number;
-  bitsPerSample?: number;
-  evidence: Evidence[];
-  framesPerUnit: number;
-  /** Of the samples that a decoder puts out. */
-  decodedRate: number;
-  /** Absent where no decoder here does the codec justice. */
-  decoderEntry?: Uint8Array;
-}
+/** AAC encoders have a delay of 1024 to 2624. */
+const maxPrimingSampleFrames = 4096;
 
 /**
- * Reads an MP4 file (ISO 14496-12 and -14), its index before, behind or in fragments among the audio.
+ * Reads an MP4 file (ISO 14496-12 and -14). Its index may be before or behind the audio, or in fragments among it.
  *
  * @throws Finding for a file that cannot be judged further
  */
-export async function readMp4(reader: Reader): Promise<Structure> {
+export async function readMp4(reader: SourceReader): Promise<Structure> {
   const top = await readBoxes(reader);
   if ((await reader.text(8, 4)) === 'qt  ') throw new Finding('unsupported_container', 'QuickTime');
   const moov = top.find(({ type }) => type === 'moov');
   if (!moov) throw new Finding('truncated', 'no moov box');
-  refuseManyTags(moov);
+  rejectManyTags(moov);
 
   const evidence: Evidence[] = [];
   const tracks: Box[] = [];
@@ -44,43 +29,39 @@ export async function readMp4(reader: Reader): Promise<Structure> {
     const hdlr = find(trak, 'mdia', 'hdlr');
     const handler = hdlr ? await reader.text(hdlr.start + 8, 4) : '';
     if (handler === 'soun') tracks.push(trak);
-    if (handler === 'vide') evidence.push(header('video_present', true));
+    if (handler === 'vide') evidence.push(headerEvidence('video_present', true));
   }
   const [trak] = tracks;
   if (!trak) throw new Finding('no_audio_track', 'no sound track');
   if (tracks.length > 1) throw new Finding('multiple_audio_tracks', tracks.length, 1);
 
-  const entry = await readEntry(reader, trak);
-  const units = await readSampleTable(reader, top, trak);
-  const { codec, channels, sampleRate, bitsPerSample, framesPerUnit, decodedRate, decoderEntry } = entry;
+  const entry = await readSampleEntry(reader, trak);
+  const table = await readUnitTable(reader, top, trak);
+  const { decodedRate, unitSampleFrames, decoderEntry } = entry;
   return {
     audio: {
       container: 'mp4',
-      codec,
-      channels,
-      sampleRate,
-      ...(bitsPerSample && { bitsPerSample }),
-      durationSeconds: (units.sizes.length * framesPerUnit) / decodedRate,
+      ...entry.audio,
+      durationSeconds: (table.sizes.length * unitSampleFrames) / decodedRate,
       size: reader.size,
     },
     evidence: [...evidence, ...entry.evidence],
     tags: await readKeys(reader, moov),
-    tables: find(trak, 'mdia', 'minf', 'stbl')!.start - 4,
+    hiddenBoxType: find(trak, 'mdia', 'minf', 'stbl')!.start - 4,
     ...(decoderEntry && {
-      track: {
-        kind: 'units',
+      track: unitTrack({
         entry: decoderEntry,
         sampleRate: decodedRate,
-        framesPerUnit,
-        priming: await readPriming(reader, trak, decodedRate),
-        ...units,
-      },
+        unitSampleFrames,
+        primingSampleFrames: await readPriming(reader, trak, decodedRate),
+        ...table,
+      }),
     }),
   };
 }
 
-/** Cover pictures aside, tags are a few hundred bytes; a quarter of a megabyte of them is an attack on a parser. */
-function refuseManyTags(moov: Box): void {
+/** Tags other than cover pictures take a few hundred bytes. 256 KiB of them is an attack on a parser. */
+function rejectManyTags(moov: Box): void {
   const items = metasOf(moov)
     .flatMap((box) => all(box, 'ilst'))
     .flatMap((box) => box.children);
@@ -90,65 +71,11 @@ function refuseManyTags(moov: Box): void {
   if (bytes > maxTagBytes) throw new Finding('too_complex', bytes, maxTagBytes);
 }
 
-async function readEntry(reader: Reader, trak: Box): Promise<Entry> {
-  const stsd = find(trak, 'mdia', 'minf', 'stbl', 'stsd');
-  if (!stsd) throw new Finding('bad_header', 'no stsd box');
-  const entries = (await reader.view(stsd.start, 8)).getUint32(4);
-  if (entries !== 1) throw new Finding('bad_header', `${entries} sample entries`, 1);
-  const bytes = await reader.read(stsd.start + 8, Math.min(stsd.end - stsd.start - 8, 64 * 1024));
-  const entry = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const type = entry.toString('latin1', 4, 8);
-  if (type === 'alac') return readAlac(entry);
-  if (type !== 'mp4a') throw new Finding('unsupported_codec', type);
-
-  const esds = entry.indexOf('esds', 36, 'latin1');
-  const config = esds < 0 ? undefined : readAudioConfig(entry.subarray(esds + 8));
-  if (!config) throw new Finding('bad_header', 'no AudioSpecificConfig');
-  if (!config.codec) throw new Finding('unsupported_codec', config.objectType);
-  const evidence: Evidence[] = [];
-  if (config.codec === 'HE-AAC') evidence.push(header('uncommon_codec', config.codec));
-  if (config.codec === 'HE-AAC v2') evidence.push(header('parametric_stereo', config.objectType));
-  // Parametric stereo is made behind the core, and this decoder knows neither it nor frames of 960.
-  const decodable =
-    config.codec !== 'HE-AAC v2' && config.coreRateIndex >= 0 && config.framesPerUnit === 1024;
-  return {
-    codec: config.codec,
-    channels: config.channels,
-    sampleRate: config.sampleRate,
-    evidence,
-    framesPerUnit: config.framesPerUnit,
-    decodedRate: rates[config.coreRateIndex] ?? config.sampleRate,
-    ...(decodable && { decoderEntry: aacEntry(config.coreRateIndex, config.channels) }),
-  };
-}
-
-/** The magic cookie of ALAC, which tells what the sample entry's own fields often get wrong. */
-function readAlac(entry: Buffer): Entry {
-  const at = entry.indexOf('alac', 36, 'latin1') + 8;
-  if (at < 36 || at + 24 > entry.length) throw new Finding('bad_header', 'no ALAC configuration');
-  const cookie = entry.subarray(at, at + 24);
-  const sampleRate = cookie.readUInt32BE(20);
-  const framesPerUnit = cookie.readUInt32BE(0);
-  if (framesPerUnit < 1 || framesPerUnit > maxAlacFrames) {
-    throw new Finding('bad_header', `${framesPerUnit} samples in a unit`, maxAlacFrames);
-  }
-  return {
-    codec: 'ALAC',
-    channels: cookie[9]!,
-    sampleRate,
-    bitsPerSample: cookie[5]!,
-    evidence: [header('uncommon_codec', 'ALAC')],
-    framesPerUnit,
-    decodedRate: sampleRate,
-    decoderEntry: alacEntry(cookie),
-  };
-}
-
 /**
- * Where the edit list (ISO 14496-12 §8.6.6) lets the audio begin, in sample frames. Longer than any encoder's
- * delay, it is a cut that not every player makes: then all of the audio counts.
+ * The sample frames that the edit list (ISO 14496-12 §8.6.6) skips at the start: the encoder's delay. If they are more
+ * than any encoder's delay, it is a cut that some players ignore. All of the audio then counts.
  */
-async function readPriming(reader: Reader, trak: Box, sampleRate: number): Promise<number> {
+async function readPriming(reader: SourceReader, trak: Box, sampleRate: number): Promise<number> {
   const [elst, mdhd] = [find(trak, 'edts', 'elst'), find(trak, 'mdia', 'mdhd')];
   if (!elst || !mdhd || elst.end - elst.start < 16) return 0;
   const scale = await reader.view(mdhd.start, 24);
@@ -156,17 +83,17 @@ async function readPriming(reader: Reader, trak: Box, sampleRate: number): Promi
   const edit = await reader.view(elst.start, Math.min(28, elst.end - elst.start));
   const wide = edit.getUint8(0) === 1 && edit.byteLength >= 24;
   const start = wide ? Number(edit.getBigInt64(16)) : edit.getInt32(12);
-  const priming = Math.round((start / timescale) * sampleRate);
-  return priming >= 0 && priming <= maxPriming ? priming : 0;
+  const sampleFrames = Math.round((start / timescale) * sampleRate);
+  return sampleFrames >= 0 && sampleFrames <= maxPrimingSampleFrames ? sampleFrames : 0;
 }
 
-/** Tags lie in `moov` itself or in its user data. */
+/** Tags are in `moov` itself or in its user data. */
 function metasOf(moov: Box): Box[] {
   return [moov, ...all(moov, 'udta')].flatMap((box) => all(box, 'meta'));
 }
 
-/** `name=value` of the QuickTime metadata keys that ffmpeg and recorders of phones write (`mdta`). */
-async function readKeys(reader: Reader, moov: Box): Promise<string[]> {
+/** `name=value` of the QuickTime metadata keys (`mdta`), as ffmpeg and phone recorders write them. */
+async function readKeys(reader: SourceReader, moov: Box): Promise<string[]> {
   const meta = metasOf(moov).find((box) => find(box, 'keys'));
   if (!meta) return [];
   const keys = find(meta, 'keys')!;

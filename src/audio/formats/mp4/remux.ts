@@ -1,21 +1,21 @@
-/**
- * Writes a small MP4 file (ISO 14496-12) of some access units, for a decoder that takes whole files only.
- *
- * @param entry the sample entry, whole
- */
-export function writeMp4(
-  entry: Uint8Array,
-  sampleRate: number,
-  framesPerUnit: number,
-  units: Uint8Array[],
-): Buffer {
+/** What a decoder must know of access units before it gets them. */
+export interface UnitFormat {
+  /** The sample entry of `stsd`, whole. */
+  entry: Uint8Array;
+  /** Hz, of the decoded samples. */
+  sampleRate: number;
+  unitSampleFrames: number;
+}
+
+/** Writes some access units as a small MP4 file (ISO 14496-12), for a decoder that takes only whole files. */
+export function writeMp4({ entry, sampleRate, unitSampleFrames }: UnitFormat, units: Uint8Array[]): Buffer {
   const ftyp = box('ftyp', text('M4A '), u32(0));
-  const duration = units.length * framesPerUnit;
+  const duration = units.length * unitSampleFrames;
   const moov = (firstUnit: number) => {
     const stbl = box(
       'stbl',
       box('stsd', u32(0, 1), entry),
-      box('stts', u32(0, 1, units.length, framesPerUnit)),
+      box('stts', u32(0, 1, units.length, unitSampleFrames)),
       box('stsc', u32(0, 1, 1, units.length, 1)),
       box('stsz', u32(0, 0, units.length), numbers(units.map((unit) => unit.length))),
       box('stco', u32(0, 1, firstUnit)),
@@ -38,11 +38,11 @@ export function writeMp4(
   return Buffer.concat([ftyp, moov(ftyp.length + moov(0).length + 8), box('mdat', Buffer.concat(units))]);
 }
 
-/** The language code `und`, and two bytes of nothing. */
+/** The language code `und`, and two unused bytes. */
 const undetermined = 0x55c4_0000;
 const matrix = u32(0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000);
 
-/** The sample entry of AAC-LC: an `esds` with the two bytes that say rate and channels. */
+/** The sample entry of AAC-LC: an `esds` box with the two bytes that give rate and channels. */
 export function aacEntry(rateIndex: number, channels: number): Uint8Array {
   const config = (2 << 11) | (rateIndex << 7) | (channels << 3);
   const specific = descriptor(5, [config >> 8, config & 0xff]);
@@ -64,7 +64,7 @@ function descriptor(tag: number, content: number[]): number[] {
   return [tag, content.length, ...content];
 }
 
-function box(type: string, ...content: Uint8Array[]): Buffer {
+export function box(type: string, ...content: Uint8Array[]): Buffer {
   const size = content.reduce((sum, part) => sum + part.length, 8);
   return Buffer.concat([u32(size), text(type), ...content]);
 }
@@ -73,7 +73,7 @@ function text(value: string): Buffer {
   return Buffer.from(value, 'latin1');
 }
 
-function u32(...values: number[]): Buffer {
+export function u32(...values: number[]): Buffer {
   return numbers(values);
 }
 

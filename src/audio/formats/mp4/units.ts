@@ -1,46 +1,59 @@
-import type { Reader } from '../../source.ts';
-import { Finding, type UnitTrack } from '../../track.ts';
-import type { Mp4Decoder } from './mp4-decoder.ts';
-import { writeMp4 } from './remux.ts';
+import { Finding } from '../../finding.ts';
+import type { SourceReader } from '../../source-reader.ts';
+import type { DecodedChunk, Track } from '../format.ts';
+import { findMp4Decoder, type Mp4Decoder } from './mp4-decoder.ts';
+import { type UnitFormat, writeMp4 } from './remux.ts';
+import type { UnitTable } from './sample-table.ts';
 
-/** Sample frames decoded at once: about 1,200 units of AAC, or 28 s at 44.1 kHz. */
-const samplesPerBlock = 1200 * 1024;
+/** Access units of AAC or ALAC, in playing order. */
+export interface AccessUnits extends UnitTable, UnitFormat {
+  /** The encoder's delay: silence at the start, which players skip. */
+  primingSampleFrames: number;
+}
+
+/** Decoded at once: about 1,200 units of AAC, or 28 s at 44.1 kHz. */
+const chunkSampleFrames = 1200 * 1024;
+
+export function unitTrack(units: AccessUnits): Track {
+  const decode: Track['decode'] = async (reader) => {
+    const decodeMp4 = await findMp4Decoder();
+    return decodeMp4 && decodeUnits(reader, units, decodeMp4);
+  };
+  return { sampleRate: units.sampleRate, decode };
+}
 
 /**
- * Decodes AAC-LC and ALAC in blocks of access units, each written as a small file for the decoder. A
- * unit of AAC overlaps with the one before it, so each block begins with the last unit of the block before.
+ * Decodes AAC-LC and ALAC in chunks of access units, each written as a small MP4 file for the decoder. An AAC unit
+ * overlaps with the previous one, so each chunk starts with the last unit of the previous chunk.
  */
 export async function* decodeUnits(
-  reader: Reader,
-  track: UnitTrack,
+  reader: SourceReader,
+  units: AccessUnits,
   decodeMp4: Mp4Decoder,
-): AsyncGenerator<[Float32Array, Float32Array]> {
-  const count = track.sizes.length;
-  const unitsPerBlock = Math.ceil(samplesPerBlock / track.framesPerUnit);
-  for (let first = 0; first < count; first += unitsPerBlock) {
+): AsyncGenerator<DecodedChunk> {
+  const { sampleRate, unitSampleFrames } = units;
+  const count = units.sizes.length;
+  const chunkUnits = Math.ceil(chunkSampleFrames / unitSampleFrames);
+  for (let first = 0; first < count; first += chunkUnits) {
     const from = Math.max(0, first - 1);
-    const to = Math.min(count, first + unitsPerBlock);
-    const file = writeMp4(
-      track.entry,
-      track.sampleRate,
-      track.framesPerUnit,
-      await readUnits(reader, track, from, to),
-    );
-    const [left, right] = await decodeMp4(file, track.sampleRate).catch((error) => {
+    const to = Math.min(count, first + chunkUnits);
+    const file = writeMp4(units, await readUnits(reader, units, from, to));
+    const [left, right] = await decodeMp4(file, sampleRate).catch((error) => {
       throw new Finding('corrupt_audio', error.message);
     });
-    const whole = (to - from) * track.framesPerUnit;
-    const least = to === count ? whole - track.framesPerUnit + 1 : whole;
-    if (left.length < least || left.length > whole) throw new Finding('corrupt_audio', left.length, whole);
-    const skip = first === 0 ? track.priming : track.framesPerUnit;
+    const most = (to - from) * unitSampleFrames;
+    // Only the last unit may be shorter.
+    const least = to === count ? most - unitSampleFrames + 1 : most;
+    if (left.length < least || left.length > most) throw new Finding('corrupt_audio', left.length, most);
+    const skip = first === 0 ? units.primingSampleFrames : unitSampleFrames;
     yield [left.subarray(skip), right.subarray(skip)];
   }
 }
 
-/** Units that lie one behind the other are read at once. */
+/** Adjacent units are read at once. */
 async function readUnits(
-  reader: Reader,
-  { offsets, sizes }: UnitTrack,
+  reader: SourceReader,
+  { offsets, sizes }: UnitTable,
   from: number,
   to: number,
 ): Promise<Uint8Array[]> {

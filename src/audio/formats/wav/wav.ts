@@ -1,28 +1,39 @@
+import { Finding, headerEvidence } from '../../finding.ts';
 import type { Evidence } from '../../report.ts';
-import type { Reader } from '../../source.ts';
-import { Finding, header, type PcmTrack, type Structure } from '../../track.ts';
+import type { SourceReader } from '../../source-reader.ts';
+import type { Structure } from '../format.ts';
+import { type PcmSamples, pcmTrack } from './pcm.ts';
 
 const maxChunks = 1000;
 const maxTagBytes = 256 * 1024;
 
 /**
- * Whether this is what recorders that cannot go back leave where a size belongs: nothing, or the most that 31 or
- * 32 bits hold less some head or part of a sample, such as sox's 0x7ffff000, or 0x7fffeffc at 24 bits.
+ * Whether a size was never filled in, as by recorders that stream. They write 0, or the largest value of 31 or 32
+ * bits less the header or part of a sample frame: sox writes 0x7ffff000, and 0x7fffeffc at 24 bits.
  */
 const isUnknown = (size: number) => size === 0 || (size & 0x7fff_0000) === 0x7fff_0000;
 
-/** Format tags of WAVEFORMATEX. */
-const encodings: Record<number, PcmTrack['encoding']> = { 1: 'integer', 3: 'float', 6: 'A-law', 7: 'µ-law' };
+/** By the format tag of WAVEFORMATEX. */
+const encodings: Record<number, PcmSamples['encoding']> = {
+  1: 'integer',
+  3: 'float',
+  6: 'A-law',
+  7: 'µ-law',
+};
+const codecs = { integer: 'PCM', float: 'IEEE float', 'µ-law': 'µ-law', 'A-law': 'A-law' };
+const sampleBytes = { integer: [1, 2, 3, 4], float: [4, 8], 'µ-law': [1], 'A-law': [1] };
 const extensible = 0xfffe;
-/** What follows the format tag in a sub-format GUID of WAVEFORMATEXTENSIBLE. */
+/** The rest of the sub-format GUID of WAVEFORMATEXTENSIBLE, behind the format tag. */
 const subFormatTail = '000000001000800000aa00389b71';
 
-type Format = Omit<PcmTrack, 'offset' | 'frames'> & { bits: number };
+/** What the `fmt ` chunk declares. */
+type WaveFormat = Omit<PcmSamples, 'offset' | 'sampleFrames'> & { bitsPerSample: number };
 
 interface Chunk {
   id: string;
-  /** Of its content. */
+  /** Offset of its content. */
   start: number;
+  /** Bytes of its content. */
   size: number;
 }
 
@@ -31,13 +42,14 @@ interface Chunk {
  *
  * @throws Finding for a file that cannot be judged further
  */
-export async function readWav(reader: Reader): Promise<Structure> {
+export async function readWav(reader: SourceReader): Promise<Structure> {
+  if (reader.size < 12) throw new Finding('truncated', reader.size);
   const riffSize = (await reader.view(4, 4)).getUint32(0, true);
-  const promised = isUnknown(riffSize) ? reader.size : riffSize + 8;
-  let format: Format | undefined;
+  const riffEnd = isUnknown(riffSize) ? reader.size : riffSize + 8;
+  let format: WaveFormat | undefined;
   let data: Chunk | undefined;
   let streamed = false;
-  let largeSize: number | undefined;
+  let ds64DataSize: number | undefined;
   const tags: string[] = [];
   let tagBytes = 0;
 
@@ -45,22 +57,22 @@ export async function readWav(reader: Reader): Promise<Structure> {
     if (chunks > maxChunks) throw new Finding('too_complex', chunks, maxChunks);
     const id = await reader.text(position, 4);
     if (!/^[\x20-\x7e]{4}$/.test(id)) {
-      // Junk behind everything harms nobody; inside, it may be audio that a wrong size leaves out.
-      if (!data || position + 8 <= promised) throw new Finding('bad_header', 'junk between chunks');
+      // Junk after the last chunk is harmless. Before it, it may be audio that a wrong size leaves out.
+      if (!data || position + 8 <= riffEnd) throw new Finding('bad_header', 'junk between chunks');
       break;
     }
     const chunk = { id, start: position + 8, size: (await reader.view(position + 4, 4)).getUint32(0, true) };
 
     if (id === 'data') {
       if (data || !format) throw new Finding('bad_header', data ? 'two data chunks' : 'data before fmt');
-      if (chunk.size === 0xffff_ffff && largeSize) chunk.size = largeSize;
+      if (chunk.size === 0xffff_ffff && ds64DataSize) chunk.size = ds64DataSize;
       else streamed = isStreamed(chunk, riffSize, reader.size);
       if (streamed) chunk.size = reader.size - chunk.start;
       data = chunk;
     }
     const end = chunk.start + chunk.size;
     if (end > reader.size) throw new Finding('truncated', reader.size, end);
-    if (id === 'ds64') largeSize = Number((await reader.view(chunk.start, 16)).getBigUint64(8, true));
+    if (id === 'ds64') ds64DataSize = Number((await reader.view(chunk.start, 16)).getBigUint64(8, true));
     if (id === 'fmt ') {
       if (format) throw new Finding('bad_header', 'two fmt chunks');
       format = await readFormat(reader, chunk);
@@ -74,20 +86,20 @@ export async function readWav(reader: Reader): Promise<Structure> {
   }
 
   if (!data || !format) {
-    if (promised > reader.size) throw new Finding('truncated', reader.size, promised);
+    if (riffEnd > reader.size) throw new Finding('truncated', reader.size, riffEnd);
     throw new Finding('no_audio_track', format ? 'no data chunk' : 'no fmt chunk');
   }
   return describe(reader.size, format, data, streamed, tags);
 }
 
-/** Whether the size of the data chunk was never filled in: the audio then goes on to the end of the file. */
+/** Whether the size of the data chunk was never filled in. The audio then ends with the file. */
 function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
   if (!isUnknown(data.size)) return false;
   if (data.size > 0) return data.start + data.size > fileSize;
   return isUnknown(riffSize) || riffSize + 8 === data.start;
 }
 
-async function readFormat(reader: Reader, chunk: Chunk): Promise<Format> {
+async function readFormat(reader: SourceReader, chunk: Chunk): Promise<WaveFormat> {
   if (chunk.size < 16) throw new Finding('bad_header', `fmt chunk of ${chunk.size} bytes`, 16);
   const view = await reader.view(chunk.start, Math.min(chunk.size, 40));
   let tag = view.getUint16(0, true);
@@ -104,43 +116,46 @@ async function readFormat(reader: Reader, chunk: Chunk): Promise<Format> {
   const channels = view.getUint16(2, true);
   const sampleRate = view.getUint32(4, true);
   const blockAlign = view.getUint16(12, true);
-  const bits = view.getUint16(14, true);
-  const bytesPerSample = Math.ceil(bits / 8);
-  const sizes = { integer: [1, 2, 3, 4], float: [4, 8], 'µ-law': [1], 'A-law': [1] }[encoding];
-  if (!sizes.includes(bytesPerSample)) throw new Finding('bad_header', `${encoding} of ${bits} bits`);
+  const bitsPerSample = view.getUint16(14, true);
+  const bytesPerSample = Math.ceil(bitsPerSample / 8);
+  if (!sampleBytes[encoding].includes(bytesPerSample)) {
+    throw new Finding('bad_header', `${encoding} of ${bitsPerSample} bits`);
+  }
   if (channels === 0) throw new Finding('bad_header', 'no channels');
   if (blockAlign !== channels * bytesPerSample) {
     throw new Finding('bad_header', `block align ${blockAlign}`, channels * bytesPerSample);
   }
-  return { kind: 'pcm', encoding, bits, bytesPerSample, channels, sampleRate };
+  return { encoding, bitsPerSample, bytesPerSample, channels, sampleRate };
 }
 
-/** Samples and tags as the rest of the check takes them. */
-function describe(size: number, format: Format, data: Chunk, streamed: boolean, tags: string[]): Structure {
-  const { bits, ...track } = format;
-  const frameSize = track.bytesPerSample * track.channels;
-  const frames = Math.floor(data.size / frameSize);
-  if (!streamed && data.size % frameSize !== 0) {
-    throw new Finding('bad_header', `${data.size} bytes of audio`, frameSize);
+function describe(
+  fileSize: number,
+  { bitsPerSample, ...format }: WaveFormat,
+  data: Chunk,
+  streamed: boolean,
+  tags: string[],
+): Structure {
+  const { encoding, channels, sampleRate } = format;
+  const sampleFrameBytes = format.bytesPerSample * channels;
+  const sampleFrames = Math.floor(data.size / sampleFrameBytes);
+  if (!streamed && data.size % sampleFrameBytes !== 0) {
+    throw new Finding('bad_header', `${data.size} bytes of audio`, sampleFrameBytes);
   }
   const evidence: Evidence[] = [];
-  const names = { integer: 'PCM', float: 'IEEE float', 'µ-law': 'µ-law', 'A-law': 'A-law' };
-  if (track.encoding === 'µ-law' || track.encoding === 'A-law') {
-    evidence.push(header('uncommon_codec', track.encoding));
-  }
+  if (encoding === 'µ-law' || encoding === 'A-law') evidence.push(headerEvidence('uncommon_codec', encoding));
   return {
     audio: {
       container: 'wav',
-      codec: names[track.encoding],
-      channels: track.channels,
-      sampleRate: track.sampleRate,
-      bitsPerSample: bits,
-      durationSeconds: frames / track.sampleRate,
-      size,
+      codec: codecs[encoding],
+      channels,
+      sampleRate,
+      bitsPerSample,
+      durationSeconds: sampleFrames / sampleRate,
+      size: fileSize,
     },
     evidence,
     tags,
-    track: { ...track, offset: data.start, frames },
+    track: pcmTrack({ ...format, offset: data.start, sampleFrames }),
   };
 }
 
@@ -159,7 +174,7 @@ function readTags(id: string, text: string): string[] {
   return tags;
 }
 
-/** `channel 1=caller`, by the index that iXML gives the track in the interleaved file. */
+/** `channel 1=caller`. The number is the track's index in the interleaved file, as iXML gives it. */
 function readTrackNames(xml: string): string[] {
   return [...xml.matchAll(/<TRACK>(.{0,2000}?)<\/TRACK>/gs)].slice(0, 8).flatMap(([, track]) => {
     const index = /<INTERLEAVE_INDEX>\s*(\d+)/.exec(track!) ?? /<CHANNEL_INDEX>\s*(\d+)/.exec(track!);

@@ -1,29 +1,44 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { decode } from '../../src/audio/decode.ts';
-import { findFfmpeg, loadNative, type Mp4Decoder } from '../../src/audio/formats/mp4/mp4-decoder.ts';
-import { decodeUnits } from '../../src/audio/formats/mp4/units.ts';
-import { Reader } from '../../src/audio/source.ts';
-import { readStructure } from '../../src/audio/structure.ts';
-import { Finding, type UnitTrack } from '../../src/audio/track.ts';
-import { block, chunk, format, sourceOf, streamInfo, wav } from './hostile.ts';
+import { Finding } from '../../../src/audio/finding.ts';
+import type { DecodedChunk } from '../../../src/audio/formats/format.ts';
+import { rates } from '../../../src/audio/formats/mp4/aac.ts';
+import { find, readBoxes } from '../../../src/audio/formats/mp4/boxes.ts';
+import { findFfmpeg, loadNative, type Mp4Decoder } from '../../../src/audio/formats/mp4/mp4-decoder.ts';
+import { aacEntry } from '../../../src/audio/formats/mp4/remux.ts';
+import { readUnitTable } from '../../../src/audio/formats/mp4/unit-table.ts';
+import { decodeUnits } from '../../../src/audio/formats/mp4/units.ts';
+import { SourceReader } from '../../../src/audio/source-reader.ts';
+import { readStructure } from '../../../src/audio/structure.ts';
+import { block, chunk, format, sourceOf, streamInfo, wav } from '../hostile.ts';
 
-const fixture = (name: string) => readFileSync(new URL(`../../fixtures/${name}`, import.meta.url));
+const fixture = (name: string) => readFileSync(new URL(`../../../fixtures/${name}`, import.meta.url));
 
-/** Both channels, whole. */
-async function samplesOf(bytes: Uint8Array, decoded = decode): Promise<[number[], number[]]> {
-  const reader = new Reader(sourceOf(bytes));
+type Channels = [first: number[], second: number[]];
+
+function readerOf(bytes: Uint8Array): SourceReader {
+  const reader = new SourceReader(sourceOf(bytes));
   reader.allow(100_000_000, 60_000);
-  const { track } = await readStructure(reader, {});
-  const channels: [number[], number[]] = [[], []];
-  for await (const block of (await decoded(reader, track!))!) {
+  return reader;
+}
+
+/** All samples of both channels. */
+async function concatenated(chunks: AsyncIterable<DecodedChunk>): Promise<Channels> {
+  const channels: Channels = [[], []];
+  for await (const chunk of chunks) {
     for (const channel of [0, 1] as const)
-      for (const sample of block[channel]) channels[channel].push(sample);
+      for (const sample of chunk[channel]) channels[channel].push(sample);
   }
   return channels;
 }
 
-/** A second of the same frame: `first` on channel 1, `second` on channel 2. */
+async function samplesOf(bytes: Uint8Array): Promise<Channels> {
+  const reader = readerOf(bytes);
+  const { track } = await readStructure(reader, {});
+  return concatenated((await track!.decode(reader))!);
+}
+
+/** A second of equal sample frames: `first` on channel 1, `second` on channel 2. */
 function constant(tag: number, bits: number, first: number[], second: number[]): Buffer {
   return wav(
     format({ tag, bits }),
@@ -57,8 +72,8 @@ t.test('WAV', async (t) => {
   }
 });
 
-/** How alike two signals are, from -1 to 1. */
-function likeness(a: number[], b: number[]): number {
+/** The correlation of two signals, from -1 to 1. */
+function correlation(a: number[], b: number[]): number {
   let [aa, bb, ab] = [0, 0, 0];
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     aa += a[i]! ** 2;
@@ -70,10 +85,10 @@ function likeness(a: number[], b: number[]): number {
 
 const native = await loadNative();
 const ffmpeg = await findFfmpeg();
-const lacking = (decoder: unknown, what: string) => (decoder ? false : `${what} is not here`);
+const lacking = (decoder: unknown, what: string) => (decoder ? false : `${what} is not installed`);
 const noNative = lacking(native, 'ALSA’s library (libasound2)');
 
-t.test('every codec gives the same call, in time and on the same channels', async (t) => {
+t.test('every codec decodes the same call, without delay and on the same channels', async (t) => {
   const [left, right] = await samplesOf(fixture('plain.wav'));
   for (const [name, skip] of [
     ['plain.flac', false],
@@ -83,19 +98,31 @@ t.test('every codec gives the same call, in time and on the same channels', asyn
     t.test(name, { skip }, async (t) => {
       const [first, second] = await samplesOf(fixture(name));
       t.ok(Math.abs(first.length - left.length) < 1100, `${first.length} samples of ${left.length}`);
-      t.ok(likeness(first, left) > 0.95 && likeness(second, right) > 0.95);
+      t.ok(correlation(first, left) > 0.95 && correlation(second, right) > 0.95);
     });
   }
 });
 
 const noFfmpeg = noNative || lacking(ffmpeg, 'ffmpeg');
 for (const name of ['plain.mp4', 'plain.m4a']) {
-  t.test(`${name}: an ffmpeg stands in for the decoder that comes along`, { skip: noFfmpeg }, async (t) => {
-    const by = (decoder: Mp4Decoder) =>
-      samplesOf(fixture(name), async (reader, track) => decodeUnits(reader, track as UnitTrack, decoder));
+  t.test(`${name}: ffmpeg decodes the same as the native decoder`, { skip: noFfmpeg }, async (t) => {
+    const by = async (decoder: Mp4Decoder) => {
+      const reader = readerOf(fixture(name));
+      const top = await readBoxes(reader);
+      const moov = top.find(({ type }) => type === 'moov')!;
+      const table = await readUnitTable(reader, top, find(moov, 'trak')!);
+      const units = {
+        entry: aacEntry(rates.indexOf(8000), 2),
+        sampleRate: 8000,
+        unitSampleFrames: 1024,
+        primingSampleFrames: 0,
+        ...table,
+      };
+      return concatenated(decodeUnits(reader, units, decoder));
+    };
     const [[left, right], [first, second]] = [await by(native!), await by(ffmpeg!)];
     t.equal(first.length, left.length);
-    t.ok(likeness(first, left) > 0.99 && likeness(second, right) > 0.99);
+    t.ok(correlation(first, left) > 0.99 && correlation(second, right) > 0.99);
   });
 }
 
@@ -113,7 +140,7 @@ function flip(bytes: Uint8Array, at: number): Uint8Array {
   return changed;
 }
 
-t.test('audio that is damaged inside is found, wherever it is', async (t) => {
+t.test('damage inside the audio is found, wherever it is', async (t) => {
   const flac = fixture('plain.flac');
   for (const part of [0.2, 0.4, 0.6, 0.8]) {
     const bytes = flip(flac, Math.floor(flac.length * part));
@@ -124,13 +151,13 @@ t.test('audio that is damaged inside is found, wherever it is', async (t) => {
   await t.rejects(samplesOf(without), { message: 'corrupt_audio' }, 'FLAC with a byte missing');
 });
 
-t.test('FLAC that the decoder cannot bear is no error of ours', async (t) => {
-  // One whole frame of 16 samples, right by its checksums: the decoder steps out of its memory.
+t.test('FLAC that crashes the decoder is a finding, not an error', async (t) => {
+  // One complete FLAC frame of 16 samples with right checksums. The decoder leaves its memory.
   const frame = Buffer.from('fff86488000fc512000600d44923849c69bf529420d00000008ebc', 'hex');
   const bytes = Buffer.concat([Buffer.from('fLaC'), block(0, streamInfo(16), true), frame]);
   await t.rejects(samplesOf(bytes), { message: 'corrupt_audio' });
 });
 
-t.test('AAC that is damaged inside is found', { skip: noNative }, async (t) => {
+t.test('damage inside AAC is found', { skip: noNative }, async (t) => {
   await t.rejects(samplesOf(fixture('corrupt.mp4')), Finding);
 });
