@@ -1,6 +1,5 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
@@ -17,6 +16,7 @@ import {
   settled,
   type Tap,
 } from '../../contracts/origin.ts';
+import { until } from '../../until.ts';
 import { CountingOrigin } from './counting.ts';
 
 const megabyte = 1024 * 1024;
@@ -43,13 +43,6 @@ function make(t: Tap, memory = 64 * megabyte) {
       return origin.stat(await origin.put(name, bytes));
     },
   };
-}
-
-/** Reads that are open, once there are as many as expected, and a moment more so that one too many shows. */
-async function underWay(far: CountingOrigin, expected: number): Promise<number> {
-  for (let tries = 0; far.open < expected && tries < 2_000; tries++) await sleep(5);
-  await sleep(20);
-  return far.open;
 }
 
 originContract(t, async (t) => {
@@ -140,7 +133,7 @@ t.test('a hundred listeners on a cold block are one request, and hear it while i
   const bodies = Array.from({ length: 100 }, () =>
     readAll(cache, 'a.wav', { first: 0, last: megabyte - 1 }, version),
   );
-  t.equal(await underWay(far, 1), 1);
+  await until(() => far.open === 1);
   resolve();
   for (const body of await Promise.all(bodies)) if (!body.equals(bytes)) t.fail('wrong bytes');
   t.equal(far.reads.length, 1);
@@ -172,7 +165,7 @@ t.test('a listener that leaves ends its request, unless another waits on it', as
 
   const left = readAll(cache, 'a.wav', whole, version, leaving.signal);
   const heard = readAll(cache, 'a.wav', whole, version, staying.signal);
-  await underWay(far, 1);
+  await until(() => far.open === 1);
   leaving.abort();
   await t.rejects(left);
   t.equal(far.open, 1, 'one stays, and so does the request');
@@ -184,7 +177,7 @@ t.test('a listener that leaves ends its request, unless another waits on it', as
   const other = await put('b.wav', pattern(4 * megabyte, 1));
   const alone = new AbortController();
   const lost = readAll(cache, 'b.wav', whole, other, alone.signal);
-  t.equal(await underWay(far, 1), 1);
+  await until(() => far.open === 1);
   alone.abort();
   await t.rejects(lost);
   t.equal(await settled(held), 0, 'nobody stays, and the request has ended');
@@ -218,13 +211,14 @@ t.test('a listener that waits for its turn and leaves is not waited for', async 
     readAll(cache, `${i}.wav`, { first: 0, last: megabyte - 1 }, version, i === 4 ? leaver.signal : awake()),
   );
   const outcomes = Promise.allSettled(bodies);
-  t.equal(await underWay(far, 2), 2);
+  await until(() => far.open === 2);
   leaver.abort();
   gate.resolve();
   t.same(
     (await outcomes).map(({ status }) => status === 'fulfilled'),
     [true, true, true, true, false, true],
   );
+  t.equal(far.peak, 2, 'two at once, and no more');
   t.equal(far.bytes, 5 * megabyte);
   t.equal(await settled(held), 0);
 });
@@ -237,9 +231,9 @@ t.test('while loads wait for their turn, each brings no more than the block that
   far.gate = gate.promise;
   const [a, b, c] = [await put('a.wav', bytes), await put('b.wav', bytes), await put('c.wav', bytes)];
   const first = [readAll(cache, 'a.wav', whole, a), readAll(cache, 'b.wav', whole, b)];
-  await underWay(far, 2);
+  await until(() => far.open === 2);
   const late = readAll(cache, 'c.wav', whole, c);
-  for (let tries = 0; far.reads.length < 3 && tries < 2_000; tries++) await sleep(5);
+  await until(() => far.reads.length >= 3);
   t.same(
     far.reads.map(({ first, last }) => (last + 1 - first) / megabyte),
     [4, 4, 1],
