@@ -5,7 +5,7 @@ import t from 'tap';
 
 /** From top to bottom. A file may import from its own layer and from those below it. */
 const layers = [
-  ['cli.ts', 'demo.ts'],
+  ['cli.ts', 'demo.ts', 'demo/'],
   ['commands/'],
   ['doctor/', 'sandbox/'],
   ['app.ts'],
