@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createSandbox } from '../src/sandbox/hubspot.ts';
+import { createSandbox } from '../src/sandbox/sandbox.ts';
 import { openPublishing, recordingOf } from '../test/publishing/rig.ts';
 import { machine } from './rig/machine.ts';
 import { save, table } from './rig/report.ts';

@@ -7,7 +7,7 @@ import Fastify, {
   type FastifySchemaValidationError,
   LogController,
 } from 'fastify';
-import { asProblem } from './errors.ts';
+import { Problem } from './errors.ts';
 import type { Parts } from './parts.ts';
 import { checkRoutes } from './routes/check.ts';
 import { drainUploads, limitStandstill, observeResponses, rejectConnection } from './routes/connections.ts';
@@ -36,7 +36,7 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // it logs URLs, and our URLs hold tokens
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, asProblem(error)),
+    frameworkErrors: (cause, _request, reply) => void sendProblem(reply, wrongUrl(cause)),
     clientErrorHandler: rejectConnection,
     genReqId: () => randomUUID(),
     bodyLimit: maxJsonBytes,
@@ -108,6 +108,12 @@ function addHeaders(app: FastifyInstance): void {
       'x-request-id': request.id,
     });
   });
+}
+
+/** The router's own message repeats the URL, which may hold a token. */
+function wrongUrl(cause: Error): Problem {
+  const sentence = 'The URL cannot be decoded, or one of its segments is too long.';
+  return new Problem('invalid_request', sentence, { cause });
 }
 
 /** What is wrong with the parameters, such as `querystring/limit must be >= 1`. */

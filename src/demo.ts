@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from './app.ts';
 import { openParts, type Parts } from './parts.ts';
-import { checkBytes } from './sandbox/bytes.ts';
-import { createSandbox, type Sandbox } from './sandbox/hubspot.ts';
+import { checkDownload } from './sandbox/check-download.ts';
+import { createSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { readConfig } from './settings/config.ts';
 import { retrieveUrl, retrieveUrlTemplate, streamUrl } from './urls.ts';
 
@@ -53,7 +53,7 @@ async function tour(gateway: Gateway, hubspot: Sandbox): Promise<void> {
   for (const { id } of calls) await step(`publish ${id}`, () => beReady(gateway, id));
 
   say('HubSpot asks for each authenticated URL, downloads, seeks and listens');
-  await hubspot.settled();
+  await hubspot.pickups.idle();
   for (const { id } of calls) await step(`pick up ${id}`, () => bePickedUp(hubspot, id));
 
   say('A person listens and seeks');
@@ -208,7 +208,7 @@ async function main(stay: boolean): Promise<void> {
   const settings = { 'data-dir': dataDir, port, 'log-level': 'warn', 'hubspot-app-id': appId };
   const account = { portalId, appId, accessToken };
   let hubspot: Sandbox | undefined;
-  const check = (audio: Uint8Array) => checkBytes(parts.checkPool)(audio);
+  const check = (audio: Uint8Array) => checkDownload(parts.checkPool, audio);
   hubspot = await createSandbox({ accounts: [account], check });
   const api = { 'hubspot-api-base': hubspot.url, 'hubspot-access-token': accessToken };
   const config = readConfig({ ...settings, ...api }, {});

@@ -1,31 +1,34 @@
 const kinds = ['latency', 'limit', 'error', 'reset', 'silence'] as const;
 
-/** Something that goes wrong on purpose. */
+/** A fault that the sandbox injects into requests to its API. */
 export interface Fault {
-  /** `latency` waits `ms`; `limit` answers 429, `error` 500; `reset` breaks the line; `silence` never answers. */
+  /**
+   * `latency` delays the request by `ms`. `limit` responds with 429, `error` with 500. `reset` closes the
+   * connection. `silence` never responds.
+   */
   kind: (typeof kinds)[number];
-  /** Whether the request takes effect all the same. `limit` and `latency` are always before. */
+  /** Whether the request fails before or after it took effect. `limit` and `latency` are always before. */
   when?: 'before' | 'after';
-  /** Only requests whose `METHOD path` contains this. */
+  /** Limits the fault to requests whose `METHOD path` contains this text. */
   on?: string;
-  /** Of how many requests, 0 to 1; left out: all. */
+  /** Share of the requests, 0 to 1. Default: 1. */
   chance?: number;
-  /** How often at most; left out: always. */
+  /** How many requests at most. Default: no limit. */
   times?: number;
   ms?: number;
 }
 
-/** A list of faults, as far as their kinds tell. */
-export function areFaults(given: unknown): given is Fault[] {
-  return Array.isArray(given) && given.every((fault) => kinds.includes(fault?.kind));
+/** Whether `value` is a list of faults. Only their kinds are validated. */
+export function areFaults(value: unknown): value is Fault[] {
+  return Array.isArray(value) && value.every((fault) => kinds.includes(fault?.kind));
 }
 
-/** The faults in force. The same seed and the same requests meet the same faults. */
+/** The active faults. The same seed and the same requests give the same faults. */
 export class Faults {
   #faults: Fault[];
   #random: () => number;
-  /** How many faults were inflicted. */
-  inflicted = 0;
+  /** How many faults were injected. */
+  injected = 0;
 
   constructor(faults: readonly Fault[] = [], seed = 1) {
     this.#faults = faults.map((fault) => ({ ...fault }));
@@ -36,18 +39,18 @@ export class Faults {
     this.#faults = faults.map((fault) => ({ ...fault }));
   }
 
-  /** The fault that this request meets, if any. */
+  /** The fault for a request, given as `METHOD path`. */
   draw(request: string): Fault | undefined {
-    const met = this.#faults.find(
+    const drawn = this.#faults.find(
       ({ on = '', chance = 1, times = 1 }) => request.includes(on) && times > 0 && this.#random() < chance,
     );
-    if (met?.times !== undefined) met.times--;
-    if (met) this.inflicted++;
-    return met;
+    if (drawn?.times !== undefined) drawn.times--;
+    if (drawn) this.injected++;
+    return drawn;
   }
 }
 
-/** Mulberry32: small, and even enough to decide when things break. */
+/** Mulberry32: small, and uniform enough to draw faults. */
 function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,8 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
-import type { SandboxOptions } from './hubspot.ts';
-import { Refusal, refused } from './refusal.ts';
+import { ApiError, apiError, validationError } from './api-error.ts';
+import { pathsOf } from './paths.ts';
 import type { World } from './world.ts';
+
+export interface OAuthOptions {
+  /** Default: `sandbox-client` and `sandbox-secret`. */
+  clientId?: string;
+  clientSecret?: string;
+  /** Lifetime of an access token. Default: 1800. */
+  tokenSeconds?: number;
+  /** Serves the v1 token endpoint only. */
+  onlyV1?: boolean;
+  /** Leaves `hub_id` out of the token response. */
+  hubIdLeftOut?: boolean;
+}
 
 interface Grant {
   portalId: number;
@@ -10,29 +22,30 @@ interface Grant {
   challenge: string | undefined;
 }
 
+type Form = Record<string, string | undefined>;
+
+const maxCodes = 1_000;
+const maxRefreshTokens = 1_000;
+
 /**
- * HubSpot's OAuth: the authorization page grants at once, for the account named by `portal` or the first
- * one; tokens come from the 2026-03 endpoint and, until it is switched off, from v1.
+ * HubSpot's OAuth. The authorization page grants access without a login, to the portal in the query or to the
+ * first one. Tokens come from each version's endpoint and from v1, which HubSpot will switch off.
  */
-export function oauthRoutes(app: FastifyInstance, world: World, options: SandboxOptions): void {
-  const {
-    clientId = 'sandbox-client',
-    clientSecret = 'sandbox-secret',
-    tokenSeconds = 1800,
-  } = options.oauth ?? {};
+export function oauthRoutes(app: FastifyInstance, world: World, options: OAuthOptions = {}): void {
+  const { clientId = 'sandbox-client', clientSecret = 'sandbox-secret', tokenSeconds = 1800 } = options;
   const codes = new Map<string, Grant>();
-  /** By refresh token: the account. */
+  /** Portal id by refresh token. */
   const refreshTokens = new Map<string, number>();
 
   app.get('/oauth/authorize', (request, reply) => {
-    const query = request.query as Record<string, string | undefined>;
-    if (query.client_id !== clientId) throw refused(400, 'BAD_CLIENT_ID', 'This client id is not known.');
+    const query = request.query as Form;
+    if (query.client_id !== clientId) throw apiError(400, 'BAD_CLIENT_ID', 'The client id is unknown.');
     const redirect = URL.parse(query.redirect_uri ?? '');
-    if (!redirect) throw refused(400, 'BAD_REDIRECT_URI', 'The redirect URI is not a URL.');
+    if (!redirect) throw apiError(400, 'BAD_REDIRECT_URI', 'The redirect URI is not a URL.');
     const portalId = Number(query.portal) || [...world.accounts.keys()][0]!;
-    if (!world.accounts.has(portalId)) throw refused(400, 'VALIDATION_ERROR', 'There is no such account.');
+    if (!world.accounts.has(portalId)) throw validationError('There is no such portal.');
     const code = randomBytes(18).toString('base64url');
-    if (codes.size >= 1_000) codes.clear();
+    if (codes.size >= maxCodes) codes.clear();
     codes.set(code, { portalId, redirectUri: query.redirect_uri!, challenge: query.code_challenge });
     world.uninstalled.delete(portalId);
     redirect.searchParams.set('code', code);
@@ -40,13 +53,12 @@ export function oauthRoutes(app: FastifyInstance, world: World, options: Sandbox
     reply.redirect(redirect.href);
   });
 
-  const endpoints = options.oauth?.onlyV1 ? ['/oauth/v1/token'] : ['/oauth/2026-03/token', '/oauth/v1/token'];
-  for (const endpoint of endpoints) {
-    app.post(endpoint, (request, reply) => {
+  for (const path of [...(options.onlyV1 ? [] : pathsOf('token')), '/oauth/v1/token']) {
+    app.post(path, (request, reply) => {
       const form = clientForm(request.body);
       const portalId = form.grant_type === 'refresh_token' ? portalOfRefresh(form) : portalOfCode(form);
       const refreshToken = form.refresh_token ?? randomBytes(24).toString('base64url');
-      if (refreshTokens.size >= 1_000) refreshTokens.clear();
+      if (refreshTokens.size >= maxRefreshTokens) refreshTokens.clear();
       refreshTokens.set(refreshToken, portalId);
       reply.send({
         token_type: 'bearer',
@@ -54,61 +66,62 @@ export function oauthRoutes(app: FastifyInstance, world: World, options: Sandbox
         access_token: world.issueToken(portalId, tokenSeconds),
         refresh_token: refreshToken,
         expires_in: tokenSeconds,
-        ...(!options.oauth?.hubIdLeftOut && { hub_id: portalId }),
+        ...(!options.hubIdLeftOut && { hub_id: portalId }),
         scopes: world.accounts.get(portalId)?.scopes ?? [],
       });
     });
   }
 
-  app.post('/oauth/2026-03/token/introspect', (request, reply) => {
-    const { token = '' } = clientForm(request.body);
-    const issued = world.tokens.get(token);
-    if (!issued) throw refused(400, 'BAD_ACCESS_TOKEN', 'This access token is not known.');
-    reply.send({
-      active: true,
-      token,
-      token_type: 'bearer',
-      token_use: 'access_token',
-      hub_id: issued.portalId,
+  for (const path of pathsOf('token')) {
+    app.post(`${path}/introspect`, (request, reply) => {
+      const { token = '' } = clientForm(request.body);
+      const found = world.tokens.get(token);
+      if (!found) throw apiError(400, 'BAD_ACCESS_TOKEN', 'The access token is unknown.');
+      reply.send({
+        active: true,
+        token,
+        token_type: 'bearer',
+        token_use: 'access_token',
+        hub_id: found.portalId,
+      });
     });
-  });
 
-  app.post('/oauth/2026-03/token/revoke', (request, reply) => {
-    const { token = '' } = clientForm(request.body);
-    refreshTokens.delete(token);
-    world.tokens.delete(token);
-    reply.code(204).send();
-  });
+    app.post(`${path}/revoke`, (request, reply) => {
+      const { token = '' } = clientForm(request.body);
+      refreshTokens.delete(token);
+      world.tokens.delete(token);
+      reply.code(204).send();
+    });
+  }
 
-  function clientForm(body: unknown): Record<string, string | undefined> {
-    const form = body as Record<string, string | undefined>;
+  /** @throws ApiError 400 if the client's credentials are wrong */
+  function clientForm(body: unknown): Form {
+    const form = body as Form;
     if (form.client_id !== clientId || form.client_secret !== clientSecret) {
-      throw refused(400, 'BAD_CLIENT_SECRET', 'The client id and secret do not belong together.');
+      throw apiError(400, 'BAD_CLIENT_SECRET', 'The client id and the client secret do not match.');
     }
     return form;
   }
 
-  function portalOfCode(form: Record<string, string | undefined>): number {
+  function portalOfCode(form: Form): number {
     const grant = codes.get(form.code ?? '');
     codes.delete(form.code ?? '');
     const challenge = createHash('sha256')
       .update(form.code_verifier ?? '')
       .digest('base64url');
-    const proven = grant?.challenge === undefined || grant.challenge === challenge;
-    if (!grant || grant.redirectUri !== form.redirect_uri || !proven) {
-      throw new Refusal(400, 'missing or unknown auth code', {
-        category: 'BAD_AUTH_CODE',
-        status: 'BAD_AUTH_CODE',
-      });
+    const isVerified = grant?.challenge === undefined || grant.challenge === challenge;
+    if (!grant || grant.redirectUri !== form.redirect_uri || !isVerified) {
+      const members = { category: 'BAD_AUTH_CODE', status: 'BAD_AUTH_CODE' };
+      throw new ApiError(400, 'missing or unknown auth code', members);
     }
     return grant.portalId;
   }
 
-  function portalOfRefresh(form: Record<string, string | undefined>): number {
+  function portalOfRefresh(form: Form): number {
     const portalId = refreshTokens.get(form.refresh_token ?? '');
     if (portalId === undefined || world.uninstalled.has(portalId)) {
       const members = { category: 'BAD_REFRESH_TOKEN', status: 'BAD_REFRESH_TOKEN' };
-      throw new Refusal(400, 'missing or unknown refresh token', members);
+      throw new ApiError(400, 'missing or unknown refresh token', members);
     }
     return portalId;
   }

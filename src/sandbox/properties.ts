@@ -1,30 +1,40 @@
-import { invalidProperty, refused } from './refusal.ts';
+import { invalidProperty, validationError } from './api-error.ts';
 
 const statuses =
   'BUSY CALLING_CRM_USER CANCELED COMPLETED CONNECTING FAILED IN_PROGRESS NO_ANSWER QUEUED RINGING'.split(
     ' ',
   );
 
-type Rule = { code: string; says: string; holds: (value: string) => boolean };
+interface Rule {
+  /** HubSpot's code and message for a value that is not valid. */
+  code: string;
+  message: string;
+  isValid(value: string): boolean;
+}
+
+export interface PropertyOptions {
+  /** Rejects an `hs_call_app_id` that is not a number, as HubSpot is reported to do. HubSpot's example has one. */
+  numericAppId?: boolean;
+}
 
 const integer: Rule = {
   code: 'INVALID_INTEGER',
-  says: 'was not a valid number',
-  holds: (value) => /^-?\d+$/.test(value),
+  message: 'was not a valid number',
+  isValid: (value) => /^-?\d+$/.test(value),
 };
-const text: Rule = { code: '', says: '', holds: () => true };
+const text: Rule = { code: '', message: '', isValid: () => true };
 
 function option(...values: string[]): Rule {
-  const says = `was not one of the allowed options: [${values.join(', ')}]`;
-  return { code: 'INVALID_OPTION', says, holds: (value) => values.includes(value) };
+  const message = `was not one of the allowed options: [${values.join(', ')}]`;
+  return { code: 'INVALID_OPTION', message, isValid: (value) => values.includes(value) };
 }
 
-/** The properties of a call that can be written. */
+/** The properties of a call that a client may write. */
 const writable: Record<string, Rule> = {
   hs_timestamp: {
     code: 'INVALID_DATE',
-    says: 'was not a valid long or ISO 8601 time',
-    holds: (value) => /^\d+$/.test(value) || !Number.isNaN(Date.parse(value)),
+    message: 'was not a valid long or ISO 8601 time',
+    isValid: (value) => /^\d+$/.test(value) || !Number.isNaN(Date.parse(value)),
   },
   hs_call_duration: integer,
   hubspot_owner_id: integer,
@@ -47,22 +57,26 @@ const writable: Record<string, Rule> = {
   hs_attachment_ids: text,
 };
 
-/** Properties as they are stored, or the refusal that HubSpot would answer. */
-export function checkedProperties(
+/**
+ * Properties as they are stored.
+ *
+ * @param isNew whether the call is created, so that required properties must be there
+ * @throws ApiError 400
+ */
+export function validProperties(
   given: unknown,
-  { refuseNonNumericAppId = false }: { refuseNonNumericAppId?: boolean },
-  complete: boolean,
+  { numericAppId = false }: PropertyOptions,
+  isNew: boolean,
 ): Record<string, string> {
-  if (typeof given !== 'object' || given === null)
-    throw refused(400, 'VALIDATION_ERROR', 'properties must be an object.');
-  if (complete && !('hs_timestamp' in given)) {
+  if (typeof given !== 'object' || given === null) throw validationError('properties must be an object.');
+  if (isNew && !('hs_timestamp' in given)) {
     throw invalidProperty('hs_timestamp', 'REQUIRED_FIELD', 'hs_timestamp is required');
   }
   for (const [name, value] of Object.entries(given)) {
-    const rule = refuseNonNumericAppId && name === 'hs_call_app_id' ? integer : writable[name];
+    const rule = numericAppId && name === 'hs_call_app_id' ? integer : writable[name];
     if (!rule) throw invalidProperty(name, 'PROPERTY_DOESNT_EXIST', `Property "${name}" does not exist`);
     if (typeof value !== 'string') throw invalidProperty(name, 'INVALID_STRING', `${name} must be a string`);
-    if (!rule.holds(value)) throw invalidProperty(name, rule.code, `${value} ${rule.says}`);
+    if (!rule.isValid(value)) throw invalidProperty(name, rule.code, `${value} ${rule.message}`);
   }
   return { ...(given as Record<string, string>) };
 }

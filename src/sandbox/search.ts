@@ -1,4 +1,5 @@
-import { membersOf, refused } from './refusal.ts';
+import { validationError } from './api-error.ts';
+import { requiredMembers } from './body.ts';
 import type { SandboxCall } from './world.ts';
 
 interface Filter {
@@ -8,9 +9,9 @@ interface Filter {
   values?: string[];
 }
 
-/** The operators of HubSpot's search that calls by their ids need. */
+/** The operators of HubSpot's search that find calls by their ids. */
 const operators: Record<string, (found: string | undefined, filter: Filter) => boolean> = {
-  // As HubSpot's, it does not tell capitals from small letters.
+  // Case-insensitive, as HubSpot's.
   EQ: (found, { value }) => found?.toLowerCase() === value?.toLowerCase(),
   NEQ: (found, { value }) => found !== value,
   IN: (found, { values }) => found !== undefined && (values ?? []).includes(found),
@@ -18,12 +19,12 @@ const operators: Record<string, (found: string | undefined, filter: Filter) => b
   NOT_HAS_PROPERTY: (found) => found === undefined,
 };
 
-/** Any group of filters whose every filter holds; oldest first, as `hs_createdate` sorts. */
+/** The calls that match every filter of at least one group, oldest first, as `hs_createdate` sorts. */
 export function search(calls: SandboxCall[], body: unknown) {
-  const { filterGroups, limit, after } = membersOf(body, 'filterGroups', 'limit', 'after');
+  const { filterGroups, limit, after } = requiredMembers(body, 'filterGroups', 'limit', 'after');
   const groups = (filterGroups as { filters: Filter[] }[]).map(({ filters }) => filters);
   const matching = calls.filter((call) =>
-    groups.some((filters) => filters.every((filter) => holds(call, filter))),
+    groups.some((filters) => filters.every((filter) => matches(call, filter))),
   );
   const first = Number(after) || 0;
   const results = matching.slice(first, first + Math.min(Number(limit) || 10, 200));
@@ -35,9 +36,8 @@ export function search(calls: SandboxCall[], body: unknown) {
   };
 }
 
-function holds({ id, properties }: SandboxCall, filter: Filter): boolean {
+function matches({ id, properties }: SandboxCall, filter: Filter): boolean {
   const operator = operators[filter.operator];
-  if (!operator)
-    throw refused(400, 'VALIDATION_ERROR', `The sandbox does not know the operator ${filter.operator}.`);
+  if (!operator) throw validationError(`The sandbox has no search operator ${filter.operator}.`);
   return operator(filter.propertyName === 'hs_object_id' ? id : properties[filter.propertyName], filter);
 }

@@ -1,7 +1,7 @@
 import type { Pickup } from './pickup.ts';
 import { style } from './timeline-style.ts';
 
-/** A call as the timeline shows it. */
+/** A call on the timeline. */
 export interface CallView {
   id: string;
   title: string;
@@ -21,7 +21,7 @@ export interface RecordView {
   portalId: string;
   objectType: string;
   objectId: string;
-  /** All its calls, of which `calls` are the newest. */
+  /** How many calls the record has. `calls` are the newest. */
   total: number;
   calls: CallView[];
 }
@@ -40,25 +40,25 @@ export function recordPage({ portalId, objectType, objectId, total, calls }: Rec
     name,
     `<header>
       <div class="avatar" aria-hidden="true">${safe(singular(objectType).slice(0, 1))}</div>
-      <div><h1>${safe(name)}</h1><p>Account ${safe(portalId)} · <a href="/">all records</a></p></div>
+      <div><h1>${safe(name)}</h1><p>Portal ${safe(portalId)} · <a href="/">all records</a></p></div>
       <dl><div><dt>Calls</dt><dd>${total}</dd></div><div><dt>Transcribed</dt><dd>${transcribed}</dd></div></dl>
     </header>
     <main>${sections.join('') || '<p class="empty">No call is associated with this record yet.</p>'}</main>`,
   );
 }
 
-/** Every record that has calls: path `portal/type/id`, and how many. */
+/** @param records `portal/type/id` of each record, and how many calls it has */
 export function indexPage(records: [string, number][]): string {
   const items = records.map(([path, count]) => {
     const [portalId = '', objectType = '', objectId = ''] = path.split('/');
     const href = `/timeline/${path.split('/').map(encodeURIComponent).join('/')}`;
     return `<li class="card row"><a href="${safe(href)}">${safe(`${singular(objectType)} ${objectId}`)}</a>
-      <span>account ${safe(portalId)}</span><span>${count} ${count === 1 ? 'call' : 'calls'}</span></li>`;
+      <span>portal ${safe(portalId)}</span><span>${count} ${count === 1 ? 'call' : 'calls'}</span></li>`;
   });
   return page(
     'Records with calls',
     `<header><div class="avatar" aria-hidden="true">H</div><div><h1>Records with calls</h1>
-      <p>A HubSpot on this machine. Its state is gone when it stops.</p></div></header>
+      <p>A local HubSpot. Its state is lost when it stops.</p></div></header>
     <main>${items.length > 0 ? `<ol>${items.join('')}</ol>` : '<p class="empty">No call has been logged yet.</p>'}</main>`,
   );
 }
@@ -89,8 +89,7 @@ function player({ audio, title }: CallView): string {
 }
 
 function transcription({ ready, pickup }: CallView): string {
-  if (!ready)
-    return verdict('wait', 'Not marked ready', ['HubSpot has not been told that the recording is ready.']);
+  if (!ready) return verdict('wait', 'Not marked ready', ['The recording has not been marked ready.']);
   if (!pickup) return verdict('wait', 'Being fetched', ['HubSpot is fetching the recording.']);
   const steps = pickup.steps.map(
     ({ step, ok, seen }) =>
@@ -118,7 +117,7 @@ function page(title: string, content: string): string {
 <title>${safe(title)} · HubSpot sandbox</title><style>${style}</style></head><body>${content}</body></html>`;
 }
 
-/** `contacts` is headed "Contact", `companies` "Company"; a custom object's id stays as it is. */
+/** `contacts` is "Contact", `companies` is "Company". The id of a custom object stays as it is. */
 function singular(objectType: string): string {
   const word = objectType.replace(/ies$/, 'y').replace(/s$/, '');
   return word.slice(0, 1).toUpperCase() + word.slice(1);

@@ -1,13 +1,14 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { type PickupOptions, retrieve } from './pickup.ts';
-import { notFound } from './refusal.ts';
+import { notFound } from './api-error.ts';
+import { type RetrieveOptions, requestAuthenticatedUrl } from './authenticated-url.ts';
 import { type CallView, indexPage, recordPage } from './timeline-page.ts';
-import { type SandboxCall, timeOf, type World } from './world.ts';
+import { type SandboxCall, timestampOf, type World } from './world.ts';
 
-const mostCalls = 50;
+const maxCalls = 50;
+const maxRecords = 200;
 
-/** The timelines: `/` lists the records that have calls, `/timeline/…` shows one. */
-export function timelineRoutes(app: FastifyInstance, world: World, options: PickupOptions): void {
+/** `/` lists the records that have calls. `/timeline/PORTAL/TYPE/ID` shows the calls of one record. */
+export function timelineRoutes(app: FastifyInstance, world: World, options: RetrieveOptions = {}): void {
   app.get('/', (_request, reply) => {
     const counts = new Map<string, number>();
     for (const { portalId, associations } of world.calls.values()) {
@@ -16,7 +17,7 @@ export function timelineRoutes(app: FastifyInstance, world: World, options: Pick
         counts.set(path, (counts.get(path) ?? 0) + 1);
       }
     }
-    sendPage(reply, indexPage([...counts].slice(0, 200)));
+    sendPage(reply, indexPage([...counts].slice(0, maxRecords)));
   });
 
   app.get<{ Params: { portalId: string; objectType: string; objectId: string } }>(
@@ -24,11 +25,11 @@ export function timelineRoutes(app: FastifyInstance, world: World, options: Pick
     async (request, reply) => {
       const { portalId, objectType, objectId } = request.params;
       const account = world.accounts.get(Number(portalId));
-      if (!account) throw notFound('There is no such account.');
+      if (!account) throw notFound('There is no such portal.');
       const calls = world.callsOf(account.portalId, objectType, objectId);
-      // As HubSpot does: opening the record asks for each call's authenticated URL.
+      // Opening the record requests each call's authenticated URL, as HubSpot does.
       const views = await Promise.all(
-        calls.slice(0, mostCalls).map((call) => viewOf(call, world.recordingUrl(call), options)),
+        calls.slice(0, maxCalls).map((call) => viewOf(call, world.recordingUrl(call), options)),
       );
       sendPage(reply, recordPage({ portalId, objectType, objectId, total: calls.length, calls: views }));
       return reply;
@@ -39,13 +40,10 @@ export function timelineRoutes(app: FastifyInstance, world: World, options: Pick
 async function viewOf(
   call: SandboxCall,
   template: string | undefined,
-  options: PickupOptions,
+  options: RetrieveOptions,
 ): Promise<CallView> {
   const { properties, pickup } = call;
-  const audio = await (template === undefined
-    ? Promise.reject(new Error('No URL for recordings is registered for this app.'))
-    : retrieve(template, call, options)
-  ).then(
+  const audio = await requestAuthenticatedUrl(template, call, options).then(
     (url) => ({ url }),
     (error: Error) => ({ problem: error.message }),
   );
@@ -57,7 +55,7 @@ async function viewOf(
     status: (properties.hs_call_status ?? 'COMPLETED').toLowerCase().replaceAll('_', ' '),
     from: properties.hs_call_from_number,
     to: properties.hs_call_to_number,
-    at: new Date(timeOf(call)),
+    at: new Date(timestampOf(call)),
     durationMs: Number(properties.hs_call_duration) || undefined,
     audio,
     ready: call.ready > 0,
@@ -65,7 +63,7 @@ async function viewOf(
   };
 }
 
-/** Nothing but the page itself and the recordings it plays. */
+/** The policy allows the page's own styles and the recordings, and nothing else. */
 function sendPage(reply: FastifyReply, html: string): void {
   reply
     .headers({

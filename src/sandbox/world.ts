@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
+import { ApiError, apiError, missingScopes, notFound } from './api-error.ts';
 import type { Pickup } from './pickup.ts';
-import { limited, notFound, Refusal, refused } from './refusal.ts';
 
 /** A HubSpot account (a portal) that has installed the app. */
 export interface SandboxAccount {
   portalId: number;
   /** The app that is installed there. */
   appId: string;
-  /** A token that never expires, as a private app's. OAuth gives others. */
+  /** A token that never expires, as a private app has. OAuth issues others. */
   accessToken?: string;
+  /** Default: every scope. */
   scopes?: string[];
-  /** Users without a paid Sales or Service seat: their calls are never transcribed. */
+  /** Users without a paid Sales or Service seat. Their calls are never transcribed. */
   ownersWithoutSeat?: string[];
-  /** HubSpot's switch for transcription; left out: on. */
+  /** HubSpot's switch for transcription. Default: on. */
   transcription?: boolean;
 }
 
@@ -23,21 +24,29 @@ export interface SandboxCall {
   createdAt: Date;
   updatedAt: Date;
   associations: Map<string, { objectType: string; objectId: string; typeId: number }>;
-  /** How often it was marked ready. */
+  /** How many times it was marked ready. */
   ready: number;
   pickup?: Pickup;
 }
 
-/** All that the sandbox knows; in memory, with a limit on everything that grows. */
+interface AccessToken {
+  portalId: number;
+  expiresAt: number;
+}
+
+const maxCalls = 100_000;
+const maxTokens = 10_000;
+const maxTranscripts = 10_000;
+
+/** The state of the sandbox, in memory. Everything that grows has a limit. */
 export class World {
   readonly accounts: Map<number, SandboxAccount>;
   readonly calls = new Map<string, SandboxCall>();
-  /** By app id: the URL that HubSpot asks for recordings. */
+  /** By app id: the URL where HubSpot requests recordings, with `%s`. */
   readonly recordingUrls = new Map<string, string>();
   readonly transcripts = new Map<string, Record<string, unknown>>();
-  readonly tokens = new Map<string, { portalId: number; expiresAt: number }>();
+  readonly tokens = new Map<string, AccessToken>();
   readonly uninstalled = new Set<number>();
-  readonly #windows = new Map<string, number[]>();
   // The id of the call in HubSpot's own example.
   #nextId = 17591596434n;
 
@@ -52,49 +61,40 @@ export class World {
     return String(this.#nextId++);
   }
 
-  /** Gives an account a token that lives for `seconds`. */
+  /** Issues an access token of a portal that is valid for `seconds`. */
   issueToken(portalId: number, seconds: number): string {
     const token = randomBytes(24).toString('base64url');
-    this.#bound(this.tokens, 10_000);
+    makeRoom(this.tokens, maxTokens);
     this.tokens.set(token, { portalId, expiresAt: Date.now() + seconds * 1000 });
     return token;
   }
 
-  /** What is known of a bearer token. */
-  holderOf(authorization: string | undefined): { portalId: number; expiresAt: number } | undefined {
+  /** The access token in an Authorization header, also if it has expired. */
+  findToken(authorization: string | undefined): AccessToken | undefined {
     return this.tokens.get(/^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '');
   }
 
-  /** The account that a bearer token speaks for. */
-  accountOf(authorization: string | undefined): SandboxAccount {
-    const issued = this.holderOf(authorization);
-    if (!issued || this.uninstalled.has(issued.portalId)) {
-      throw refused(401, 'INVALID_AUTHENTICATION', 'Authentication credentials not found or not valid.');
+  /**
+   * The account that an Authorization header authenticates.
+   *
+   * @throws ApiError 401
+   */
+  authenticate(authorization: string | undefined): SandboxAccount {
+    const token = this.findToken(authorization);
+    if (!token || this.uninstalled.has(token.portalId)) {
+      throw apiError(401, 'INVALID_AUTHENTICATION', 'Authentication credentials not found or not valid.');
     }
-    if (issued.expiresAt <= Date.now()) {
-      throw refused(401, 'EXPIRED_AUTHENTICATION', 'The OAuth token used to make this call is expired.');
+    if (token.expiresAt <= Date.now()) {
+      throw apiError(401, 'EXPIRED_AUTHENTICATION', 'The OAuth token used to make this call is expired.');
     }
-    return this.accounts.get(issued.portalId)!;
+    return this.accounts.get(token.portalId)!;
   }
 
-  /** Counts a request against a sliding window. */
-  count(
-    portalId: number,
-    policy: 'TEN_SECONDLY_ROLLING' | 'SECONDLY',
-    limit: number,
-    windowMs: number,
-  ): void {
-    const now = performance.now();
-    const key = `${portalId} ${policy}`;
-    const window = (this.#windows.get(key) ?? []).filter((at) => at > now - windowMs);
-    this.#windows.set(key, window);
-    if (window.length >= limit) throw limited(policy, windowMs);
-    window.push(now);
-  }
-
+  /** @throws ApiError 400 if the sandbox is full */
   addCall(portalId: number, properties: Record<string, string>): SandboxCall {
-    if (this.calls.size >= 100_000)
-      throw new Refusal(400, 'The sandbox is full.', { category: 'OBJECT_LIMIT' });
+    if (this.calls.size >= maxCalls) {
+      throw new ApiError(400, 'The sandbox is full.', { category: 'OBJECT_LIMIT' });
+    }
     const now = new Date();
     const call: SandboxCall = {
       id: this.newId(),
@@ -110,36 +110,47 @@ export class World {
   }
 
   addTranscript(id: string, transcript: Record<string, unknown>): void {
-    this.#bound(this.transcripts, 10_000);
+    makeRoom(this.transcripts, maxTranscripts);
     this.transcripts.set(id, transcript);
   }
 
-  /** A call of the account. */
+  /**
+   * A call of the portal.
+   *
+   * @throws ApiError 404
+   */
   call(portalId: number, id: string): SandboxCall {
     const call = this.calls.get(id);
     if (call?.portalId !== portalId) throw notFound(`Object not found. objectId are usually numeric: ${id}`);
     return call;
   }
 
-  /** The URL registered for the app that logged the call, else for the app installed in its account. */
+  /** The URL registered for the app that logged the call, or for the app installed in its portal. */
   recordingUrl({ portalId, properties }: SandboxCall): string | undefined {
     const { hs_call_app_id: appId = '' } = properties;
     return this.recordingUrls.get(appId) ?? this.recordingUrls.get(this.accounts.get(portalId)?.appId ?? '');
   }
 
-  /** Calls on a record's timeline, newest first. */
+  /** The calls on a record's timeline, newest first. */
   callsOf(portalId: number, objectType: string, objectId: string): SandboxCall[] {
     return [...this.calls.values()]
       .filter((call) => call.portalId === portalId && call.associations.has(`${objectType}/${objectId}`))
-      .sort((a, b) => timeOf(b) - timeOf(a));
-  }
-
-  #bound(map: Map<string, unknown>, limit: number): void {
-    if (map.size >= limit) map.delete(map.keys().next().value!);
+      .sort((a, b) => timestampOf(b) - timestampOf(a));
   }
 }
 
-/** `hs_timestamp` is Unix milliseconds or an ISO 8601 time. */
-export function timeOf({ properties: { hs_timestamp: at = '' } }: Pick<SandboxCall, 'properties'>): number {
-  return /^\d+$/.test(at) ? Number(at) : Date.parse(at);
+/** @throws ApiError 403 if the account lacks the scope */
+export function requireScope({ scopes }: SandboxAccount, scope: string): void {
+  if (scopes && !scopes.includes(scope)) throw missingScopes([scope]);
+}
+
+/** `hs_timestamp` in Unix milliseconds. The property is a number of them or an ISO 8601 time. */
+export function timestampOf({ properties }: Pick<SandboxCall, 'properties'>): number {
+  const { hs_timestamp: timestamp = '' } = properties;
+  return /^\d+$/.test(timestamp) ? Number(timestamp) : Date.parse(timestamp);
+}
+
+/** Deletes the oldest entry if the map is full. */
+function makeRoom(map: Map<string, unknown>, limit: number): void {
+  if (map.size >= limit) map.delete(map.keys().next().value!);
 }

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { ValidateFunction } from 'ajv';
 import Ajv from 'ajv';
 import formats from 'ajv-formats';
-import type { Exchange } from '../../src/sandbox/hubspot.ts';
+import type { Exchange } from '../../src/sandbox/traffic.ts';
 
 // HubSpot's OpenAPI documents carry no licence: they are read from beside the project where somebody has put
 // them, and nothing of them is kept here.

@@ -13,7 +13,8 @@ import { createSend } from '../../src/hubspot/request.ts';
 import { TokenEndpoint, type TokenSet } from '../../src/hubspot/token-endpoint.ts';
 import { Outbox } from '../../src/publishing/outbox.ts';
 import { oauthRoutes } from '../../src/routes/oauth.ts';
-import { createSandbox, type Exchange, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import type { Exchange } from '../../src/sandbox/traffic.ts';
 import { readConfig } from '../../src/settings/config.ts';
 import { HubSpotSpecs, specsMissing } from '../contracts/hubspot-specs.ts';
 

@@ -10,7 +10,7 @@ t.test('failures become one error that says what to do', async (t) => {
       { portalId: 1, appId: '101', accessToken: 'sandbox-token' },
       { portalId: 2, appId: '101', accessToken: 'reader', scopes: ['crm.objects.contacts.read'] },
     ],
-    refuseNonNumericAppId: true,
+    numericAppId: true,
   });
   const hubspot = client('2026-03', { deadlineMs: 300 });
   const as = (token: string) => client('2026-03', { accessToken: async () => token });

@@ -1,7 +1,8 @@
 import type { Test } from 'tap';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotError } from '../../src/hubspot/error.ts';
-import { createSandbox, type Exchange, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import type { Exchange } from '../../src/sandbox/traffic.ts';
 import type { ApiVersion } from '../../src/settings/hubspot-versions.ts';
 
 /** The properties of HubSpot's own example. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
-import { createSandbox } from '../../src/sandbox/hubspot.ts';
+import { createSandbox } from '../../src/sandbox/sandbox.ts';
 import type { Verdict } from '../../src/unions.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 
@@ -77,7 +77,7 @@ t.test(
       if ((await outbox.list({ state: 'waiting', limit: 1 })).length === 0) break;
       await sleep(100);
     }
-    await sandbox.settled();
+    await sandbox.pickups.idle();
 
     const calls = [...sandbox.world.calls.values()];
     t.equal(calls.length, recordings, 'as many calls as recordings');
@@ -108,7 +108,7 @@ t.test(
       'the others are dead letters with the reason',
     );
     t.ok(underWay > kills / 2, `${underWay} kills hit running publications`);
-    t.ok(sandbox.faults.inflicted > 150, `${sandbox.faults.inflicted} faults were met`);
+    t.ok(sandbox.faults.injected > 150, `${sandbox.faults.injected} faults were met`);
   },
 );
 

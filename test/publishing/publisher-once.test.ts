@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { CrmError } from '../../src/crm/crm.ts';
 import { Limiter } from '../../src/hubspot/limiter.ts';
-import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
 

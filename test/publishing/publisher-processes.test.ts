@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Limiter } from '../../src/hubspot/limiter.ts';
-import { createSandbox, type Exchange } from '../../src/sandbox/hubspot.ts';
+import { createSandbox } from '../../src/sandbox/sandbox.ts';
+import type { Exchange } from '../../src/sandbox/traffic.ts';
 import { eachEngine } from '../contracts/db.ts';
 import { until } from '../gateway.ts';
 import { openPublishing, recordingOf } from './rig.ts';

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import type { Job } from '../../src/publishing/outbox.ts';
 import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
-import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
 
@@ -70,7 +70,7 @@ t.test('a recording is logged, associated and marked ready, each once', async (t
   t.equal(calls().length, 1);
   t.same([...calls()[0]!.associations.keys()].sort(), ['companies/7', 'contacts/104901']);
   t.match(calls()[0], { ready: 1, properties: { hs_call_external_id: 'call-1', hs_call_duration: '60000' } });
-  t.equal(sandbox.faults.inflicted, 0);
+  t.equal(sandbox.faults.injected, 0);
 });
 
 const transient: { name: string; fault: Fault }[] = [
@@ -99,7 +99,7 @@ for (const { name, fault } of transient) {
     const recording = await add('call-1');
     await publisher.publish(recording);
     t.match(await ended(recording), { state: 'done' });
-    t.equal(sandbox.faults.inflicted, 1);
+    t.equal(sandbox.faults.injected, 1);
     t.equal(calls().length, 1);
     t.equal(calls()[0]?.ready, 1);
   });
@@ -145,7 +145,7 @@ const deadEnds: {
   },
   {
     name: 'an owner that HubSpot rejects',
-    sandbox: { refuseNonNumericAppId: true, accounts: [account] },
+    sandbox: { numericAppId: true, accounts: [account] },
     input: { call: { ownerId: 'Ada' } },
     says: /hubspot_owner_id INVALID_INTEGER/,
     done: [],

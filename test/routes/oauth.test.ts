@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { createSandbox } from '../../src/sandbox/hubspot.ts';
+import { createSandbox } from '../../src/sandbox/sandbox.ts';
 import { startGateway, until } from '../gateway.ts';
 
 const app = { 'hubspot-client-id': 'sandbox-client', 'hubspot-client-secret': 'sandbox-secret' };

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { Report } from '../../src/audio/report.ts';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotError } from '../../src/hubspot/error.ts';
-import { createSandbox, type SandboxOptions } from '../../src/sandbox/hubspot.ts';
+import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 
 const audio = Buffer.from(Array.from({ length: 5000 }, (_, index) => index % 251));
 const passing: Report = { verdict: 'pass', codes: [], audio: { size: 5000 }, evidence: [], repairs: {} };
@@ -82,7 +82,7 @@ t.test('on ready the recording is asked for, fetched, sought and judged', async 
     check: async (bytes) => (audio.equals(bytes) ? passing : mono),
   });
   const id = await publish(hubspot, template);
-  await sandbox.settled();
+  await sandbox.pickups.idle();
   t.match(sandbox.world.calls.get(id)?.pickup, {
     transcribed: true,
     reasons: [],
@@ -100,7 +100,7 @@ t.test('the query can be left out, and the request signed as HubSpot signs', asy
   const { asked, template } = await gateway(t);
   const { sandbox, hubspot } = await setUp(t, { retrieve: { query: false, clientSecret: 'secret' } });
   await publish(hubspot, template);
-  await sandbox.settled();
+  await sandbox.pickups.idle();
   const { url, headers } = asked[0]!;
   t.equal(url, '/recordings/test%20call%2F01/url');
   const signed = `GET${template.replace('%s', 'test%20call%2F01')}${headers['x-hubspot-request-timestamp']}`;
@@ -126,7 +126,7 @@ const obstacles: {
     options: { accounts: [{ ...account, transcription: false }] },
     reason: /switched off/,
   },
-  { name: 'a gateway that does not know the id', gateway: { status: 404 }, reason: /answered 404/ },
+  { name: 'a gateway that does not know the id', gateway: { status: 404 }, reason: /returned 404/ },
   {
     name: 'an answer without authenticatedUrl',
     gateway: { answer: { url: 'x' } },
@@ -145,7 +145,7 @@ for (const { name, options, gateway: gatewayOptions, call, reason } of obstacles
     const { template } = await gateway(t, gatewayOptions);
     const { sandbox, hubspot } = await setUp(t, options);
     const id = await publish(hubspot, template, call);
-    await sandbox.settled();
+    await sandbox.pickups.idle();
     const pickup = sandbox.world.calls.get(id)?.pickup;
     t.equal(pickup?.transcribed, false);
     t.equal(pickup?.reasons.length, 1);
@@ -158,7 +158,7 @@ t.test('a call without hs_call_source, and an app without a URL, are told apart'
   const id = await publish(hubspot, undefined);
   await hubspot.updateCall(id, { hs_call_source: 'ELSEWHERE' });
   await hubspot.markReady(id);
-  await sandbox.settled();
+  await sandbox.pickups.idle();
   t.match(sandbox.world.calls.get(id)?.pickup?.reasons, [
     /hs_call_source/,
     /No URL for recordings is registered/,
@@ -169,7 +169,7 @@ t.test('a gateway that ignores Range is seen, and no obstacle to transcription',
   const { template } = await gateway(t, { ranges: false });
   const { sandbox, hubspot } = await setUp(t);
   const id = await publish(hubspot, template);
-  await sandbox.settled();
+  await sandbox.pickups.idle();
   const pickup = sandbox.world.calls.get(id)?.pickup;
   t.equal(pickup?.transcribed, true);
   t.match(pickup?.steps[2], { step: 'seek', ok: false, seen: '200 to bytes=2500-3523' });
@@ -213,7 +213,7 @@ for (const when of ['before', 'after'] as const) {
       t.match(error, { outcomeUnknown: true });
       t.equal(sandbox.world.calls.size, when === 'before' ? 0 : 1);
       await hubspot.createCall(properties);
-      t.equal(sandbox.faults.inflicted, 1);
+      t.equal(sandbox.faults.injected, 1);
     });
   }
 }
@@ -227,7 +227,7 @@ t.test('the timeline shows each call with a player and why it is not transcribed
     hs_call_from_number: '+353 1 555 0100',
     hs_call_duration: '63000',
   });
-  await sandbox.settled();
+  await sandbox.pickups.idle();
   const response = await fetch(sandbox.timelineUrl(4711, 'contacts', '104901'));
   const page = await response.text();
   t.match(response.headers.get('content-security-policy'), /default-src 'none'/);

@@ -15,7 +15,7 @@ import {
   ListObjectsV2Command,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { createSandbox, type Sandbox } from '../../src/sandbox/hubspot.ts';
+import { createSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { ended } from '../gateway.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';

@@ -3,10 +3,11 @@ import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
+import { Block, blockSize } from '../../../src/origins/cache/block.ts';
 import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
 import { Disk } from '../../../src/origins/cache/disk.ts';
-import { Block, blockSize } from '../../../src/origins/cache/memory.ts';
-import { pattern, readAll, settled } from '../../contracts/origin.ts';
+import { Memory } from '../../../src/origins/cache/memory.ts';
+import { pattern, readAll, untilReleased } from '../../contracts/origin.ts';
 import { CountingOrigin } from './counting.ts';
 
 function blockOf(id: string, bytes: Uint8Array = Buffer.alloc(0), length = bytes.length): Block {
@@ -19,7 +20,7 @@ function blockOf(id: string, bytes: Uint8Array = Buffer.alloc(0), length = bytes
 const size = 5_000_000;
 const bytes = pattern(blockSize);
 
-t.test('a block comes back as it went, also after a restart', async (t) => {
+t.test('a block is read as it was written, also after a restart', async (t) => {
   const folder = join(t.testdir(), 'blocks');
   const disk = await Disk.open(folder, 10 * blockSize);
   await disk.write(blockOf('a', bytes), size);
@@ -35,8 +36,8 @@ t.test('a block comes back as it went, also after a restart', async (t) => {
   t.equal((await stat(join(folder, name!))).mode & 0o777, 0o600);
 });
 
-t.test('what was harmed is a miss, and is gone', async (t) => {
-  const harms: [string, (path: string) => Promise<unknown>][] = [
+t.test('a damaged block is a miss, and its file is removed', async (t) => {
+  const damages: [string, (path: string) => Promise<unknown>][] = [
     ['cut short', (path) => truncate(path, 1000)],
     ['cut in its header', (path) => truncate(path, 7)],
     ['empty', (path) => truncate(path, 0)],
@@ -44,11 +45,11 @@ t.test('what was harmed is a miss, and is gone', async (t) => {
     ['one bit flipped', async (path) => writeFile(path, flip(await readFile(path), 500_000))],
     ['one bit of its size flipped', async (path) => writeFile(path, flip(await readFile(path), 12))],
   ];
-  for (const [name, harm] of harms) {
+  for (const [name, damage] of damages) {
     const folder = t.testdir();
     const disk = await Disk.open(folder, 10 * blockSize);
     await disk.write(blockOf('a', bytes), size);
-    await harm(join(folder, (await readdir(folder))[0]!));
+    await damage(join(folder, (await readdir(folder))[0]!));
     t.equal(await disk.read(blockOf('a', undefined, blockSize), size), false, name);
     t.same(await readdir(folder), []);
     t.notOk(disk.has('a'));
@@ -59,7 +60,7 @@ t.test('what was harmed is a miss, and is gone', async (t) => {
   }
 });
 
-t.test('as many blocks as fit, the least recently used makes way; a smaller limit shrinks', async (t) => {
+t.test('the least recently used block is evicted, and a smaller limit evicts more', async (t) => {
   const folder = t.testdir();
   const disk = await Disk.open(folder, 4 * (blockSize + 20));
   for (const id of ['a', 'b', 'c', 'd']) await disk.write(blockOf(id, bytes), size);
@@ -76,7 +77,7 @@ t.test('as many blocks as fit, the least recently used makes way; a smaller limi
   t.equal((await readdir(folder)).length, 2);
 });
 
-t.test('two processes may share the folder', async (t) => {
+t.test('two processes can share the folder', async (t) => {
   const folder = t.testdir();
   const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
   await Promise.all([one.write(blockOf('a', bytes), size), two.write(blockOf('a', bytes), size)]);
@@ -91,7 +92,7 @@ t.test('two processes may share the folder', async (t) => {
   }
 });
 
-t.test('each process reads what any has written', async (t) => {
+t.test('each process reads what the other has written', async (t) => {
   const folder = t.testdir();
   const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
   await one.write(blockOf('a', bytes), size);
@@ -100,42 +101,43 @@ t.test('each process reads what any has written', async (t) => {
   t.ok((await two.read(a, size)) && a.slab.equals(bytes));
   await two.remove('a');
   t.notOk(two.has('a'));
-  t.equal(await one.read(blockOf('a', undefined, blockSize), size), false, 'and none what one has removed');
+  t.equal(
+    await one.read(blockOf('a', undefined, blockSize), size),
+    false,
+    'and not what the other has removed',
+  );
   t.notOk(one.has('a'));
 });
 
-t.test(
-  'processes that share the folder keep to their limit together, and start with all of it',
-  async (t) => {
-    for (const processes of [2, 4]) {
-      const folder = t.testdir();
-      const share = 3;
-      const limit = share * processes;
-      const open = () => Disk.open(folder, share * (blockSize + 20), processes);
-      const files = () => readdirSync(folder).length;
-      const before = await Disk.open(folder, 100 * blockSize);
-      for (let i = 0; i < limit + 5; i++) await before.write(blockOf(`old ${i}`, bytes.subarray(0, 9)), size);
-      const disks = [];
-      for (let i = 0; i < processes; i++) disks.push(await open());
-      t.equal(files(), limit, 'all that fits, after a restart');
+t.test('processes that share the folder have one limit together, and start with all that fits', async (t) => {
+  for (const processes of [2, 4]) {
+    const folder = t.testdir();
+    const share = 3;
+    const limit = share * processes;
+    const open = () => Disk.open(folder, share * (blockSize + 20), processes);
+    const files = () => readdirSync(folder).length;
+    const before = await Disk.open(folder, 100 * blockSize);
+    for (let i = 0; i < limit + 5; i++) await before.write(blockOf(`old ${i}`, bytes.subarray(0, 9)), size);
+    const disks = [];
+    for (let i = 0; i < processes; i++) disks.push(await open());
+    t.equal(files(), limit, 'all that fits after a restart');
 
-      let most = 0;
-      for (const [i, disk] of disks.entries()) {
-        for (let n = 0; n < 4 * limit; n++) {
-          await disk.read(blockOf(`0 ${n}`, undefined, 9), size); // of the first one, where it still is there
-          await disk.write(blockOf(`${i} ${n}`, bytes.subarray(0, 9)), size);
-          most = Math.max(most, files());
-        }
+    let most = 0;
+    for (const [i, disk] of disks.entries()) {
+      for (let n = 0; n < 4 * limit; n++) {
+        await disk.read(blockOf(`0 ${n}`, undefined, 9), size); // written by the first process, if it is still there
+        await disk.write(blockOf(`${i} ${n}`, bytes.subarray(0, 9)), size);
+        most = Math.max(most, files());
       }
-      t.ok(most <= limit + 1, `${most} at most, where ${limit} fit`);
-      const kept = files();
-      await open();
-      t.equal(files(), kept, 'one that is started anew takes nothing from the others');
     }
-  },
-);
+    t.ok(most <= limit + 1, `${most} at most, and ${limit} fit`);
+    const kept = files();
+    await open();
+    t.equal(files(), kept, 'a process that starts anew evicts nothing');
+  }
+});
 
-t.test('one process leaves alone what the other is writing', async (t) => {
+t.test('a process does not remove what the other is writing', async (t) => {
   const folder = t.testdir();
   const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
   for (let i = 0; i < 20; i++) {
@@ -147,7 +149,7 @@ t.test('one process leaves alone what the other is writing', async (t) => {
   }
 });
 
-t.test('what is removed while it is written is not there afterwards', async (t) => {
+t.test('a block that is removed while it is written is not there afterwards', async (t) => {
   const folder = t.testdir();
   const disk = await Disk.open(folder, 10 * blockSize);
   const writing = disk.write(blockOf('a', bytes), size);
@@ -159,7 +161,7 @@ t.test('what is removed while it is written is not there afterwards', async (t) 
   t.ok(disk.has('a'), 'it can be written again');
 });
 
-t.test('left-overs of a crash are cleared, a folder that vanished is put up with', async (t) => {
+t.test('the rest of a crash is removed, and a folder that has gone is no error', async (t) => {
   const folder = t.testdir({ [`${'a'.repeat(64)}.part`]: 'half', 'not-ours.txt': 'stays' });
   await Disk.open(folder, 10 * blockSize);
   t.same(await readdir(folder), ['not-ours.txt']);
@@ -178,16 +180,16 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
   async function start() {
     const metrics = createMetrics();
     const disk = await Disk.open(folder, 100 * blockSize);
-    return { metrics, cache: new BlockCache(far, { name: 'test', memory: 0, disk, metrics }) };
+    return { metrics, cache: new BlockCache(far, { name: 'test', memory: new Memory(0), disk, metrics }) };
   }
 
   const first = await start();
   for (let at = 0; at < recording.length; at += blockSize) {
     await readAll(first.cache, 'a.wav', { first: at, last: at }, version);
-    await settled(() => far.open);
+    await untilReleased(() => far.open);
   }
   const unwritten = () => 7 - readdirSync(folder).filter((name) => !name.endsWith('.part')).length;
-  t.equal(await settled(unwritten), 0, 'all seven blocks are on disk');
+  t.equal(await untilReleased(unwritten), 0, 'all seven blocks are on disk');
 
   far.isDown = true;
   const second = await start();
@@ -201,7 +203,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
   const third = await start();
   t.ok(
     (await readAll(third.cache, 'a.wav', whole, version)).equals(recording),
-    'harmed blocks come from the origin',
+    'damaged blocks come from the origin',
   );
   t.ok(far.reads.length > before);
 });
