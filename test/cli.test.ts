@@ -32,7 +32,7 @@ const ids = ['--account', 'a', '--id', 'call/1'];
 
 const app = ['--hubspot-client-id', 'client', '--hubspot-client-secret', 'secret'];
 
-const cases: [name: string, args: string[], code: number, said: RegExp][] = [
+const cases: [name: string, args: string[], code: number, output: RegExp][] = [
   ['no command', [], 64, /playhead serve/],
   ['help', ['help'], 0, /playhead check/],
   ['help on one command', ['check', '--help'], 0, /--junit/],
@@ -41,14 +41,14 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['a command that only JavaScript knows', ['constructor'], 64, /"constructor" is not a command/],
   ['an unknown option', ['url', '--acount', 'x'], 64, /--acount/],
   [
-    'an unknown option is said in one sentence',
+    'an unknown option: one sentence on standard error',
     ['url', '--acount', 'x'],
     64,
-    /^[^.]*; playhead url --help [^\n]*\n$/,
+    /^[^.]*: playhead url --help [^\n]*\n$/,
   ],
-  ['a word too many', ['url', ...ids, 'call-1'], 64, /"call-1" is one word too many/],
+  ['an argument too many', ['url', ...ids, 'call-1'], 64, /Unexpected argument "call-1"/],
   [
-    'a data folder that cannot be made',
+    'a data folder that cannot be created',
     ['keys', '--data-dir', '/dev/null/x'],
     64,
     /^PLAYHEAD_DATA_DIR names/,
@@ -58,31 +58,31 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['check: fail', ['check', pass, fail], 1, /swapped_channels[\s\S]*→ Swap/],
   ['check: inconclusive', ['check', pass, inconclusive], 2, /channel_assignment_unknown[\s\S]*→/],
   ['check: a declared map', ['check', inconclusive, '--channels', 'caller,recipient'], 0, /declared_map/],
-  ['check: a map that is none', ['check', pass, '--channels', 'left,right'], 64, /--channels must be/],
+  ['check: an invalid map', ['check', pass, '--channels', 'left,right'], 64, /--channels must be/],
   ['check: an unknown profile', ['check', pass, '--profile', 'x'], 64, /--profiles lists them/],
   [
-    'check: a profile by the name of a property',
+    'check: a profile named like a property of Object',
     ['check', pass, '--profile', 'toString'],
     64,
-    /is not known/,
+    /is not a known profile/,
   ],
-  ['check: one that cannot be read', ['check', 'http://127.0.0.1:1/x.wav', pass], 1, /1 pass, 1 fail/],
-  ['check: why one cannot be read', ['check', 'http://127.0.0.1:1/x.wav'], 1, /ECONNREFUSED/],
-  ['check: what is no URL', ['check', 'http://'], 64, /http:\/\/ is not a URL/],
+  ['check: an unreadable URL', ['check', 'http://127.0.0.1:1/x.wav', pass], 1, /1 pass, 1 fail/],
+  ['check: the reason why a URL is unreadable', ['check', 'http://127.0.0.1:1/x.wav'], 1, /ECONNREFUSED/],
+  ['check: an invalid URL', ['check', 'http://'], 64, /http:\/\/ is not a URL/],
   [
     'check: a report that cannot be written',
     ['check', pass, '--junit', join(folder, 'none', 'report.xml')],
     64,
     /^--junit names a file that cannot be written/m,
   ],
-  ['check: nothing named', ['check'], 64, /Name at least one/],
-  ['check: a file that is not there', ['check', 'none.wav'], 64, /none\.wav/],
+  ['check: no file', ['check'], 64, /Name at least one/],
+  ['check: a missing file', ['check', 'none.wav'], 64, /none\.wav/],
   ['check: profiles', ['check', '--profiles'], 0, /twilio-dial/],
   ['check: explain', ['check', '--explain', 'dual_mono'], 0, /^### `dual_mono`/],
-  ['check: explain what is no code', ['check', '--explain', 'x'], 64, /"x" is no code/],
+  ['check: explain an unknown code', ['check', '--explain', 'x'], 64, /--explain x is not a code/],
   ['ingest without direction', ['ingest', pass, ...ids], 64, /--direction is missing/],
   [
-    'ingest of a file that is not there',
+    'ingest of a missing file',
     ['ingest', 'none.wav', ...ids, '--direction', 'inbound'],
     1,
     /^[^\n]*none\.wav[^\n]*\n$/,
@@ -91,7 +91,7 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
   ['ingest again', ['ingest', pass, ...ids, '--direction', 'inbound'], 0, /same a\/call\/1/],
   ['ingest of other audio', ['ingest', inconclusive, ...ids, '--direction', 'inbound'], 1, /--replace/],
   [
-    'ingest of a call without direction',
+    'ingest with an invalid direction',
     ['ingest', pass, ...ids, '--direction', 'up'],
     64,
     /--direction must be inbound or outbound, not "up"/,
@@ -103,28 +103,28 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
     /swapped_channels/,
   ],
   [
-    'ingest: a colon makes no URL',
+    'ingest: a colon alone makes no URL',
     ['ingest', 'ab:c.wav', ...ids, '--direction', 'inbound'],
     1,
-    /ab:c\.wav is not a file/,
+    /ab:c\.wav is not a readable file/,
   ],
   ['url', ['url', ...ids], 0, /^http:\/\/127\.0\.0\.1:8080\/stream\/\S+\n/],
-  ['url without an address', ['url', ...ids, '--port', '0'], 64, /^PLAYHEAD_PUBLIC_URL is missing/],
-  ['url of nothing', ['url', '--account', 'a', '--id', 'x'], 1, /no playable recording/],
+  ['url without a public URL', ['url', ...ids, '--port', '0'], 64, /^PLAYHEAD_PUBLIC_URL is missing/],
+  ['url of an unknown recording', ['url', '--account', 'a', '--id', 'x'], 1, /no playable recording/],
   ['keys', ['keys', 'list'], 0, /signs/],
-  ['keys: retire what is none', ['keys', 'retire', 'x'], 1, /./],
-  ['keys: what it does not take', ['keys', 'burn'], 64, /list, rotate or retire/],
-  ['keys: rotate names no key', ['keys', 'rotate', 'x'], 64, /list, rotate or retire/],
-  ['keys: nor does list', ['keys', 'list', 'x'], 64, /list, rotate or retire/],
+  ['keys: retire an unknown key', ['keys', 'retire', 'x'], 1, /./],
+  ['keys: an unknown action', ['keys', 'burn'], 64, /Use keys list, keys rotate or keys retire/],
+  ['keys: rotate takes no argument', ['keys', 'rotate', 'x'], 64, /Use keys list/],
+  ['keys: list takes no argument', ['keys', 'list', 'x'], 64, /Use keys list/],
   [
-    'serve: an address of another machine',
+    'serve on the address of another machine',
     ['serve', '--host', '192.0.2.1', '--port', '0'],
     64,
-    /^PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: [^\n]*EADDRNOTAVAIL[^\n]*\n$/m,
+    /^The gateway cannot listen on PLAYHEAD_HOST and PLAYHEAD_PORT: [^\n]*EADDRNOTAVAIL[^\n]*\n$/m,
   ],
-  ['revoke: nothing named', ['revoke'], 64, /a URL, or --account/],
+  ['revoke: no argument', ['revoke'], 64, /a URL, or --account/],
   ['revoke: a recording without its account', ['revoke', '--id', '1'], 64, /a URL, or --account/],
-  ['revoke: what is no URL of ours', ['revoke', 'http://127.0.0.1/stream/x'], 1, /is not valid/],
+  ['revoke: the URL of another server', ['revoke', 'http://127.0.0.1/stream/x'], 1, /is not valid/],
   ['revoke: an unknown recording', ['revoke', '--account', 'a', '--id', 'x'], 1, /There is no recording/],
   [
     'register: dry run',
@@ -137,30 +137,30 @@ const cases: [name: string, args: string[], code: number, said: RegExp][] = [
     'register without a token',
     ['register', '--hubspot-app-id', '1'],
     64,
-    /PLAYHEAD_HUBSPOT_ACCESS_TOKEN is missing; with OAuth, say --account/,
+    /PLAYHEAD_HUBSPOT_ACCESS_TOKEN is missing: [^\n]* --account ID/,
   ],
   ['doctor without an id', ['doctor'], 64, /--id is missing/],
-  ['doctor of what is no URL', ['doctor', 'recordings', '--id', '1'], 64, /"recordings" is not/],
-  ['sandbox: faults that are none', ['sandbox', '--faults', '[{"kind":"x"}]'], 64, /--faults must be/],
-  ['outbox: nothing dead', ['outbox', 'list', '--state', 'dead'], 0, /Nothing in the outbox is dead/],
+  ['doctor of an invalid URL', ['doctor', 'recordings', '--id', '1'], 64, /"recordings" is not/],
+  ['sandbox: invalid faults', ['sandbox', '--faults', '[{"kind":"x"}]'], 64, /--faults must be/],
+  ['outbox: no dead letter', ['outbox', 'list', '--state', 'dead'], 0, /The outbox has no dead jobs/],
   ['outbox', ['outbox', 'list'], 0, /empty/],
-  ['outbox: list takes no word', ['outbox', 'list', 'x'], 64, /outbox takes list, or retry/],
-  ['outbox: one or all', ['outbox', 'retry', 'x', '--all'], 64, /outbox takes list, or retry/],
-  ['outbox: all of none', ['outbox', 'retry', '--all'], 0, /On their way again: 0/],
-  ['outbox: no such job', ['outbox', 'retry', 'x'], 1, /nothing to retry under x/],
+  ['outbox: list takes no argument', ['outbox', 'list', 'x'], 64, /Use outbox list/],
+  ['outbox: retry takes an id or --all', ['outbox', 'retry', 'x', '--all'], 64, /Use outbox list/],
+  ['outbox: retry --all without a dead letter', ['outbox', 'retry', '--all'], 0, /queued again: 0/],
+  ['outbox: retry an unknown job', ['outbox', 'retry', 'x'], 1, /nothing to retry under x/],
   ['installations without an app', ['installations'], 64, /PLAYHEAD_HUBSPOT_CLIENT_ID/],
   [
-    'installations: what it does not take',
+    'installations: revoke without a number',
     ['installations', ...app, 'revoke', 'x'],
     64,
-    /takes list, or revoke/,
+    /Use installations list or installations revoke PORTAL/,
   ],
 ];
-for (const [name, args, code, said] of cases) {
-  t.test(`${name}: ends with ${code}`, async (t) => {
+for (const [name, args, code, output] of cases) {
+  t.test(`${name}: exit code ${code}`, async (t) => {
     const ended = await playhead(...args);
     t.equal(ended.code, code, ended.stderr);
-    t.match(ended.stdout + ended.stderr, said);
+    t.match(ended.stdout + ended.stderr, output);
     t.notMatch(ended.stderr, /\n\s+at /, 'no stack');
   });
 }

@@ -1,33 +1,24 @@
 import { examine, formatDiagnosis } from '../doctor/doctor.ts';
 import { retrieveUrlTemplate } from '../urls.ts';
-import {
-  type Command,
-  declaredOptions,
-  exit,
-  flag,
-  print,
-  readChannels,
-  text,
-  UsageError,
-  withParts,
-} from './command.ts';
+import { type Command, exitCode, flag, option, print, UsageError, withParts } from './command.ts';
+import { declaredOptions, readChannels } from './declared.ts';
 
 export const doctor: Command = {
-  words: 1,
+  maxArgs: 1,
   options: {
-    id: text('EXTERNAL_ID', 'Takes the place of %s in the URL.'),
-    account: text('ID', 'Sent as externalAccountId.'),
-    app: text('ID', 'Sent as appId; left out: the app in the settings.'),
+    id: option('EXTERNAL_ID', 'Id of the recording. It replaces %s in the URL.'),
+    account: option('ID', 'Send this externalAccountId.'),
+    app: option('ID', 'Send this appId. Default: PLAYHEAD_HUBSPOT_APP_ID.'),
     channels: declaredOptions.channels,
-    json: flag('Prints one JSON object.'),
+    json: flag('Print one JSON object.'),
   },
 
-  run({ words: [url], options: { id, account, app, channels, json }, config }) {
+  run({ args: [url], options: { id, account, app, channels, json }, config }) {
     if (url !== undefined && !(URL.canParse(url) && /^https?:/.test(url))) {
       throw new UsageError(`"${url}" is not an http:// or https:// URL.`);
     }
     if (id === undefined && (url === undefined || url.includes('%s'))) {
-      throw new UsageError('The option --id is missing: it says which recording to ask for.');
+      throw new UsageError('The option --id is missing: it names the recording to request.');
     }
     return withParts(config, async ({ apiKeys, checkPool }) => {
       const diagnosis = await examine({
@@ -38,7 +29,7 @@ export const doctor: Command = {
         check: (path) => checkPool.check({ path }, readChannels(channels)),
       });
       print(json ? JSON.stringify(diagnosis, null, 2) : formatDiagnosis(diagnosis));
-      return diagnosis.met ? exit.done : exit.failed;
+      return diagnosis.met ? exitCode.done : exitCode.failed;
     });
   },
 };

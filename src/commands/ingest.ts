@@ -6,55 +6,54 @@ import { readRecordingInput } from '../ingest/input.ts';
 import { schemeOf } from '../ingest/sources.ts';
 import {
   type Command,
-  declaredOptions,
-  exit,
+  exitCode,
   flag,
-  need,
+  option,
   print,
-  readDeclared,
-  text,
+  requireOption,
   UsageError,
   withParts,
 } from './command.ts';
+import { declaredOptions, readDeclared } from './declared.ts';
 
 export const ingest: Command = {
-  words: 1,
+  maxArgs: 1,
   options: {
-    account: text('ID', 'Your id of the HubSpot account.'),
-    id: text('EXTERNAL_ID', 'Your id of the call.'),
+    account: option('ID', 'Account id in your phone system.'),
+    id: option('EXTERNAL_ID', 'Call id in your phone system.'),
     ...declaredOptions,
-    replace: flag('Puts it in the place of other audio under the same id.'),
+    replace: flag('Replace other audio with the same id.'),
   },
 
-  async run({ words: [file], options, config }) {
-    if (file === undefined) throw new UsageError('Exactly one FILE or URL is needed.');
+  async run({ args: [file], options, config }) {
+    if (file === undefined) throw new UsageError('FILE or URL is missing: name the recording to ingest.');
     const { source, ...offer } = readRecordingInput({
-      accountId: need(options, 'account'),
-      externalId: need(options, 'id'),
-      direction: need(options, 'direction'),
+      accountId: requireOption(options, 'account'),
+      externalId: requireOption(options, 'id'),
+      direction: requireOption(options, 'direction'),
       ...readDeclared(options),
       ...(options.replace && { replace: true }),
       ...(schemeOf(file) && { source: file }),
     });
     if (!source && !(await stat(file).catch(() => undefined))?.isFile()) {
-      throw new Error(`${file} is not a file that can be read.`);
+      throw new Error(`${file} is not a readable file.`);
     }
-    const signal = new AbortController().signal;
+    const { signal } = new AbortController();
     return withParts(config, async ({ ingest, sources }) => {
       const audio = source ? await sources.open(source, signal) : bytesOf(file);
       const named = { fileName: basename(file), ...offer };
       const { outcome, recording } = await ingest.accept(named, audio, signal).catch((error) => {
         if (!isProblem(error, 'conflict')) throw error;
-        throw new Problem('conflict', 'This recording exists with other audio: --replace takes its place.');
+        throw new Problem('conflict', 'This recording exists with other audio: use --replace to replace it.');
       });
       const { accountId, externalId, verdict, report } = recording;
       print(`${outcome} ${accountId}/${externalId}: ${verdict} (${report.codes.join(', ')})`);
-      return exit.done;
+      return exitCode.done;
     });
   },
 };
 
-/** Opened when the first byte is asked for: a stream that fails while nobody listens yet ends the process. */
+/** Opens the file at the first read. A stream that fails before it has a reader would end the process. */
 async function* bytesOf(path: string): AsyncIterable<Uint8Array> {
   yield* createReadStream(path);
 }

@@ -1,24 +1,28 @@
-import { type Command, exit, print, UsageError, withParts } from './command.ts';
+import type { KeyState } from '../access/keyring.ts';
+import { type Command, exitCode, print, UsageError, withParts } from './command.ts';
 
 export const keys: Command = {
-  words: 2,
+  maxArgs: 2,
 
-  run: ({ words: [action = 'list', kid], config }) =>
+  run: ({ args: [action = 'list', kid], config }) =>
     withParts(config, async ({ tokens }) => {
       if (action === 'list' && !kid) {
         for (const key of await tokens.keys()) {
-          const state = key.active
-            ? 'signs'
-            : key.retiredAt
-              ? `retired ${key.retiredAt.toISOString()}`
-              : 'verifies';
-          print(`${key.kid}  ${key.createdAt.toISOString()}  ${state}`);
+          print(`${key.kid}  ${key.createdAt.toISOString()}  ${stateOf(key)}`);
         }
-      } else if (action === 'rotate' && !kid) print(await tokens.rotate());
-      else if (action === 'retire' && kid) {
+      } else if (action === 'rotate' && !kid) {
+        print(await tokens.rotate());
+      } else if (action === 'retire' && kid) {
         await tokens.retire(kid);
-        print(`${kid} is retired: no URL that it signed works any more.`);
-      } else throw new UsageError('keys takes list, rotate or retire KID.');
-      return exit.done;
+        print(`${kid} is retired. The URLs that it signed are no longer valid.`);
+      } else {
+        throw new UsageError('Use keys list, keys rotate or keys retire KID.');
+      }
+      return exitCode.done;
     }),
 };
+
+function stateOf({ active, retiredAt }: KeyState): string {
+  if (active) return 'signs';
+  return retiredAt ? `retired ${retiredAt.toISOString()}` : 'verifies';
+}

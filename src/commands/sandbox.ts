@@ -2,12 +2,12 @@ import { CheckPool } from '../audio/process/pool.ts';
 import { checkDownload } from '../sandbox/check-download.ts';
 import { areFaults, type Fault } from '../sandbox/faults.ts';
 import { createSandbox } from '../sandbox/sandbox.ts';
-import { type Command, exit, flag, print, text, UsageError } from './command.ts';
+import { type Command, exitCode, flag, option, print, UsageError } from './command.ts';
 
 export const sandbox: Command = {
   options: {
-    faults: text('JSON', 'What goes wrong on purpose, such as [{"kind":"error","on":"POST","chance":0.1}].'),
-    'numeric-app-id': flag('Refuses an hs_call_app_id that is no number, as HubSpot is reported to.'),
+    faults: option('JSON', 'Inject faults, such as [{"kind":"error","on":"POST","chance":0.1}].'),
+    'numeric-app-id': flag('Reject an hs_call_app_id that is not a number, as HubSpot is reported to do.'),
   },
 
   async run({ options, config }) {
@@ -18,22 +18,26 @@ export const sandbox: Command = {
       faults: readFaults(options.faults),
       numericAppId: options['numeric-app-id'] !== undefined,
     });
-    print(`The sandbox listens on ${hubspot.url}: set PLAYHEAD_HUBSPOT_API_BASE to that. Ctrl-C ends it.`);
+    print(`The sandbox listens on ${hubspot.url}. Set PLAYHEAD_HUBSPOT_API_BASE to it. Ctrl-C stops it.`);
     await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
     await hubspot.close();
     await checkPool.close();
-    return exit.done;
+    return exitCode.done;
   },
 };
 
 function readFaults(json = '[]'): Fault[] {
-  try {
-    const given: unknown = JSON.parse(json);
-    if (areFaults(given)) return given;
-  } catch {
-    // said below
-  }
+  const faults = parse(json);
+  if (areFaults(faults)) return faults;
   throw new UsageError(
     '--faults must be a JSON list of objects whose "kind" is latency, limit, error, reset or silence.',
   );
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }

@@ -6,76 +6,88 @@ import { createApp } from '../app.ts';
 import { blocksFolder } from '../origins/open.ts';
 import { openParts } from '../parts.ts';
 import { type Config, ConfigError } from '../settings/config.ts';
-import { type Command, exit } from './command.ts';
-import { alone, type Host, supervise, work } from './workers.ts';
+import { type Command, exitCode } from './command.ts';
+import { type Host, runPrimary, runWorker, singleProcess } from './workers.ts';
 
-/** What a crash leaves behind is known as such after 30 s (stored-audio.ts), and so gone a minute after the next start. */
-const cleanEveryMs = 30_000;
-/** How often, once it is to end, connections are looked for on which nothing goes on any more. */
-const idleEveryMs = 100;
-/** How long what is under way with other parts may take to end, once no listener is left. */
-const closeMs = 5_000;
+/** Audio that a crash left behind expires after 30 s (stored-audio.ts), so a restart removes it within a minute. */
+const cleanIntervalMs = 30_000;
+/** While the gateway drains, it closes idle connections at this interval. */
+const idleIntervalMs = 100;
+/** After the drain, the parts have this long to close. */
+const closeTimeoutMs = 5_000;
 
 export const serve: Command = {
   async run({ config }) {
-    // Blocks of recordings that were erased since would lie there for ever.
-    if (cluster.isPrimary && config.cacheDisk === 0)
-      await rm(blocksFolder(config.dataDir), { recursive: true, force: true });
-    if (config.workers === 1) return run(config, alone);
-    return cluster.isPrimary ? supervise(config.workers, config.drainTimeout + closeMs) : work(config, run);
+    if (cluster.isPrimary && config.cacheDisk === 0) await removeBlocks(config.dataDir);
+    if (config.workers === 1) return serveUntilStopped(config, singleProcess);
+    if (cluster.isPrimary) return runPrimary(config.workers, config.drainTimeout + closeTimeoutMs);
+    return runWorker(config, serveUntilStopped);
   },
 };
 
-/** Runs the gateway until it is asked to end, and resolves when the last stream has ended or was cut off. */
-async function run(config: Config, host: Host): Promise<number> {
+/** Without a disk cache, nothing else would remove the blocks of recordings that were erased since. */
+async function removeBlocks(dataDir: string): Promise<void> {
+  await rm(blocksFolder(dataDir), { recursive: true, force: true });
+}
+
+/** @returns the exit code, when the gateway was told to stop and the last stream has ended or was cut off */
+async function serveUntilStopped(config: Config, host: Host): Promise<number> {
   const parts = await openParts(config);
   const metricsPage = host.metricsPage(parts.metrics);
   const app = await createApp({ ...parts, metricsPage });
-  const url = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
-    await app.close(); // or the parts would keep the process
-    if (error.code === 'EADDRINUSE') {
-      throw new Error(
-        `Port ${config.port} of ${config.host} is taken (EADDRINUSE): set PLAYHEAD_PORT to another.`,
-      );
-    }
-    throw new ConfigError(
-      `PLAYHEAD_HOST or PLAYHEAD_PORT names what cannot be listened on: ${error.message}.`,
-    );
-  });
+  const url = await listen(app, config);
   const clean = () =>
     parts.storedAudio.removeExpired().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
-  const cleaning = setInterval(clean, cleanEveryMs);
+  const cleaning = setInterval(clean, cleanIntervalMs);
   void clean();
-  const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');
   parts.dispatcher.start();
-  host.announce(`Playhead listens on ${url} and takes the API key in ${keys}.\n`);
+  const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');
+  host.announce(`Playhead listens on ${url} and accepts the API key in ${keys}.\n`);
   await stopped(app, host, config.drainTimeout);
   clearInterval(cleaning);
-  return exit.done;
+  return exitCode.done;
 }
 
 /**
- * Asked to end, no new connection is taken, and streams may end within `drainMs`; what goes on then
- * is cut off. Asked a second time, the process ends at once.
+ * The URL on which the app listens.
+ *
+ * @throws Error if the port is in use, ConfigError if the settings are wrong
+ */
+async function listen(app: FastifyInstance, { host, port }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    await app.close(); // otherwise the parts keep the process alive
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') {
+      throw new Error(`Port ${port} on ${host} is in use (EADDRINUSE): set PLAYHEAD_PORT to another port.`);
+    }
+    throw new ConfigError(`The gateway cannot listen on PLAYHEAD_HOST and PLAYHEAD_PORT: ${message}.`);
+  }
+}
+
+/**
+ * Resolves when the gateway has stopped. Once told to stop, it accepts no new connection, and streams have
+ * `drainMs` to end before they are cut off. If told a second time, the process exits at once.
  */
 function stopped(app: FastifyInstance, host: Host, drainMs: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let stopping = false;
   host.onStop(() => {
-    if (stopping) process.exit(exit.failed);
+    if (stopping) process.exit(exitCode.failed);
     stopping = true;
     const limit = setTimeout(() => app.server.closeAllConnections(), drainMs);
-    // Those whose stream has ended, too: a proxy would keep them for as long as the drain lasts.
-    const closing = setInterval(() => app.server.closeIdleConnections(), idleEveryMs);
-    // A store or a database that answers nothing must not keep the process.
-    setTimeout(() => process.exit(exit.done), drainMs + closeMs).unref();
+    // A proxy would keep connections whose stream has ended open for the whole drain.
+    const closing = setInterval(() => app.server.closeIdleConnections(), idleIntervalMs);
+    // A store or a database that does not respond must not keep the process alive.
+    setTimeout(() => process.exit(exitCode.done), drainMs + closeTimeoutMs).unref();
     app
       .close()
       .finally(() => {
         clearTimeout(limit);
         clearInterval(closing);
       })
-      .then(() => resolve(), reject);
+      .then(resolve, reject);
   });
   return promise;
 }

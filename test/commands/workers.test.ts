@@ -89,7 +89,7 @@ const sharing = async (t: Test, place: Place) => {
   await t.test('one that is killed is replaced, and requests go on', async (t) => {
     const before = await workersOf(gateway.child.pid!);
     process.kill(before[0]!, 'SIGKILL');
-    await until(() => /Worker 1 ended with SIGKILL; another takes its place\./.test(gateway.log()));
+    await until(() => /Worker 1 exited with SIGKILL\. A new worker replaces it\./.test(gateway.log()));
     for (let asked = 0; asked < 5; asked++) t.equal(await statusOf(`${gateway.url}/healthz`), 200);
     const after = await until(async () => {
       const pids = await workersOf(gateway.child.pid!);
