@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
@@ -7,6 +6,7 @@ import t, { type Test } from 'tap';
 import { eachEngine, type Place } from '../contracts/db.ts';
 import { ended } from '../ended.ts';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { listen } from '../servers/serve.ts';
 import { until } from '../until.ts';
 
 const recording = await longRecording(8);
@@ -175,10 +175,7 @@ t.test('workers that die at once come back ever more slowly', async (t) => {
 t.test(
   'where the first worker cannot start, its sentence and its exit code are those of the command',
   async (t) => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    t.teardown(() => taken.close());
-    const { port } = taken.address() as { port: number };
+    const { port } = await listen(t, createServer());
     const failed = await spawnGateway(t, { ...crew, port: String(port) }).catch(
       (error: Error) => error.message,
     );
