@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { eachEngine, type Place } from '../contracts/db.ts';
-import { ended } from '../ended.ts';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { ended, isRunning } from '../processes.ts';
 import { listen } from '../servers/serve.ts';
 import { until } from '../until.ts';
 
@@ -34,14 +34,6 @@ async function statusOf(url: string): Promise<number> {
 async function workersOf(pid: number): Promise<number[]> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return children.split(' ').filter(Boolean).map(Number);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 /** The values of one metric, by worker. */

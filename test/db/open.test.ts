@@ -12,7 +12,7 @@ import { openDatabase } from '../../src/db/open.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sqliteDialect } from '../../src/db/sqlite.ts';
 import { eachEngine, freshFolder, onPostgres, type Place } from '../contracts/db.ts';
-import { ended } from '../ended.ts';
+import { ended } from '../processes.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
 import { listen } from '../servers/serve.ts';
 import { until } from '../until.ts';

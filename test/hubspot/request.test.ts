@@ -13,7 +13,7 @@ t.test('failures become one error that says what to do', async (t) => {
     ],
     numericAppId: true,
   });
-  const hubspot = client('2026-03', { deadlineMs: 300 });
+  const hubspot = client('2026-03', { deadlineMs: 5_000 });
   const as = (token: string) => client('2026-03', { accessToken: async () => token });
   const numeric = { ...example, hs_call_app_id: '101' };
   const cases: {

@@ -15,7 +15,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { createSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
-import { ended } from '../ended.ts';
+import { ended } from '../processes.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
 import { freePorts } from '../servers/free-port.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';

@@ -23,7 +23,7 @@ function origin(allowedHosts: string[], resolve?: Resolve): HttpOrigin {
     credentials: new Map(),
     maxBytes: 1e6,
     fetchTimeoutMs: 5000,
-    stallTimeoutMs: 500,
+    stallTimeoutMs: 2000,
     metrics: createMetrics(),
     ...(resolve ? { resolve } : {}),
   });

@@ -203,7 +203,7 @@ t.test('a source that is fetched whole is whole, and within the limits', async (
   ];
   for (const [name, respond, outcome] of table) {
     const { url } = await serve(t, (request, response) => respond(response, request));
-    const origin = reading(t, [url], { maxBytes: 200_000, fetchTimeoutMs: 600, stallTimeoutMs: 300 });
+    const origin = reading(t, [url], { maxBytes: 200_000, fetchTimeoutMs: 2000, stallTimeoutMs: 1000 });
     const fetched = async () =>
       (await collect(await origin.fetchWhole(url, awake))).equals(audio) ? 'whole' : 'short';
     t.equal(await fetched().catch((error) => error.code), outcome, `${name}: ${outcome}`);
