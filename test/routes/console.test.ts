@@ -85,7 +85,7 @@ t.test(
   },
 );
 
-t.test('a person filters the list, revokes URLs and erases a recording', { skip: withoutChromium }, async (t) => {
+t.test('a person filters, revokes URLs and erases a recording', { skip: withoutChromium }, async (t) => {
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'erased' });
   const { tab, errors, enter, message } = await openConsole(t);
   await enter(gateway.apiKey);
