@@ -1,7 +1,7 @@
 /** How long a chunk may take to drain, in milliseconds. Beyond that its listener is slow and gets small chunks. */
 export const slowAfterMs = 50;
-export const smallSize = 32 * 1024;
-const largeSize = 512 * 1024;
+export const smallBytes = 32 * 1024;
+const largeBytes = 512 * 1024;
 /** Large buffers in use at one time: 16 MB at most, for any number of listeners. */
 const largeLimit = 32;
 /** Small buffers kept for reuse. */
@@ -24,16 +24,16 @@ export class Buffers {
 
   /** A buffer for a read of `bytes`: 32 KiB, or 512 KiB if more is wanted and one is free. */
   take(bytes: number): Buffer {
-    if (bytes > smallSize && this.#largeInUse < largeLimit) {
+    if (bytes > smallBytes && this.#largeInUse < largeLimit) {
       this.#largeInUse++;
-      return this.#large.pop() ?? Buffer.allocUnsafeSlow(largeSize);
+      return this.#large.pop() ?? Buffer.allocUnsafeSlow(largeBytes);
     }
     this.#smallInUse++;
-    return this.#small.pop() ?? Buffer.allocUnsafeSlow(smallSize);
+    return this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBytes);
   }
 
   release(buffer: Buffer): void {
-    if (buffer.length === largeSize) {
+    if (buffer.length === largeBytes) {
       this.#largeInUse--;
       this.#large.push(buffer);
     } else {
@@ -44,7 +44,7 @@ export class Buffers {
 
   /** A buffer for a further read of `bytes`: the same one if its size is right, and otherwise another in its place. */
   exchange(buffer: Buffer, bytes: number): Buffer {
-    if (bytes > smallSize === buffer.length > smallSize) return buffer;
+    if (bytes > smallBytes === buffer.length > smallBytes) return buffer;
     this.release(buffer);
     return this.take(bytes);
   }

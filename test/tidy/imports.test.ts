@@ -6,7 +6,7 @@ import { read, textsOf } from './sources.ts';
 /** From top to bottom. A file may import from its own folder and from the layers below, not from a neighbour. */
 const layers = [
   ['cli.ts', 'demo.ts'],
-  ['commands/'],
+  ['commands/', 'demo/'],
   ['doctor/', 'sandbox/'],
   ['app.ts'],
   ['routes/', 'console/'],

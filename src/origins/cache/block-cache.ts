@@ -2,7 +2,7 @@ import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import { Buffers } from '../buffers.ts';
 import type { ByteRange, Origin, Representation, Version } from '../origin.ts';
-import { blockSize } from './block.ts';
+import { blockBytes } from './block.ts';
 import { BlockReader } from './block-reader.ts';
 import type { Disk } from './disk.ts';
 import { Loader } from './loader.ts';
@@ -66,7 +66,7 @@ export class BlockCache implements Origin {
   /** Drops the blocks of a recording that was removed, and cancels its loads. */
   async forget(key: string, { etag, size }: Version): Promise<void> {
     const idPrefix = this.#idPrefix(key, etag);
-    for (let index = 0; index * blockSize < size; index++) {
+    for (let index = 0; index * blockBytes < size; index++) {
       this.#loader.cancel(idPrefix + index);
       this.#memory.drop(idPrefix + index);
       await this.#disk?.remove(idPrefix + index);

@@ -1,6 +1,6 @@
-import { type Buffers, slowAfterMs, smallSize } from '../buffers.ts';
+import { type Buffers, slowAfterMs, smallBytes } from '../buffers.ts';
 import type { ByteRange } from '../origin.ts';
-import { type Block, blockSize } from './block.ts';
+import { type Block, blockBytes } from './block.ts';
 import { JoinedLoads } from './joined-loads.ts';
 import { Load } from './load.ts';
 import type { CachedVersion, Loader } from './loader.ts';
@@ -85,9 +85,9 @@ export class BlockReader {
    */
   #find(): Block | Load | undefined {
     const { loader } = this.#parts;
-    const index = Math.floor(this.#position / blockSize);
-    const lastIndex = Math.floor(this.#last / blockSize);
-    const offset = this.#position % blockSize;
+    const index = Math.floor(this.#position / blockBytes);
+    const lastIndex = Math.floor(this.#last / blockBytes);
+    const offset = this.#position % blockBytes;
     this.#joined.reach(index);
     if (this.#isSlow) {
       if (offset > 0 && loader.isMissing(this.#version.idPrefix + index)) return undefined;
@@ -108,7 +108,7 @@ export class BlockReader {
   }
 
   #partOf(block: Block): Uint8Array {
-    const offset = this.#position % blockSize;
+    const offset = this.#position % blockBytes;
     return block.slab.subarray(offset, Math.min(block.filled, offset + this.#last + 1 - this.#position));
   }
 
@@ -121,7 +121,7 @@ export class BlockReader {
   }
 
   async #readPast(): Promise<Uint8Array> {
-    const left = Math.min(this.#last + 1 - this.#position, blockSize - (this.#position % blockSize));
+    const left = Math.min(this.#last + 1 - this.#position, blockBytes - (this.#position % blockBytes));
     const chunk = this.#buffer(left).subarray(0, left);
     await this.#parts.loader.readPast(this.#version, this.#position, chunk, this.#signal);
     return chunk;
@@ -129,7 +129,7 @@ export class BlockReader {
 
   #buffer(bytes: number): Buffer {
     const { buffers } = this.#parts;
-    const wanted = this.#isSlow ? smallSize : bytes;
+    const wanted = this.#isSlow ? smallBytes : bytes;
     this.#copy = this.#copy ? buffers.exchange(this.#copy, wanted) : buffers.take(wanted);
     return this.#copy;
   }

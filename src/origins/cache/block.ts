@@ -1,5 +1,5 @@
 /** Bytes of a block. The last block of a recording is shorter. */
-export const blockSize = 1024 * 1024;
+export const blockBytes = 1024 * 1024;
 
 /** A part of a recording, of which the first `filled` bytes have arrived. */
 export class Block {

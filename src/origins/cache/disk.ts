@@ -3,7 +3,7 @@ import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { type Block, blockSize } from './block.ts';
+import { type Block, blockBytes } from './block.ts';
 
 const headerSize = 20;
 const magic = 0x50484231;
@@ -45,7 +45,7 @@ export class Disk {
    * @param processes that share the folder, each with the same limit
    */
   static async open(folder: string, bytes: number, processes = 1): Promise<Disk> {
-    const disk = new Disk(folder, Math.floor(bytes / (blockSize + headerSize)), processes);
+    const disk = new Disk(folder, Math.floor(bytes / (blockBytes + headerSize)), processes);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(folder)) {
       if (/^[0-9a-f]{64}$/.test(name)) disk.#names.add(name);

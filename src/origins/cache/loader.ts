@@ -2,7 +2,7 @@ import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { Turns } from '../../turns.ts';
 import type { Origin, Version } from '../origin.ts';
-import { Block, blockSize } from './block.ts';
+import { Block, blockBytes } from './block.ts';
 import type { Disk } from './disk.ts';
 import type { JoinedLoads } from './joined-loads.ts';
 import { Load } from './load.ts';
@@ -143,8 +143,8 @@ export class Loader {
     const { key, size } = version;
     load.signal.throwIfAborted(); // its last reader may have left during the look at the disk
     const range = {
-      first: load.firstIndex * blockSize,
-      last: Math.min((load.lastIndex + 1) * blockSize, size) - 1,
+      first: load.firstIndex * blockBytes,
+      last: Math.min((load.lastIndex + 1) * blockBytes, size) - 1,
     };
     this.#metrics.blocks.inc({ outcome: 'miss' }, load.lastIndex - load.firstIndex + 1);
     const bytes = await this.#origin.read(key, range, version, load.signal);
@@ -185,9 +185,9 @@ export class Loader {
   }
 
   #newBlock({ idPrefix, size }: CachedVersion, index: number): Block {
-    const rest = size - index * blockSize;
-    const isEdge = index === 0 || rest <= blockSize;
-    const block = new Block(idPrefix + index, Math.min(blockSize, rest), isEdge, this.#memory.take());
+    const rest = size - index * blockBytes;
+    const isEdge = index === 0 || rest <= blockBytes;
+    const block = new Block(idPrefix + index, Math.min(blockBytes, rest), isEdge, this.#memory.take());
     this.#memory.pin(block);
     return block;
   }

@@ -1,6 +1,6 @@
 import { Problem } from '../../errors.ts';
 import { Turns } from '../../turns.ts';
-import { type Block, blockSize } from './block.ts';
+import { type Block, blockBytes } from './block.ts';
 
 /** Blocks that one load brings at most: how far is read ahead of a listener. */
 export const runLength = 4;
@@ -30,7 +30,7 @@ export class Memory {
 
   /** @param bytes are rounded down to whole blocks, with a minimum of 16 blocks */
   constructor(bytes: number) {
-    this.slots = Math.max(16, Math.floor(bytes / blockSize));
+    this.slots = Math.max(16, Math.floor(bytes / blockBytes));
     this.turns = new Turns(Math.min(32, Math.floor(this.slots / (2 * runLength))), { patienceMs });
   }
 
@@ -78,7 +78,7 @@ export class Memory {
     if (spare) return spare;
     if (this.#slabs < this.slots) {
       this.#slabs++;
-      return Buffer.allocUnsafeSlow(blockSize);
+      return Buffer.allocUnsafeSlow(blockBytes);
     }
     this.drop(this.#victim());
     return this.#spare.pop()!;

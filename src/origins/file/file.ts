@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
-import { Buffers, slowAfterMs, smallSize } from '../buffers.ts';
+import { Buffers, slowAfterMs, smallBytes } from '../buffers.ts';
 import type { ByteRange, Representation, Store, Version } from '../origin.ts';
 import { Descriptors } from './descriptors.ts';
 import { OpenFile, representationOf } from './open-file.ts';
@@ -78,7 +78,7 @@ export class FileStore implements Store {
         const handedAt = performance.now();
         yield buffer.subarray(0, wanted);
         const isSlow = performance.now() - handedAt > slowAfterMs;
-        buffer = this.#buffers.exchange(buffer, isSlow ? smallSize : remaining);
+        buffer = this.#buffers.exchange(buffer, isSlow ? smallBytes : remaining);
       }
     } finally {
       this.#buffers.release(buffer);

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
 
 /** Bytes that a connection receives at one time. */
-const readSize = 256 * 1024;
+const readBytes = 256 * 1024;
 /** The head of a response ends within so many bytes: undici rejects more than 16 KiB of fields. */
-const headLimit = 32 * 1024;
+const maxHeadBytes = 32 * 1024;
 
 /**
  * undici's connector, with one difference: a connection receives into one buffer, again and again. Fresh
@@ -28,7 +28,7 @@ export function reusingConnector(options: buildConnector.BuildOptions): buildCon
     let sent = 0;
     let received = 0;
     const onread = {
-      buffer: Buffer.allocUnsafeSlow(readSize),
+      buffer: Buffer.allocUnsafeSlow(readBytes),
       callback(length: number, buffer: Uint8Array) {
         if (socket && socket.bytesWritten !== sent) {
           sent = socket.bytesWritten;
@@ -36,7 +36,7 @@ export function reusingConnector(options: buildConnector.BuildOptions): buildCon
         }
         received += length;
         chunk = buffer.subarray(0, length);
-        if (received <= headLimit) chunk = Buffer.from(chunk);
+        if (received <= maxHeadBytes) chunk = Buffer.from(chunk);
         socket?.emit('readable');
         return chunk === null; // false: receive nothing more before `read`
       },

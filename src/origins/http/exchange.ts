@@ -4,11 +4,11 @@ import { isProblem, Problem } from '../../errors.ts';
 import type { HttpResponse } from './http-client.ts';
 
 /** Bytes that may wait for the reader of a body. Beyond them the connection is paused. */
-const windowSize = 128 * 1024;
+const windowBytes = 128 * 1024;
 /** A chunk up to this length is copied if no reader waits for it. */
-const copyLimit = 16 * 1024;
+const maxCopyBytes = 16 * 1024;
 /** A body that is discarded is read to its end if it is this short, to keep its connection. */
-const discardLimit = 64 * 1024;
+const maxDiscardBytes = 64 * 1024;
 
 /**
  * One request and its response: a handler on undici's lowest level, with a queue of chunks. A Readable for
@@ -65,7 +65,7 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
   }
 
   discard(): void {
-    this.#isDiscarded = Number(this.headers['content-length']) <= discardLimit;
+    this.#isDiscarded = Number(this.headers['content-length']) <= maxDiscardBytes;
     if (this.#isDiscarded) {
       this.#chunks = []; // one may have arrived with the head, and paused the connection
       this.#releaseLent();
@@ -102,7 +102,7 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
       this.#abort(problem);
       throw problem;
     }
-    if (this.#queued < windowSize && !this.#isLent) this.#controller?.resume();
+    if (this.#queued < windowBytes && !this.#isLent) this.#controller?.resume();
     return { value: chunk, done: false };
   }
 
@@ -165,10 +165,10 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
     if (this.#isDiscarded || chunk.length === 0) return; // undici resumes with an empty chunk
     // The chunk is in the connection's buffer. A short one is copied if nobody waits for it, so that the
     // response can end, and free its connection, before it is read.
-    this.#isLent = this.#news !== undefined || chunk.length > copyLimit;
+    this.#isLent = this.#news !== undefined || chunk.length > maxCopyBytes;
     this.#chunks.push(this.#isLent ? chunk : Buffer.from(chunk));
     this.#queued += chunk.length;
-    if (this.#isLent || this.#queued >= windowSize) controller.pause();
+    if (this.#isLent || this.#queued >= windowBytes) controller.pause();
     this.#wake();
   }
 

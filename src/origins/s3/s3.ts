@@ -24,7 +24,7 @@ import { ChunkReader } from './chunk-reader.ts';
 import { type S3Object, SignedUrls } from './signed-urls.ts';
 
 /** The minimum of S3 for a part. S3 allows 10,000 parts, so a recording has 48 GiB at most. */
-const partSize = 5 * 1024 * 1024;
+const partBytes = 5 * 1024 * 1024;
 
 export interface S3Options {
   /** Default: recordings by reference in any bucket, under keys of the form `bucket/key`. */
@@ -115,9 +115,9 @@ export class S3Store implements Store {
   /** The object appears whole, with the response to the last request of the upload. */
   async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
     const reader = new ChunkReader(bytes);
-    const first = await reader.fill(Buffer.allocUnsafeSlow(partSize));
+    const first = await reader.fill(Buffer.allocUnsafeSlow(partBytes));
     try {
-      if (first.length < partSize) await this.#put(key, first, signal);
+      if (first.length < partBytes) await this.#put(key, first, signal);
       else await this.#upload(key, first, reader, signal);
     } finally {
       await reader.close();
@@ -179,7 +179,7 @@ export class S3Store implements Store {
       const { ETag } = await this.#result(this.#client.send(command, send), abortSignal);
       return { PartNumber, ETag };
     };
-    const buffers = [first, Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)];
+    const buffers = [first, Buffer.allocUnsafeSlow(partBytes), Buffer.allocUnsafeSlow(partBytes)];
     const uploads: Promise<CompletedPart>[] = [];
     try {
       for (let body = first; body.length > 0; ) {

@@ -1,12 +1,12 @@
 import t from 'tap';
-import { Block, blockSize } from '../../../src/origins/cache/block.ts';
+import { Block, blockBytes } from '../../../src/origins/cache/block.ts';
 import { Memory } from '../../../src/origins/cache/memory.ts';
 import { codeOf } from '../../contracts/origin.ts';
 
 /** Puts a block into memory as a load does, and returns it. */
 function bring(memory: Memory, id: string, { isEdge = false, isUsedTwice = false } = {}): Block {
-  const block = new Block(id, blockSize, isEdge, memory.take());
-  block.filled = blockSize;
+  const block = new Block(id, blockBytes, isEdge, memory.take());
+  block.filled = blockBytes;
   memory.keep(block, isUsedTwice);
   return block;
 }
@@ -15,7 +15,7 @@ const held = (memory: Memory, ids: string[]) => ids.filter((id) => memory.get(id
 const names = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
 t.test('no more slabs than fit, for any number of blocks', async (t) => {
-  const memory = new Memory(20 * blockSize);
+  const memory = new Memory(20 * blockBytes);
   const slabs = new Set(names('a', 1000).map((id) => bring(memory, id).slab));
   t.equal(memory.slots, 20);
   t.equal(slabs.size, 20);
@@ -23,7 +23,7 @@ t.test('no more slabs than fit, for any number of blocks', async (t) => {
 });
 
 t.test('a block that was used again survives a scan of everything', async (t) => {
-  const memory = new Memory(20 * blockSize);
+  const memory = new Memory(20 * blockBytes);
   for (const id of names('player', 10)) memory.touch(bring(memory, id));
   for (const id of names('scan', 500)) bring(memory, id);
   t.same(held(memory, names('player', 10)), names('player', 10));
@@ -33,7 +33,7 @@ t.test('a block that was used again survives a scan of everything', async (t) =>
 });
 
 t.test('a block that was used again is evicted for those that were used again later', async (t) => {
-  const memory = new Memory(20 * blockSize);
+  const memory = new Memory(20 * blockBytes);
   for (const id of names('old', 15)) memory.touch(bring(memory, id));
   for (const id of names('new', 15)) memory.touch(bring(memory, id));
   for (const id of names('scan', 50)) bring(memory, id);
@@ -42,7 +42,7 @@ t.test('a block that was used again is evicted for those that were used again la
 });
 
 t.test('an edge of a recording passes through the queue twice', async (t) => {
-  const memory = new Memory(20 * blockSize);
+  const memory = new Memory(20 * blockBytes);
   bring(memory, 'edge', { isEdge: true });
   bring(memory, 'inner');
   for (const id of names('a', 25)) bring(memory, id);
@@ -53,7 +53,7 @@ t.test('an edge of a recording passes through the queue twice', async (t) => {
 });
 
 t.test('a lent or pinned block is never overwritten, even after it is dropped', async (t) => {
-  const memory = new Memory(16 * blockSize);
+  const memory = new Memory(16 * blockBytes);
   const lent = bring(memory, 'lent');
   const pinned = bring(memory, 'pinned');
   lent.slab.fill(7);
@@ -70,7 +70,7 @@ t.test('a lent or pinned block is never overwritten, even after it is dropped', 
 });
 
 t.test('a quarter of the blocks is lent at most, each to any number of readers', async (t) => {
-  const memory = new Memory(16 * blockSize);
+  const memory = new Memory(16 * blockBytes);
   const blocks = names('a', 16).map((id) => bring(memory, id));
   t.same(
     blocks.map((block) => memory.lend(block)),
