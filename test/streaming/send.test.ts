@@ -31,6 +31,7 @@ async function serve(
       () => counts.broken++,
     );
   });
+  server.on('connection', (connection) => connection.on('close', () => counts.closed++));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.closeAllConnections());
