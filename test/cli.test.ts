@@ -3,7 +3,8 @@ import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { fixtures, startGateway, until } from './gateway.ts';
+import { fixtures, startGateway } from './gateway.ts';
+import { until } from './until.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'playhead-cli-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));

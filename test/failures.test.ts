@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
 import { onPostgres } from './contracts/db.ts';
 import { longRecording, spawnGateway, startGateway } from './gateway.ts';
 import { faultProxy } from './servers/fault-proxy.ts';
+import { until } from './until.ts';
 
 /** The failures that docs/operations.md marks with †. */
 
@@ -21,15 +21,13 @@ async function problemOf(response: Response) {
 
 const unavailable = (code: string) => ({ status: 503, code, retryAfter: 2 });
 
-/** Requests until the response has this status, for half a minute at most. */
+/** Sends requests until one gets this status. */
 async function becomes(status: number, request: () => Promise<Response>): Promise<number> {
-  for (let tries = 0; tries < 300; tries++) {
+  return until(async () => {
     const response = await request();
     await response.arrayBuffer();
-    if (response.status === status) break;
-    await sleep(100);
-  }
-  return (await request()).status;
+    return response.status === status && status;
+  });
 }
 
 async function bytesOf(url: string, headers: Record<string, string> = {}): Promise<Buffer> {

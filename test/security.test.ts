@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import t from 'tap';
-import { clock, longRecording, startGateway } from './gateway.ts';
+import { clock } from './clock.ts';
+import { longRecording, startGateway } from './gateway.ts';
 import { rawRequest } from './raw.ts';
 
 const file = 'inbound-caller1.mp4';

@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { startGateway, until } from '../gateway.ts';
+import { startGateway } from '../gateway.ts';
 import { startRedis, withoutRedis } from '../servers/redis.ts';
+import { until } from '../until.ts';
 
 const file = 'inbound-caller1.wav';
 const limit = 20;

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { createSandbox } from '../../src/sandbox/sandbox.ts';
-import { startGateway, until } from '../gateway.ts';
+import { startGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 
 const app = { 'hubspot-client-id': 'sandbox-client', 'hubspot-client-secret': 'sandbox-secret' };
 

@@ -1,6 +1,7 @@
 import { get, type IncomingMessage } from 'node:http';
 import t from 'tap';
-import { longRecording, startGateway, until } from '../gateway.ts';
+import { longRecording, startGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 
 const gateway = await startGateway(t);
 

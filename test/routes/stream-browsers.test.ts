@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { type Browser, launch } from 'puppeteer-core';
 import t, { type Test } from 'tap';
 import { startChromium, withoutChromium } from '../chromium.ts';
-import { startGateway, until } from '../gateway.ts';
+import { startGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 
 const files = [
   'inbound-caller1.wav',

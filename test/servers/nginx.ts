@@ -1,10 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.ts';
+import { freePort } from './free-port.ts';
 
 /** False where there is an nginx, else the reason for a test to be skipped. */
 export const withoutNginx: string | false =
@@ -46,10 +46,10 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
     log += text;
   });
   const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; !(await answers(url)); tries++) {
-    if (nginx.exitCode !== null || tries === 200) throw new Error(`nginx does not start: ${log}`);
-    await sleep(25);
-  }
+  await until(() => {
+    if (nginx.exitCode !== null) throw new Error(`nginx does not start: ${log}`);
+    return answers(url);
+  });
   return {
     url,
     pid: nginx.pid!,
@@ -67,13 +67,4 @@ function answers(url: string): Promise<boolean> {
     (answer) => answer.body?.cancel().then(() => true) ?? true,
     () => false,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { until } from '../until.ts';
 
 /** False where there is a Postgres, else the reason for a test to be skipped. */
 export const withoutPostgres: string | false = existsSync('/usr/lib/postgresql')
@@ -30,7 +30,7 @@ export async function startPostgres(port: number): Promise<PostgresServer> {
   const stop = async () => {
     const pid = Number(await readFile(join(folder, 'pid'), 'utf8'));
     process.kill(pid, 'SIGINT'); // "fast": whoever is connected is thrown out
-    while (existsSync(join(folder, 'data/postmaster.pid'))) await sleep(20);
+    await until(() => !existsSync(join(folder, 'data/postmaster.pid')));
   };
   return {
     url: await start(),

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.ts';
+import { freePort } from './free-port.ts';
 
 /** False where there is a Redis, else the reason for a test to be skipped. */
 export const withoutRedis: string | false =
@@ -30,11 +31,12 @@ export async function startRedis(): Promise<RedisServer> {
 
   const start = async () => {
     await mkdir(folder, { recursive: true });
-    server = spawn('redis-server', args, { stdio: 'ignore' });
-    for (let tries = 0; !(await isListening(port)); tries++) {
-      if (server.exitCode !== null || tries === 400) throw new Error('redis-server does not start');
-      await sleep(25);
-    }
+    const started = spawn('redis-server', args, { stdio: 'ignore' });
+    server = started;
+    await until(() => {
+      if (started.exitCode !== null) throw new Error('redis-server does not start');
+      return isListening(port);
+    });
   };
   await start();
   return {
@@ -59,13 +61,4 @@ async function isListening(port: number): Promise<boolean> {
   );
   socket.destroy();
   return result;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

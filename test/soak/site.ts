@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { openSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,10 +15,12 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { createSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
-import { ended } from '../gateway.ts';
+import { ended } from '../ended.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
+import { freePorts } from '../servers/free-port.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { type RedisServer, startRedis } from '../servers/redis.ts';
+import { until } from '../until.ts';
 
 export const apiKey = randomBytes(24).toString('hex');
 export const appId = '101';
@@ -164,17 +165,15 @@ function gateway(name: string, folder: string, env: NodeJS.ProcessEnv): Gateway 
           ({ ok }) => ok,
           () => false,
         );
-      for (let tries = 0; !(await ready()); tries++) {
-        if (child.exitCode !== null || tries === 1200) {
-          throw new Error(`${name} does not start: ${readFileSync(join(folder, `${name}.log`), 'utf8')}`);
-        }
-        await sleep(50);
-      }
+      await until(() => {
+        if (child?.exitCode === null) return ready();
+        throw new Error(`${name} does not start: ${readFileSync(join(folder, `${name}.log`), 'utf8')}`);
+      }, 60_000);
     },
     async kill(signal) {
       if (!child) return null;
       child.kill(signal);
-      return ended(child);
+      return ended(child, 120_000);
     },
     async sample() {
       const sizes = await Promise.all((await familyOf(child!.pid!)).map(residentBytes));
@@ -205,7 +204,7 @@ async function startBalancer(folder: string, port: number, gateways: number[]): 
   await writeFile(join(folder, 'nginx.conf'), config);
   const directives = `daemon off; pid ${folder}/nginx.pid;`;
   const nginx = spawn('nginx', ['-p', folder, '-c', 'nginx.conf', '-g', directives], { stdio: 'ignore' });
-  for (let tries = 0; tries < 100 && !(await readdir(folder)).includes('nginx.pid'); tries++) await sleep(20);
+  await until(async () => (await readdir(folder)).includes('nginx.pid'));
   return nginx;
 }
 
@@ -223,12 +222,4 @@ async function removeBucket(client: S3Client, Bucket: string): Promise<void> {
   }
   await client.send(new DeleteBucketCommand({ Bucket }));
   client.destroy();
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
