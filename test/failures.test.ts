@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
 import { onPostgres } from './contracts/db.ts';
+import { filesBelow } from './files.ts';
 import { longRecording, spawnGateway, startGateway } from './gateway.ts';
 import { faultProxy } from './servers/fault-proxy.ts';
 import { until } from './until.ts';
@@ -36,10 +37,8 @@ async function bytesOf(url: string, headers: Record<string, string> = {}): Promi
 
 await t.test('the database is down', (t) =>
   onPostgres(t, 'Postgres', async (t, place) => {
-    const server = new URL(place.url);
-    const proxy = await faultProxy(t, { host: server.hostname, port: Number(server.port || 5432) });
-    server.host = `127.0.0.1:${proxy.port}`;
-    const gateway = await startGateway(t, { 'database-url': server.href });
+    const { proxy, url } = await place.proxied();
+    const gateway = await startGateway(t, { 'database-url': url });
     const played = await gateway.streamOf(recording);
     await bytesOf(played);
     await gateway.streamOf('inbound-caller1.wav', { externalId: 'unplayed' });
@@ -144,13 +143,9 @@ t.test('the disk is full: an ingest fails and leaves nothing, and streams contin
   if (!disk) return t.test('full store', { skip: unmountable }, () => {});
   const gateway = await startGateway(t, { store: `file:${disk.folder}/store` });
   const url = await gateway.streamOf(recording);
-  const files = async () => {
-    const entries = await readdir(disk.folder, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).length;
-  };
   const failed = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
   t.match(await problemOf(failed), { status: 507, code: 'storage_full' });
-  t.equal(await files(), 1);
+  t.equal((await filesBelow(disk.folder)).length, 1);
   t.equal((await gateway.v1('/recordings/acct/too%20much')).status, 404);
   t.ok((await bytesOf(url)).equals(recording));
   t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'a recording that fits is accepted');

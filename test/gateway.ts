@@ -124,8 +124,19 @@ export async function longRecording(megabytes: number): Promise<Buffer<ArrayBuff
   const source = await readFile(join(fixtures, 'inbound-caller1.wav'));
   const samples = source.subarray(44);
   const copies = Math.ceil((megabytes * 1024 * 1024) / samples.length);
-  const bytes = Buffer.concat([source.subarray(0, 44), ...Array<Buffer>(copies).fill(samples)]);
-  bytes.writeUInt32LE(bytes.length - 8, 4);
-  bytes.writeUInt32LE(bytes.length - 44, 40);
-  return bytes;
+  return sized(Buffer.concat([source.subarray(0, 44), ...Array<Buffer>(copies).fill(samples)]));
+}
+
+/** The start of a long recording, of about `bytes` bytes. It ends with the mark, so each mark has its own audio. */
+export function markedRecording(long: Buffer, bytes: number, mark: string): Buffer<ArrayBuffer> {
+  const recording = sized(Buffer.from(long.subarray(0, bytes - (bytes % 4))));
+  recording.write(mark.padEnd(16), recording.length - 16);
+  return recording;
+}
+
+/** Writes the sizes into the header of a WAV file. */
+function sized(wav: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+  wav.writeUInt32LE(wav.length - 8, 4);
+  wav.writeUInt32LE(wav.length - 44, 40);
+  return wav;
 }

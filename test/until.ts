@@ -18,3 +18,11 @@ export async function until<T>(
     await sleep(10);
   }
 }
+
+/** Whether the attempt succeeds, for a condition that others must not fail with. */
+export function succeeds(attempt: Promise<unknown>): Promise<boolean> {
+  return attempt.then(
+    () => true,
+    () => false,
+  );
+}

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { CompactEncrypt } from 'jose';
 import t from 'tap';
 import { openVault } from '../../src/access/vault.ts';
-import { freshFolder } from '../contracts/db.ts';
+import { freshFolder } from '../files.ts';
 
 const newKey = () => randomBytes(32).toString('base64url');
 

@@ -1,7 +1,7 @@
 /** Synthetic two-party calls with the truth about each. The same seed gives the same calls. */
 import type { Declared } from '../../src/audio/report.ts';
 import type { Role } from '../../src/unions.ts';
-import { type Random, seeded } from './random.ts';
+import { type Random, seeded } from '../random.ts';
 import {
   add,
   addTone,

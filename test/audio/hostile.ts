@@ -1,6 +1,6 @@
 import { box, u32 } from '../../src/audio/formats/mp4/remux.ts';
 import type { Source } from '../../src/audio/source.ts';
-import { seeded } from './random.ts';
+import { seeded } from '../random.ts';
 
 /**
  * Files that are built to overload a parser, and parts to build ordinary files from. Everything is made in memory, and

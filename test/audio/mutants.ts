@@ -4,8 +4,8 @@ import { readUnitTable } from '../../src/audio/formats/mp4/unit-table.ts';
 import { SourceReader } from '../../src/audio/source-reader.ts';
 import { readStructure } from '../../src/audio/structure.ts';
 import type { Container } from '../../src/unions.ts';
+import { type Random, seeded } from '../random.ts';
 import { sourceOf } from './hostile.ts';
-import { type Random, seeded } from './random.ts';
 
 /** A file that was damaged, and whether the damage removed audio. */
 export interface Mutant {

@@ -3,7 +3,7 @@
  * synthetic (a pulse train through three formants), others are utterances from the fixtures' espeak-ng recording.
  */
 import { readFileSync } from 'node:fs';
-import type { Random } from './random.ts';
+import type { Random } from '../random.ts';
 
 export const sampleRate = 8000;
 

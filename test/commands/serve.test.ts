@@ -1,39 +1,23 @@
 import { access } from 'node:fs/promises';
-import { Agent, get, type IncomingMessage } from 'node:http';
+import { Agent } from 'node:http';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import t from 'tap';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { openStream } from '../listener.ts';
 import { ended } from '../processes.ts';
-import { until } from '../until.ts';
+import { succeeds, until } from '../until.ts';
 
 const recording = await longRecording(24);
 
-/** A listener that has read the head of its response and nothing more. */
-function listen(url: string, agent?: Agent): Promise<IncomingMessage> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  get(url, { agent }, (response) => resolve(response.pause())).on('error', reject);
-  return promise;
-}
-
-async function readRest(response: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
 t.test('SIGTERM: no new connection, and an open stream ends whole', async (t) => {
   const gateway = await spawnGateway(t);
-  const response = await listen(await gateway.streamOf(recording));
+  const response = await openStream(await gateway.streamOf(recording));
   gateway.child.kill('SIGTERM');
-  await until(() =>
-    fetch(`${gateway.url}/healthz`).then(
-      () => false,
-      () => true,
-    ),
-  );
+  await until(async () => !(await succeeds(fetch(`${gateway.url}/healthz`))));
   await t.rejects(fetch(`${gateway.url}/healthz`), 'connections are refused');
   t.equal(gateway.child.exitCode, null, 'the process still runs');
-  t.ok((await readRest(response)).equals(recording), 'the listener gets every byte');
+  t.ok((await buffer(response)).equals(recording), 'the listener gets every byte');
   t.equal(await ended(gateway.child), 0);
 });
 
@@ -44,24 +28,24 @@ for (const workers of ['1', '2']) {
     const gateway = await spawnGateway(t, { workers, 'drain-timeout': '60s' });
     const proxy = new Agent({ keepAlive: true });
     t.teardown(() => proxy.destroy());
-    const response = await listen(await gateway.streamOf(recording), proxy);
+    const response = await openStream(await gateway.streamOf(recording), proxy);
     gateway.child.kill('SIGTERM');
-    t.ok((await readRest(response)).equals(recording));
+    t.ok((await buffer(response)).equals(recording));
     t.equal(await ended(gateway.child), 0);
   });
 
   t.test(`SIGTERM, ${count}: a stream longer than the drain limit is cut off`, async (t) => {
     const gateway = await spawnGateway(t, { workers, 'drain-timeout': '200ms' });
-    const response = await listen(await gateway.streamOf(recording));
+    const response = await openStream(await gateway.streamOf(recording));
     gateway.child.kill('SIGTERM');
     t.equal(await ended(gateway.child), 0);
-    await t.rejects(readRest(response), 'the listener sees a broken connection');
+    await t.rejects(buffer(response), 'the listener sees a broken connection');
   });
 }
 
 t.test('a second signal ends the process at once', async (t) => {
   const gateway = await spawnGateway(t);
-  const response = await listen(await gateway.streamOf(recording));
+  const response = await openStream(await gateway.streamOf(recording));
   response.on('error', () => {});
   gateway.child.kill('SIGTERM');
   gateway.child.kill('SIGINT');
@@ -72,9 +56,9 @@ t.test('a stalled listener is cut off', async (t) => {
   const patient = await spawnGateway(t);
   const url = await patient.streamOf(recording); // without the short timeout, which a busy machine may exceed here
   const gateway = await spawnGateway(t, { 'data-dir': patient.dataDir, 'stall-timeout': '500ms' });
-  const response = await listen(url.replace(patient.url, gateway.url));
+  const response = await openStream(url.replace(patient.url, gateway.url));
   await until(() => gateway.log().includes('stream aborted'));
-  await t.rejects(readRest(response));
+  await t.rejects(buffer(response));
 });
 
 t.test('recordings and URLs survive a restart on the same data folder', async (t) => {

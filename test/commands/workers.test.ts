@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { get, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
+import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { eachEngine, type Place } from '../contracts/db.ts';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { openStream } from '../listener.ts';
 import { ended, isRunning } from '../processes.ts';
 import { listen } from '../servers/serve.ts';
 import { until } from '../until.ts';
@@ -13,17 +14,7 @@ const recording = await longRecording(8);
 const twoWorkers = { workers: '2', 'log-level': 'silent' };
 
 /** Each request has a connection of its own, so that the workers take turns. */
-function request(url: string): Promise<IncomingMessage> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  get(url, { agent: false }, (response) => resolve(response.pause())).on('error', reject);
-  return promise;
-}
-
-async function bytesOf(response: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
+const request = (url: string) => openStream(url, false);
 
 async function statusOf(url: string): Promise<number> {
   const response = await request(url);
@@ -45,7 +36,7 @@ function byWorker(page: string, metric: string): number[] {
 /** A gateway of two workers. Resolves when both serve. */
 async function spawnWorkers(t: Test, settings: Record<string, string> = {}) {
   const gateway = await spawnGateway(t, { ...twoWorkers, ...settings });
-  const metrics = async () => (await bytesOf(await request(`${gateway.url}/metrics`))).toString();
+  const metrics = async () => text(await request(`${gateway.url}/metrics`));
   await until(async () => byWorker(await metrics(), 'playhead_active_streams').length === 2);
   return { ...gateway, metrics };
 }
@@ -108,7 +99,7 @@ t.test('SIGTERM: the streams of every worker end whole', async (t) => {
     ),
   );
   await t.rejects(request(`${gateway.url}/healthz`), 'connections are denied');
-  for (const response of responses) t.ok((await bytesOf(response)).equals(recording));
+  for (const response of responses) t.ok((await buffer(response)).equals(recording));
   t.equal(await ended(gateway.child), 0);
 });
 
@@ -128,7 +119,7 @@ t.test('SIGTERM to every process, as systemd sends it, still drains', async (t) 
   const response = await request(await gateway.streamOf(recording));
   for (const pid of [...(await workersOf(gateway.child.pid!)), gateway.child.pid!])
     process.kill(pid, 'SIGTERM');
-  t.ok((await bytesOf(response)).equals(recording));
+  t.ok((await buffer(response)).equals(recording));
   t.equal(await ended(gateway.child), 0);
 });
 

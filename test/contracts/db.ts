@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
@@ -12,6 +10,8 @@ import { isProblem } from '../../src/errors.ts';
 import { Catalog, type PutResult } from '../../src/recordings/catalog.ts';
 import type { AcceptedRecording } from '../../src/recordings/recording.ts';
 import { StoreKeys } from '../../src/recordings/store-keys.ts';
+import { freshFolder } from '../files.ts';
+import { type FaultProxy, faultProxy } from '../servers/fault-proxy.ts';
 
 /** A new database. It can be opened any number of times, as by the workers of a gateway. */
 export interface Place {
@@ -20,6 +20,8 @@ export interface Place {
   open(): Promise<Database>;
   /** Opens it with the parts that use it, as one process does. Closed when the test ends. */
   worker(options?: { pollMs?: number; ttlMs?: number; now?: () => number }): Promise<Worker>;
+  /** The same database through a proxy that can break its connections. Postgres only. */
+  proxied(): Promise<Place & { proxy: FaultProxy }>;
 }
 
 export interface Worker {
@@ -48,13 +50,6 @@ export async function onPostgres(t: Test, name: string, body: (t: Test, place: P
   });
 }
 
-/** A new folder, so that simultaneous runs of one test do not collide. */
-export async function freshFolder(t: Test): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'playhead-test-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** A new database on the server at `url`. Dropped when the test ends. */
 export async function freshPostgres(t: Test, url: string): Promise<string> {
   const name = `playhead_${randomBytes(6).toString('hex')}`;
@@ -70,8 +65,7 @@ export async function freshPostgres(t: Test, url: string): Promise<string> {
   return fresh.href;
 }
 
-function placeAt(t: Test, url: string): Place {
-  const secretKey = randomBytes(32).toString('base64url');
+function placeAt(t: Test, url: string, secretKey = randomBytes(32).toString('base64url')): Place {
   const open = async () => {
     const db = await openDatabase(url);
     t.teardown(() => db.close());
@@ -92,6 +86,12 @@ function placeAt(t: Test, url: string): Place {
       const storeKeys = new StoreKeys(db.kysely);
       const tokens = await Tokens.open({ db, vault, changes, ttlMs, now });
       return { db, changes, vault, catalog, storeKeys, tokens };
+    },
+    async proxied() {
+      const through = new URL(url);
+      const proxy = await faultProxy(t, { host: through.hostname, port: Number(through.port) });
+      through.host = `${proxy.host}:${proxy.port}`;
+      return { ...placeAt(t, through.href, secretKey), proxy };
     },
   };
 }

@@ -1,8 +1,6 @@
 import t from 'tap';
 import { Changes } from '../../src/db/changes.ts';
-import { openDatabase } from '../../src/db/open.ts';
 import { eachEngine, onPostgres } from '../contracts/db.ts';
-import { faultProxy } from '../servers/fault-proxy.ts';
 import { until } from '../until.ts';
 
 await eachEngine(
@@ -82,16 +80,9 @@ await eachEngine(t, 'a change is delivered again after a listener failed', async
 });
 
 await onPostgres(t, 'a change wakes the other processes before their poll is due', async (t, place) => {
-  const url = new URL(place.url);
-  const proxy = await faultProxy(t, { host: url.hostname, port: Number(url.port) });
-  url.host = `${proxy.host}:${proxy.port}`;
+  const { proxy, worker } = await place.proxied();
   const near = await place.worker();
-  const db = await openDatabase(url.href);
-  const changes = await Changes.open(db, 60_000);
-  t.teardown(async () => {
-    await changes.close();
-    await db.close();
-  });
+  const { changes } = await worker({ pollMs: 60_000 });
   const delivered: string[] = [];
   changes.on('keys', (subject) => void delivered.push(subject));
   for (const [subject, name] of [

@@ -7,15 +7,14 @@ import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, sql } from 'kysely';
 import t, { type Test } from 'tap';
-import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sqliteDialect } from '../../src/db/sqlite.ts';
-import { eachEngine, freshFolder, onPostgres, type Place } from '../contracts/db.ts';
+import { eachEngine, onPostgres, type Place } from '../contracts/db.ts';
+import { freshFolder } from '../files.ts';
 import { ended } from '../processes.ts';
-import { faultProxy } from '../servers/fault-proxy.ts';
 import { listen } from '../servers/serve.ts';
-import { until } from '../until.ts';
+import { succeeds, until } from '../until.ts';
 
 const opener = `
   import { openDatabase } from '${new URL('../../src/db/open.ts', import.meta.url)}';
@@ -172,16 +171,9 @@ await t.test('an SQLite file that cannot be used is a wrong setting', async (t) 
 });
 
 await onPostgres(t, 'the database becomes unreachable and comes back', async (t, place) => {
-  const url = new URL(place.url);
-  const proxy = await faultProxy(t, { host: url.hostname, port: Number(url.port) });
-  url.host = `${proxy.host}:${proxy.port}`;
+  const { proxy, url, worker } = await place.proxied();
   const near = await place.worker();
-  const far = await openDatabase(url.href);
-  const changes = await Changes.open(far, 20);
-  t.teardown(async () => {
-    await changes.close();
-    await far.close();
-  });
+  const { db: far, changes } = await worker();
   const delivered: string[] = [];
   changes.on('keys', (subject) => void delivered.push(subject));
   await far.ping();
@@ -190,19 +182,11 @@ await onPostgres(t, 'the database becomes unreachable and comes back', async (t,
   await t.rejects(far.ping(), { code: 'database_unavailable', status: 503, retryAfter: 2 });
   const lost = far.kysely.transaction().execute((trx) => trx.selectFrom('changes').selectAll().execute());
   await t.rejects(lost, { code: 'database_unavailable' });
-  await t.rejects(openDatabase(url.href), { code: 'database_unavailable' }, 'at the start too');
+  await t.rejects(openDatabase(url), { code: 'database_unavailable' }, 'at the start too');
   await near.changes.transaction(async (_trx, record) => record('keys', 'while away'));
 
   proxy.down(false);
-  t.ok(
-    await until(() =>
-      far.ping().then(
-        () => true,
-        () => false,
-      ),
-    ),
-    'it recovers without a restart',
-  );
+  t.ok(await until(() => succeeds(far.ping())), 'it recovers without a restart');
   t.ok(await until(() => delivered.includes('while away')), 'and delivers the changes that it missed');
 
   const breaking = far.kysely.transaction().execute(async (trx) => {
@@ -212,14 +196,7 @@ await onPostgres(t, 'the database becomes unreachable and comes back', async (t,
   });
   await t.rejects(breaking, { code: 'database_unavailable' }, 'a connection that breaks in a transaction');
   proxy.down(false);
-  t.ok(
-    await until(() =>
-      far.ping().then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
+  t.ok(await until(() => succeeds(far.ping())));
   t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'leaves no row of it');
   await t.rejects(
     sql`select nothing from nowhere`.execute(far.kysely),

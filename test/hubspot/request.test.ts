@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotSpecs, specsMissing } from '../contracts/hubspot-specs.ts';
 import { listen } from '../servers/serve.ts';
@@ -97,47 +97,34 @@ t.test('failures become one error that says what to do', async (t) => {
   });
 });
 
-t.test('a credential that HubSpot repeats in its error is removed', async (t) => {
+/** A client of a server that responds to each request with these bytes. */
+async function clientOf(t: Test, accessToken: string, respond: (request: string) => string) {
   const server = createServer((socket) => {
-    socket.once('data', (request) => {
-      const token = /Bearer (\S+)/.exec(String(request))?.[1];
-      const body = JSON.stringify({
-        message: `The token ${token} is not valid`,
-        category: 'VALIDATION_ERROR',
-      });
-      socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-    });
+    socket.once('data', (request) => socket.end(respond(String(request))));
   });
   const { url: apiBase } = await listen(t, server);
-  const options = {
-    portal: '1',
-    apiBase,
-    apiVersion: 'v3',
-    appId: '1',
-    accessToken: async () => 'se-cret',
-  } as const;
-  const error = await failure(new HubSpotClient(options).createCall(example));
+  const options = { portal: '1', apiBase, apiVersion: 'v3', appId: '1' } as const;
+  return new HubSpotClient({ ...options, accessToken: async () => accessToken });
+}
+
+t.test('a credential that HubSpot repeats in its error is removed', async (t) => {
+  const client = await clientOf(t, 'se-cret', (request) => {
+    const token = /Bearer (\S+)/.exec(request)?.[1];
+    const body = JSON.stringify({
+      message: `The token ${token} is not valid`,
+      category: 'VALIDATION_ERROR',
+    });
+    return `HTTP/1.1 400 Bad Request\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  });
+  const error = await failure(client.createCall(example));
   t.match(error.message, /The token … is not valid/);
 });
 
 t.test('an HTML page instead of JSON is an error with its status', async (t) => {
   const page = '<html>Bad gateway</html>';
-  const server = createServer((socket) => {
-    socket.once('data', () => {
-      socket.end(
-        `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: ${page.length}\r\n\r\n${page}`,
-      );
-    });
-  });
-  const { url: apiBase } = await listen(t, server);
-  const options = {
-    portal: '1',
-    apiBase,
-    apiVersion: 'v3',
-    appId: '1',
-    accessToken: async () => 'token',
-  } as const;
-  t.match(await failure(new HubSpotClient(options).markReady('1')), {
+  const head = `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: ${page.length}`;
+  const client = await clientOf(t, 'token', () => `${head}\r\n\r\n${page}`);
+  t.match(await failure(client.markReady('1')), {
     status: 502,
     category: 'HTTP_502',
     retriable: true,

@@ -1,9 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { Problem } from '../../src/errors.ts';
 import type { FileStore } from '../../src/origins/file/file.ts';
 import { StoreKeys } from '../../src/recordings/store-keys.ts';
+import { filesBelow } from '../files.ts';
 import { fixtures, startGateway } from '../gateway.ts';
 
 type Gateway = Awaited<ReturnType<typeof startGateway>>;
@@ -12,10 +13,7 @@ const file = 'inbound-caller1.wav';
 const other = 'inbound-caller1.flac';
 
 /** Files below the store, however deep. */
-async function stored(dataDir: string): Promise<string[]> {
-  const entries = await readdir(join(dataDir, 'recordings'), { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
-}
+const stored = (dataDir: string) => filesBelow(join(dataDir, 'recordings'));
 
 t.test('new audio plays even if the audio it replaced cannot be removed', async (t) => {
   const fresh = await startGateway(t);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,8 +12,10 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
-import { longRecording, spawnGateway } from '../gateway.ts';
+import { filesBelow, freshFolder } from '../files.ts';
+import { longRecording, markedRecording, spawnGateway } from '../gateway.ts';
 import { ended } from '../processes.ts';
+import { seeded } from '../random.ts';
 import { until } from '../until.ts';
 
 /** In total, over all lanes. */
@@ -36,26 +38,10 @@ interface ListedStore {
 const template = await longRecording(8);
 
 /** A whole call that ends with the id, so each id has its own audio. From 0.7 MB to 8 MB, which S3 takes in parts. */
-function audioOf(id: string, size: number): Buffer<ArrayBuffer> {
-  const audio = Buffer.from(template.subarray(0, size - (size % 4)));
-  audio.writeUInt32LE(audio.length - 8, 4);
-  audio.writeUInt32LE(audio.length - 44, 40);
-  audio.write(id.padEnd(16), audio.length - 16);
-  return audio;
-}
-
-/** mulberry32: the same numbers for the same seed. */
-function randomFrom(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+const audioOf = (id: string, size: number) => markedRecording(template, size, id);
 
 async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane: number): Promise<void> {
-  const random = randomFrom(seed + lane);
+  const random = seeded(seed + lane);
   const dataDir = await mkdtemp(join(tmpdir(), 'playhead-kill-'));
   const start = () => spawnGateway(t, { 'data-dir': dataDir, 'log-level': 'silent', ...settings });
   const sent = new Map<string, { size: number; outcome: Outcome }>();
@@ -129,13 +115,11 @@ async function verify(t: Test, gateway: Gateway, sent: Map<string, { size: numbe
 }
 
 async function fileStore(t: Test): Promise<ListedStore> {
-  const folder = await mkdtemp(join(tmpdir(), 'playhead-kill-store-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const folder = await freshFolder(t);
   return {
     settings: { store: `file:${folder}` },
     async list() {
-      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-      const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+      const files = await filesBelow(folder);
       const isPartial = (name: string) => name.endsWith('.part');
       return { whole: files.filter((name) => !isPartial(name)), partial: files.filter(isPartial) };
     },

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
@@ -14,6 +13,7 @@ import type { ByteRange, Origin } from '../../src/origins/origin.ts';
 import { S3Store } from '../../src/origins/s3/s3.ts';
 import { codeOf, originContract, pattern, readAll, type Tap, untilReleased } from '../contracts/origin.ts';
 import { setEnvironment } from '../environment.ts';
+import { replaceFile } from '../files.ts';
 import { serve } from '../servers/serve.ts';
 
 type Fault = { readonly kind: 'reject' | 'reset' | 'end' | 'stall'; readonly after: number };
@@ -62,9 +62,7 @@ function make(t: Tap, plan: (nth: number) => Fault | undefined, stallTimeoutMs =
       return values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
     },
     async put(name: string, bytes: Uint8Array) {
-      await mkdir(dirname(join(root, name)), { recursive: true });
-      await sleep(10);
-      await writeFile(join(root, name), bytes);
+      await replaceFile(join(root, name), bytes);
       return name;
     },
   };

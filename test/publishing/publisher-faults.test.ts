@@ -7,6 +7,7 @@ import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import { createSandbox } from '../../src/sandbox/sandbox.ts';
 import type { Verdict } from '../../src/unions.ts';
+import { seeded } from '../random.ts';
 import { until } from '../until.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 
@@ -115,12 +116,4 @@ async function startChild(...args: string[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, [script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   return child;
-}
-
-/** A linear congruential generator: the instants of the kills need no more. */
-function seeded(state: number): () => number {
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
 }

@@ -1,29 +1,22 @@
 import t, { type Test } from 'tap';
 import { CrmError } from '../../src/crm/crm.ts';
 import { Limiter } from '../../src/hubspot/limiter.ts';
-import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { until } from '../until.ts';
 import { MemoryCrm } from './memory-crm.ts';
-import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
+import { type PublishingOptions, recordingOf } from './rig.ts';
+import { openWithSandbox } from './sandboxed.ts';
 
 const creates = 'POST /crm/objects/2026-03/calls';
 
 /** One recording, published against a HubSpot whose search finds a call only after a second. */
 async function publishOne(t: Test, options: Partial<PublishingOptions>, sandboxOptions: SandboxOptions = {}) {
-  const accounts = [{ portalId: 1, appId: '101', accessToken: 'token-acme' }];
-  const sandbox = await createSandbox({ accounts, searchLagMs: 1_000, ...sandboxOptions });
-  const publishing = await openPublishing('sqlite::memory:', {
-    apiBase: sandbox.url,
-    deadlineMs: 20_000,
-    searchDelayMs: 8_000,
-    pollMs: 5,
-    ...options,
-  });
-  t.teardown(async () => {
-    await publishing.close();
-    await sandbox.close();
-  });
-  const { catalog, publisher, dispatcher, db } = publishing;
+  const { sandbox, catalog, publisher, dispatcher, db } = await openWithSandbox(
+    t,
+    'sqlite::memory:',
+    { deadlineMs: 20_000, searchDelayMs: 8_000, pollMs: 5, ...options },
+    { searchLagMs: 1_000, ...sandboxOptions },
+  );
   const { recording } = await catalog.put(recordingOf('call-1'), { replace: false });
   await publisher.publish(recording);
   dispatcher.start();

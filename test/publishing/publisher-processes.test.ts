@@ -6,6 +6,7 @@ import type { Exchange } from '../../src/sandbox/traffic.ts';
 import { eachEngine } from '../contracts/db.ts';
 import { until } from '../until.ts';
 import { openPublishing, recordingOf } from './rig.ts';
+import { openWithSandbox } from './sandboxed.ts';
 
 t.test(
   'two processes together keep within each portal’s limit, and both portals make progress',
@@ -45,18 +46,13 @@ t.test(
 );
 
 eachEngine(t, 'publishing again while it runs logs nothing twice', async (t, place) => {
-  const sandbox = await createSandbox({
-    accounts: [{ portalId: 1, appId: '101', accessToken: 'token-acme' }],
-    limits: { requests: 10_000 },
-  });
-  t.teardown(() => sandbox.close());
   const limits = () => ({ requests: new Limiter(1_000, 100), searches: new Limiter(1_000, 100) });
-  const { catalog, publisher, dispatcher, outbox, close } = await openPublishing(place.url, {
-    apiBase: sandbox.url,
-    limits,
-    deadlineMs: 10_000,
-  });
-  t.teardown(() => close());
+  const { sandbox, catalog, publisher, dispatcher, outbox } = await openWithSandbox(
+    t,
+    place.url,
+    { limits, deadlineMs: 10_000 },
+    { limits: { requests: 10_000 } },
+  );
   dispatcher.start();
   const work = Array.from({ length: 20 }, async (_, index) => {
     const { recording } = await catalog.put(recordingOf(`call-${index}`), { replace: false });

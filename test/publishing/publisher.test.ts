@@ -2,28 +2,21 @@ import t, { type Test } from 'tap';
 import type { Job } from '../../src/publishing/outbox.ts';
 import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
-import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { until } from '../until.ts';
 import { MemoryCrm } from './memory-crm.ts';
-import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
+import { type PublishingOptions, recordingOf } from './rig.ts';
+import { openWithSandbox } from './sandboxed.ts';
 
 const account = { portalId: 1, appId: '101', accessToken: 'token-acme' };
 
 async function setUp(test: Test, sandboxOptions: SandboxOptions = {}, more: Partial<PublishingOptions> = {}) {
-  const sandbox = await createSandbox({ searchLagMs: 60, accounts: [account], ...sandboxOptions });
-  const publishing = await openPublishing('sqlite::memory:', {
-    apiBase: sandbox.url,
-    deadlineMs: 5_000,
-    outbox: { firstDelayMs: 5 },
-    searchDelayMs: 1_500,
-    pollMs: 5,
-    ...more,
-  });
-  test.teardown(async () => {
-    await publishing.close();
-    await sandbox.close();
-  });
-  const { catalog, publisher, dispatcher, outbox } = publishing;
+  const { sandbox, catalog, publisher, dispatcher, outbox } = await openWithSandbox(
+    test,
+    'sqlite::memory:',
+    { deadlineMs: 5_000, outbox: { firstDelayMs: 5 }, searchDelayMs: 1_500, pollMs: 5, ...more },
+    { searchLagMs: 60, ...sandboxOptions },
+  );
   async function add(...input: Parameters<typeof recordingOf>): Promise<Recording> {
     return (await catalog.put(recordingOf(...input), { replace: true })).recording;
   }

@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { createSandbox } from '../../src/sandbox/sandbox.ts';
+import { playhead } from '../commands/playhead.ts';
 import { startGateway } from '../gateway.ts';
 import { until } from '../until.ts';
 
@@ -30,14 +29,12 @@ async function setUp(t: Test) {
     return (await fetch(gateway.url + path, { headers: { cookie: cookie.split(';')[0]! } })).text();
   }
 
-  async function playhead(...args: string[]): Promise<string> {
-    const flags = Object.entries({ ...hubspot, 'data-dir': gateway.dataDir });
+  function run(...args: string[]) {
+    const flags = Object.entries({ ...hubspot, 'database-url': gateway.config.databaseUrl });
     const settings = flags.flatMap(([name, value]) => [`--${name}`, value]);
-    const databaseUrl = ['--database-url', gateway.config.databaseUrl];
-    const given = ['src/cli.ts', ...args, ...settings, ...databaseUrl];
-    return (await promisify(execFile)(process.execPath, given)).stdout;
+    return playhead(gateway.dataDir, ...args, ...settings);
   }
-  return { sandbox, gateway, install, playhead };
+  return { sandbox, gateway, install, run };
 }
 
 t.test('publications that failed without an installation are retried once there is one', async (t) => {
@@ -60,15 +57,18 @@ t.test('publications that failed without an installation are retried once there 
 });
 
 t.test('an operator lists the installations and revokes one', async (t) => {
-  const { gateway, install, playhead } = await setUp(t);
-  t.match(await playhead('installations'), /^No HubSpot account has installed the app/);
+  const { gateway, install, run } = await setUp(t);
+  t.match((await run('installations')).stdout, /^No HubSpot account has installed the app/);
   await install('acct');
-  t.match(await playhead('installations', 'list'), /^4711 .* acct/);
-  const [listed] = JSON.parse(await playhead('installations', 'list', '--json'));
+  t.match((await run('installations', 'list')).stdout, /^4711 .* acct/);
+  const [listed] = JSON.parse((await run('installations', 'list', '--json')).stdout);
   t.match(listed, { portalId: 4711, accountIds: ['acct'], lost: null });
-  t.match(await playhead('installations', 'revoke', '4711'), /^Access to HubSpot account 4711 was revoked/);
+  t.match(
+    (await run('installations', 'revoke', '4711')).stdout,
+    /^Access to HubSpot account 4711 was revoked/,
+  );
   t.same(await gateway.parts.hubspot.installations!.list(), []);
-  await t.rejects(playhead('installations', 'revoke', '4711'), {
+  t.match(await run('installations', 'revoke', '4711'), {
     code: 1,
     stderr: /^The app is not installed in HubSpot account 4711\.\n$/,
   });

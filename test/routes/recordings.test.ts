@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { filesBelow } from '../files.ts';
 import { fixtures, startGateway } from '../gateway.ts';
 
 const file = 'inbound-caller1.wav';
@@ -13,10 +14,7 @@ async function json(response: Response): Promise<Record<string, unknown>> {
 }
 
 /** The names of all files in the store. */
-async function stored(dataDir: string): Promise<string[]> {
-  const entries = await readdir(join(dataDir, 'recordings'), { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
-}
+const stored = (dataDir: string) => filesBelow(join(dataDir, 'recordings'));
 
 t.test('a recording is created, repeated, rejected as a conflict, and replaced', async (t) => {
   const created = await gateway.ingest(file, { externalId: 'a' });

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import { Agent, get, type IncomingMessage } from 'node:http';
+import { Agent, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { fixtures, longRecording, startGateway } from '../gateway.ts';
+import { openStream } from '../listener.ts';
 import { bufferBytes } from '../memory.ts';
 import { until } from '../until.ts';
 
@@ -90,11 +91,7 @@ t.test('listeners that leave free what they used', async (t) => {
 /** Opens streams and reads only the head of each response. */
 function listenWithoutReading(url: string, listeners: number): Promise<IncomingMessage[]> {
   const agent = new Agent({ maxSockets: listeners });
-  const listen = () => {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    get(url, { agent }, (response) => resolve(response.pause().on('error', () => {}))).on('error', reject);
-    return promise;
-  };
+  const listen = async () => (await openStream(url, agent)).on('error', () => {});
   return Promise.all(Array.from({ length: listeners }, listen));
 }
 

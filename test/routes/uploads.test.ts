@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { FileStore } from '../../src/origins/file/file.ts';
+import { filesBelow } from '../files.ts';
 import { fixtures, longRecording, startGateway } from '../gateway.ts';
 import { until } from '../until.ts';
 
@@ -17,11 +18,7 @@ async function json(response: Response): Promise<Record<string, unknown>> {
 }
 
 /** The names of all files in the store, whole or being written. */
-async function stored(dataDir: string): Promise<string[]> {
-  const folder = join(dataDir, 'recordings');
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
-}
+const stored = (dataDir: string) => filesBelow(join(dataDir, 'recordings'));
 
 const offer = JSON.stringify({ accountId: 'a', externalId: 'broken', direction: 'inbound' });
 const form = `--b\r\ncontent-disposition: form-data; name="recording"\r\n\r\n${offer}\r\n--b\r\ncontent-disposition: form-data; name="audio"; filename="x.wav"\r\n\r\n`;

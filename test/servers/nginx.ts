@@ -1,30 +1,23 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { until } from '../until.ts';
+import type { Test } from 'tap';
+import { freshFolder } from '../files.ts';
+import { ended } from '../processes.ts';
+import { succeeds, until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 /** The reason to skip a test, or false if nginx is installed. */
 export const withoutNginx: string | false =
   spawnSync('nginx', ['-v']).status === 0 ? false : 'nginx is not installed';
 
-export interface Nginx {
-  /** `http://127.0.0.1:PORT` */
-  readonly url: string;
-  stop(): Promise<void>;
-}
-
 /**
  * Serves the files below `root` on a free port of the loopback address, as a vendor's server: with ranges,
  * If-Match and strong ETags. nginx makes an ETag from the size and the modification time in whole seconds, so
- * a file that replaces another one needs another time.
- *
- * @param server further directives for the server block
+ * a file that replaces another one needs another time. The teardown stops it.
  */
-export async function startNginx(root: string, server = ''): Promise<Nginx> {
-  const folder = await mkdtemp(join(tmpdir(), 'playhead-nginx-'));
+export async function startNginx(t: Test, root: string): Promise<{ url: string; port: number }> {
+  const folder = await freshFolder(t);
   const port = await freePort();
   await writeFile(
     join(folder, 'nginx.conf'),
@@ -33,12 +26,17 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
      http {
        access_log off; sendfile on; etag on; default_type application/octet-stream;
        ${tempPaths(folder)}
-       server { listen 127.0.0.1:${port}; root ${root}; ${server} }
+       server { listen 127.0.0.1:${port}; root ${root}; }
      }`,
   );
   const nginx = spawn('nginx', ['-p', folder, '-c', 'nginx.conf'], { stdio: ['ignore', 'ignore', 'pipe'] });
   const kill = () => nginx.kill('SIGKILL');
-  process.once('exit', kill); // for a test that fails before it stops its servers
+  process.once('exit', kill); // for a test that fails before its teardown
+  t.teardown(async () => {
+    process.off('exit', kill);
+    nginx.kill('SIGTERM');
+    await ended(nginx);
+  });
   let log = '';
   nginx.stderr.on('data', (text) => {
     log += text;
@@ -46,24 +44,9 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
   const url = `http://127.0.0.1:${port}`;
   await until(() => {
     if (nginx.exitCode !== null) throw new Error(`nginx does not start: ${log}`);
-    return responds(url);
+    return succeeds(fetch(url).then(({ body }) => body?.cancel()));
   });
-  return {
-    url,
-    async stop() {
-      process.off('exit', kill);
-      nginx.kill('SIGTERM');
-      if (nginx.exitCode === null) await once(nginx, 'exit');
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
-}
-
-function responds(url: string): Promise<boolean> {
-  return fetch(url).then(
-    (response) => response.body?.cancel().then(() => true) ?? true,
-    () => false,
-  );
+  return { url, port };
 }
 
 /** Directives that keep nginx's temporary files in `folder`, because the default folders need root. */

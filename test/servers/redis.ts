@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../until.ts';
+import { succeeds, until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 /** The reason to skip a test, or false if Redis is installed. */
@@ -55,10 +55,7 @@ export async function startRedis(): Promise<RedisServer> {
 
 async function isListening(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
-  const result = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  );
+  const result = await succeeds(once(socket, 'connect'));
   socket.destroy();
   return result;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { longRecording } from '../gateway.ts';
+import { longRecording, markedRecording } from '../gateway.ts';
 import { apiKey, type Site } from './site.ts';
 
 const accountId = 'acct';
@@ -32,11 +32,7 @@ export interface Counts {
 function audioOf(id: string): Buffer {
   const size =
     250_000 + (Buffer.from(id).reduce((sum, byte) => (sum * 31 + byte) % 9973, 7) / 9973) * 150_000;
-  const audio = Buffer.from(template.subarray(0, Math.round(size / 4) * 4));
-  audio.writeUInt32LE(audio.length - 8, 4);
-  audio.writeUInt32LE(audio.length - 44, 40);
-  audio.write(id.padEnd(16), audio.length - 16);
-  return audio;
+  return markedRecording(template, Math.round(size), id);
 }
 
 /** The users of the site: players, HubSpot's transcription and a phone system. */

@@ -3,7 +3,7 @@ import t from 'tap';
 import { describeChannels } from '../../../src/audio/sound/channels.ts';
 import { judgeChannels } from '../../../src/audio/sound/faults.ts';
 import { limits, SignalMeter } from '../../../src/audio/sound/signal.ts';
-import { seeded } from '../random.ts';
+import { seeded } from '../../random.ts';
 import { addTone, castVoice, gain, noise, utter } from '../voices.ts';
 
 type Channels = [Float32Array, Float32Array];

@@ -1,11 +1,10 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
 import { Problem } from '../../../src/errors.ts';
 import { Buffers } from '../../../src/origins/buffers.ts';
 import { FileStore } from '../../../src/origins/file/file.ts';
 import type { ByteRange, Origin, Representation, Version } from '../../../src/origins/origin.ts';
 import type { Tap } from '../../contracts/origin.ts';
+import { replaceFile } from '../../files.ts';
 
 /** An origin of real files that a test can slow down. It lists what was requested of it. */
 export class CountingOrigin implements Origin {
@@ -28,11 +27,7 @@ export class CountingOrigin implements Origin {
   }
 
   async put(name: string, bytes: Uint8Array): Promise<string> {
-    const path = join(this.#root, name);
-    await mkdir(dirname(path), { recursive: true });
-    await sleep(10);
-    await writeFile(`${path}.new`, bytes);
-    await rename(`${path}.new`, path);
+    await replaceFile(join(this.#root, name), bytes);
     return name;
   }
 

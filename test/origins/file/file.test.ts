@@ -1,24 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import {
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  symlink,
-  truncate,
-  unlink,
-  writeFile,
-} from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rm, stat, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Buffers, slowAfterMs } from '../../../src/origins/buffers.ts';
 import { FileStore } from '../../../src/origins/file/file.ts';
 import { codeOf, originContract, pattern, readAll, type Tap, untilReleased } from '../../contracts/origin.ts';
+import { filesBelow, replaceFile } from '../../files.ts';
 
 const megabyte = 1024 * 1024;
 const awake = () => new AbortController().signal;
@@ -37,11 +27,7 @@ function make(t: Tap) {
     missing: 'no/such.wav',
     held: () => buffers.inUse,
     async put(name: string, bytes: Uint8Array) {
-      const path = join(root, name);
-      await mkdir(dirname(path), { recursive: true });
-      await sleep(10); // a file system's clock ticks every 4 ms, and two versions need two times
-      await writeFile(`${path}.new`, bytes);
-      await rename(`${path}.new`, path);
+      await replaceFile(join(root, name), bytes);
       return name;
     },
   };
@@ -93,10 +79,7 @@ t.test('keys that lead out of the folder are not found, and nothing is written f
     t.equal(await codeOf(store.write(key, bytes)), 'not_found', `write ${name}`);
   }
   t.same((await readdir(folder)).sort(), ['recordings', 'secret']);
-  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter((entry) =>
-    entry.isFile(),
-  );
-  t.same(files, []);
+  t.same(await filesBelow(root), []);
 });
 
 t.test('symlinks, folders, pipes and devices are not found', async (t) => {

@@ -1,24 +1,18 @@
-import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { type HttpOptions, HttpOrigin } from '../../../src/origins/http/http.ts';
 import { codeOf, collect, originContract, pattern, untilReleased } from '../../contracts/origin.ts';
+import { freshFolder, replaceFile } from '../../files.ts';
 import { startNginx, withoutNginx } from '../../servers/nginx.ts';
 import { serve } from '../../servers/serve.ts';
 
 const awake = new AbortController().signal;
 
 t.test('the contract, with nginx as the vendor', { skip: withoutNginx }, async (t) => {
-  const root = await mkdtemp(join(tmpdir(), 'playhead-vendor-'));
-  const nginx = await startNginx(root);
-  t.teardown(async () => {
-    await nginx.stop();
-    await rm(root, { recursive: true });
-  });
-  let seconds = Math.floor(Date.now() / 1000) - 1800;
+  const root = await freshFolder(t);
+  const nginx = await startNginx(t, root);
   const urlOf = (name: string) => `${nginx.url}/${name.split('/').map(encodeURIComponent).join('/')}`;
 
   originContract(t, async (t) => {
@@ -28,11 +22,7 @@ t.test('the contract, with nginx as the vendor', { skip: withoutNginx }, async (
       missing: urlOf('nothing.wav'),
       held: () => origin.underWay,
       async put(name, bytes) {
-        const path = join(root, name);
-        await mkdir(dirname(path), { recursive: true });
-        await writeFile(`${path}.new`, bytes);
-        await utimes(`${path}.new`, ++seconds, seconds);
-        await rename(`${path}.new`, path);
+        await replaceFile(join(root, name), bytes);
         return urlOf(name);
       },
     };

@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
@@ -8,6 +7,8 @@ import { Memory } from '../../../src/origins/cache/memory.ts';
 import { HealingOrigin } from '../../../src/origins/healing.ts';
 import { S3Store } from '../../../src/origins/s3/s3.ts';
 import { collect, pattern, readAll, untilReleased } from '../../contracts/origin.ts';
+import { setEnvironment } from '../../environment.ts';
+import { freshFolder } from '../../files.ts';
 import { faultProxy } from '../../servers/fault-proxy.ts';
 import { startNginx, withoutNginx } from '../../servers/nginx.ts';
 
@@ -18,16 +19,12 @@ const awake = () => new AbortController().signal;
 
 /** Block cache, healing and S3 as in the gateway, with nginx in the place of S3. Counts what goes over the wire. */
 async function setUp(t: Test, sizes: number[], memoryBytes: number) {
-  const root = await mkdtemp(join(tmpdir(), 'playhead-s3-'));
+  const root = await freshFolder(t);
   await mkdir(join(root, 'bucket'));
   const recordings = sizes.map((size, i) => ({ key: `${i}.wav`, bytes: pattern(size, i) }));
   for (const { key, bytes } of recordings) await writeFile(join(root, 'bucket', key), bytes);
-  const nginx = await startNginx(root);
-  const proxy = await faultProxy(t, { port: Number(new URL(nginx.url).port) });
-
-  const environment = { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' };
-  const before = { ...process.env };
-  Object.assign(process.env, environment);
+  const proxy = await faultProxy(t, await startNginx(t, root));
+  setEnvironment(t, { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' });
   const metrics = createMetrics();
   const limits = { stallTimeoutMs: 10_000, metrics };
   const s3 = new S3Store({ bucket: 'bucket', endpoint: proxy.url, forcePathStyle: true, ...limits });
@@ -36,15 +33,7 @@ async function setUp(t: Test, sizes: number[], memoryBytes: number) {
     memory: new Memory(memoryBytes),
     metrics,
   });
-  t.teardown(async () => {
-    for (const name of Object.keys(environment)) {
-      if (before[name] === undefined) delete process.env[name];
-      else process.env[name] = before[name];
-    }
-    await s3.close();
-    await nginx.stop();
-    await rm(root, { recursive: true });
-  });
+  t.teardown(() => s3.close());
   const version = await cache.stat(recordings[0]!.key);
   const requests = async () =>
     (await metrics.originRequests.get()).values.reduce((sum, { value }) => sum + value, 0);

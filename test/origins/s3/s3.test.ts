@@ -69,6 +69,11 @@ function respond({ method, headers }: IncomingMessage, response: ServerResponse)
 }
 
 const key = { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' };
+const withoutKey = {
+  AWS_ACCESS_KEY_ID: undefined,
+  AWS_SECRET_ACCESS_KEY: undefined,
+  AWS_EC2_METADATA_DISABLED: 'true',
+};
 
 t.test('responses to a range request, and their outcomes', async (t) => {
   setEnvironment(t, key);
@@ -136,9 +141,7 @@ t.test('URLs are signed anew when the credentials change', async (t) => {
     );
   });
   setEnvironment(t, {
-    AWS_ACCESS_KEY_ID: undefined,
-    AWS_SECRET_ACCESS_KEY: undefined,
-    AWS_EC2_METADATA_DISABLED: 'true',
+    ...withoutKey,
     AWS_CONTAINER_CREDENTIALS_FULL_URI: `${credentials.url}/`,
   });
 
@@ -158,9 +161,7 @@ t.test('URLs are signed anew when the credentials change', async (t) => {
 
 t.test('no credentials at all', async (t) => {
   setEnvironment(t, {
-    AWS_ACCESS_KEY_ID: undefined,
-    AWS_SECRET_ACCESS_KEY: undefined,
-    AWS_EC2_METADATA_DISABLED: 'true',
+    ...withoutKey,
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     AWS_CONFIG_FILE: '/dev/null',
   });
