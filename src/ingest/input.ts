@@ -11,7 +11,10 @@ const Text = Type.String({ maxLength: 65_536 });
 const Call = Type.Object(
   {
     id: Type.Optional(
-      Type.String({ pattern: '^[0-9]{1,20}$', description: 'HubSpot’s id of a call that exists there' }),
+      Type.String({
+        pattern: '^[0-9]{1,20}$',
+        description: 'HubSpot’s id of the call, if HubSpot already has it',
+      }),
     ),
     title: Type.Optional(Text),
     body: Type.Optional(Text),
@@ -43,7 +46,9 @@ const declaredFields = {
   channels: Type.Optional(
     Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who on channel 2, if you know' }),
   ),
-  profile: Type.Optional(Type.String({ maxLength: 100, description: 'What recorded the call' })),
+  profile: Type.Optional(
+    Type.String({ maxLength: 100, description: 'Name of the source profile, from docs/profiles.md' }),
+  ),
   leg: Type.Optional(Role),
   fileName: Type.Optional(Type.String({ maxLength: 1024 })),
 };
@@ -53,11 +58,11 @@ const DeclaredInput = Type.Object(
   { additionalProperties: false },
 );
 
-/** The JSON of a recording that is put in. */
+/** The JSON of a recording to ingest. */
 export const RecordingInput = Type.Object(
   {
-    accountId: Type.String({ description: 'Your id of the HubSpot account, up to 128 bytes' }),
-    externalId: Type.String({ description: 'Your id of the call, up to 512 bytes' }),
+    accountId: Type.String({ description: 'Id of the account in your phone system, up to 128 bytes' }),
+    externalId: Type.String({ description: 'Id of the call in your phone system, up to 512 bytes' }),
     direction: Direction,
     ...declaredFields,
     source: Type.Optional(
@@ -97,7 +102,7 @@ function read<T>(validator: Validator<T>, value: unknown): T {
   throw new Problem('invalid_request', sentenceOn(validator.Errors(value)[0]!));
 }
 
-/** Says what is wrong by the names of the JSON, not of the schema. */
+/** One sentence that names the field by its path in the JSON. */
 function sentenceOn({ instancePath, keyword, params, message }: TLocalizedValidationError): string {
   const path = instancePath.split('/').slice(1);
   if (keyword === 'required') {
