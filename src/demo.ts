@@ -21,6 +21,7 @@ import {
 } from './demo/steps.ts';
 import { checkDownload } from './sandbox/check-download.ts';
 import { createSandbox, type Sandbox } from './sandbox/sandbox.ts';
+import { streamUrl } from './urls.ts';
 
 async function main(): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'playhead-demo-'));
@@ -75,7 +76,7 @@ async function printLinks({ url, apiKey, parts }: Gateway, hubspot: Sandbox): Pr
   heading('Look at it yourself');
   print(`  Console   ${url}/console  with the API key ${apiKey}`);
   print(`  Timeline  ${hubspot.timelineUrl(portal.portalId, 'contacts', contactId)}`);
-  print(`  Seek      curl -r 1000-1999 -o part.bin -D - ${url}/stream/${token}`);
+  print(`  Seek      curl -r 1000-1999 -o part.bin -D - ${streamUrl(url, token)}`);
 }
 
 async function interrupted(): Promise<void> {

@@ -1,53 +1,59 @@
 interface Entry {
   status: number;
   sentence: string;
-  /** Seconds for Retry-After, where whoever throws it does not know better. */
+  /** Seconds for Retry-After, unless the code that throws it knows better. */
   retryAfter?: number;
 }
 
 /**
- * Every refusal that a person or a program can meet, in one table: a stable code, the HTTP status it
- * travels under (RFC 9110 §15), and one public sentence. docs/problems.md has a section for each.
+ * Every error that the gateway reports: a stable code, its HTTP status (RFC 9110 §15) and one public sentence.
+ * docs/problems.md has a section for each.
  */
 export const problems = {
-  invalid_request: { status: 400, sentence: 'The request is not what this route takes.' },
+  invalid_request: { status: 400, sentence: 'The request is not valid for this route.' },
   unauthorized: {
     status: 401,
-    sentence: 'A valid API key is needed: send it as "Authorization: Bearer KEY".',
+    sentence: 'A valid API key is required. Send it as "Authorization: Bearer KEY".',
   },
   invalid_token: {
     status: 401,
     sentence: 'This URL is not valid: it was altered, has expired or was revoked.',
   },
-  invalid_signature: { status: 401, sentence: 'The request carries no valid HubSpot signature.' },
-  not_found: { status: 404, sentence: 'There is nothing here by that name.' },
+  invalid_signature: { status: 401, sentence: 'The request has no valid HubSpot signature.' },
+  not_found: { status: 404, sentence: 'Nothing was found under this name.' },
   conflict: {
     status: 409,
-    sentence: 'This recording exists with other audio: send "replace": true to put this one in its place.',
+    sentence: 'This recording exists with other audio. Send "replace": true to replace it.',
   },
-  version_changed: { status: 502, sentence: 'The recording is no longer what it was when it was checked.' },
+  version_changed: { status: 502, sentence: 'The audio of this recording has changed since it was checked.' },
   too_large: { status: 413, sentence: 'The request is larger than the limit.' },
   unsupported_media_type: { status: 415, sentence: 'Send multipart/form-data or application/json.' },
-  refused_audio: { status: 422, sentence: 'The audio was refused: HubSpot could not transcribe it.' },
-  source_refused: { status: 422, sentence: 'The source may not be read from here.' },
-  rate_limited: { status: 429, sentence: 'Too many requests: wait as long as Retry-After says.' },
+  refused_audio: { status: 422, sentence: 'The audio was rejected: HubSpot could not transcribe it.' },
+  source_refused: { status: 422, sentence: 'This gateway is not allowed to read the source.' },
+  rate_limited: {
+    status: 429,
+    sentence: 'Too many requests. Wait for the number of seconds in Retry-After.',
+  },
   headers_too_large: { status: 431, sentence: 'The request headers are larger than the limit.' },
-  internal: { status: 500, sentence: 'Something went wrong on this side; the log has the request id.' },
+  internal: { status: 500, sentence: 'The gateway failed. Its log has the cause under the request id.' },
   origin_failed: {
     status: 502,
-    sentence: 'The storage behind this recording gave a wrong or broken answer.',
+    sentence: 'The storage of this recording sent a wrong or incomplete response.',
   },
   origin_unavailable: {
     status: 503,
-    sentence: 'The storage behind this recording is out of reach; try again.',
+    sentence: 'The storage of this recording is out of reach. Try again.',
     retryAfter: 2,
   },
   database_unavailable: {
     status: 503,
-    sentence: 'The database is out of reach; try again.',
+    sentence: 'The database is out of reach. Try again.',
     retryAfter: 2,
   },
-  busy: { status: 503, sentence: 'Too much is under way; try again when Retry-After says.' },
+  busy: {
+    status: 503,
+    sentence: 'The gateway is busy. Try again after the number of seconds in Retry-After.',
+  },
   storage_full: { status: 507, sentence: 'The store has no room for this recording.' },
 } as const satisfies Record<string, Entry>;
 
@@ -55,14 +61,14 @@ export type ProblemCode = keyof typeof problems;
 
 /**
  * An error with a code from the table. `message` is public: it names the field, file or setting at fault.
- * `cause` is private: it goes to the log and never into an answer.
+ * `cause` is private: it goes to the log and never into a response.
  */
 export class Problem extends Error {
   readonly code: ProblemCode;
   readonly status: number;
   /** Members added to the RFC 9457 object, such as the report of refused audio. */
   readonly extra: Readonly<Record<string, unknown>>;
-  /** Seconds for Retry-After, where waiting helps. */
+  /** Seconds for Retry-After, if waiting helps. */
   readonly retryAfter: number | undefined;
 
   constructor(
@@ -84,8 +90,8 @@ export function isProblem(error: unknown, code?: ProblemCode): error is Problem 
 }
 
 /**
- * Whatever was thrown, as a Problem: what is not one already becomes `internal` with its cause kept private,
- * or, where the framework refused a request before a handler saw it, the code of that refusal.
+ * Any error as a Problem. An error of the framework, which rejects some requests before their handler, gets the
+ * code of its status. Any other error becomes `internal`, with the error as its private cause.
  */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
@@ -96,11 +102,11 @@ export function asProblem(error: unknown): Problem {
   if (statusCode === 415) return new Problem('unsupported_media_type', undefined, cause);
   if (statusCode === 503) return new Problem('busy', undefined, { ...cause, retryAfter: 1 });
   if (statusCode && statusCode < 500)
-    return new Problem('invalid_request', `The request is wrong: ${message}.`, cause);
+    return new Problem('invalid_request', `The request is not valid: ${message}.`, cause);
   return new Problem('internal', undefined, cause);
 }
 
-/** The body of an error answer: RFC 9457, `application/problem+json`. */
+/** The body of an error response: RFC 9457, `application/problem+json`. */
 export function problemDetails(problem: Problem): Record<string, unknown> {
   const { code, status, message, extra } = problem;
   return { type: 'about:blank', title: problems[code].sentence, status, code, detail: message, ...extra };

@@ -3,7 +3,7 @@
 export const directions = ['inbound', 'outbound'] as const;
 export type Direction = (typeof directions)[number];
 
-/** "caller" is who placed the call, whichever way it went. */
+/** "caller" is who placed the call, inbound or outbound. */
 export const roles = ['caller', 'recipient'] as const;
 export type Role = (typeof roles)[number];
 

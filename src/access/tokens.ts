@@ -36,7 +36,7 @@ const alg = 'HS256';
 const issuer = 'playhead';
 const audience = 'playhead:stream';
 /** Characters. The longest token has 8.7 KB: two ids of 1 KB, percent-encoded, then in base64url with the other claims. */
-const maxTokenLength = 9 * 1024;
+const maxTokenCharacters = 9 * 1024;
 /** Characters of verified tokens in memory: about twenty thousand tokens. */
 const maxVerifiedCharacters = 16 * 1024 * 1024;
 
@@ -158,7 +158,8 @@ export class Tokens {
   }
 
   async #authenticate(token: string): Promise<StreamClaims> {
-    if (token.length > maxTokenLength) throw new Problem('invalid_token', undefined, { cause: 'too long' });
+    if (token.length > maxTokenCharacters)
+      throw new Problem('invalid_token', undefined, { cause: 'too long' });
     const findKey: JWTVerifyGetKey = async ({ kid }) => {
       const key = typeof kid === 'string' && (await this.#ring.find(kid));
       if (!key) throw new Problem('invalid_token', undefined, { cause: 'unknown kid' });

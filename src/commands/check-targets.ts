@@ -86,7 +86,7 @@ function urlTarget(url: string, scheme: RemoteScheme, config: Config): Target {
   };
 }
 
-/** Whoever types a URL may read it: any bucket, and its host even at a private address. */
+/** A URL on the command line may be read: from any bucket, and from its host even at a private address. */
 function allowing(url: string, scheme: RemoteScheme, config: Config): Config {
   const sourceHosts = [...config.sourceHosts, new URL(url).host];
   return { ...config, sourceRoots: [`${scheme}//`], sourceHosts, cacheDisk: 0 };

@@ -1,6 +1,6 @@
 import { formatDiagnosis } from '../doctor/diagnosis.ts';
 import { examine } from '../doctor/doctor.ts';
-import { retrieveUrl } from '../routes/retrieve.ts';
+import { retrieveUrlTemplate } from '../urls.ts';
 import { type Command, exitCode, flag, option, print, UsageError, withParts } from './command.ts';
 import { declaredOptions, readChannels } from './declared.ts';
 
@@ -23,7 +23,7 @@ export const doctor: Command = {
     }
     return withParts(config, async ({ apiKeys, checkPool }) => {
       const diagnosis = await examine({
-        url: url ?? retrieveUrl(config, apiKeys.accessKey),
+        url: url ?? retrieveUrlTemplate(config, apiKeys.accessKey),
         externalId: id,
         externalAccountId: account,
         appId: app ?? (config.hubspotAppId || undefined),

@@ -1,4 +1,4 @@
-import { retrieveUrl } from '../routes/retrieve.ts';
+import { retrieveUrlTemplate } from '../urls.ts';
 import { type Command, exitCode, flag, option, print, UsageError, withParts } from './command.ts';
 
 export const register: Command = {
@@ -10,7 +10,7 @@ export const register: Command = {
 
   run: ({ options, config }) =>
     withParts(config, async ({ apiKeys, hubspot }) => {
-      const url = retrieveUrl(config, apiKeys.accessKey);
+      const url = retrieveUrlTemplate(config, apiKeys.accessKey);
       if (options['dry-run']) {
         print(url);
         return exitCode.done;

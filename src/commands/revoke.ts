@@ -1,4 +1,5 @@
 import { Problem } from '../errors.ts';
+import { tokenIn } from '../urls.ts';
 import { type Command, exitCode, option, print, UsageError, withParts } from './command.ts';
 
 export const revoke: Command = {
@@ -14,7 +15,7 @@ export const revoke: Command = {
     }
     return withParts(config, async ({ catalog, tokens }) => {
       if (url) {
-        await tokens.revoke({ token: /\/stream\/([^/?#]+)/.exec(url)?.[1] ?? url });
+        await tokens.revoke({ token: tokenIn(url) ?? url });
       } else {
         const subject = { accountId: account!, ...(id && { externalId: id }) };
         const { recordings } = await catalog.list({ ...subject, limit: 1 });

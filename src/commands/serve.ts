@@ -34,7 +34,7 @@ async function removeBlocks(dataDir: string): Promise<void> {
 async function serveUntilStopped(config: Config, host: Host): Promise<number> {
   const parts = await openParts(config);
   const metricsPage = host.metricsPage(parts.metrics);
-  const app = await createApp(config, { ...parts, metricsPage });
+  const app = await createApp({ ...parts, metricsPage });
   const url = await listen(app, config);
   const clean = () =>
     parts.storedAudio.removeExpired().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));

@@ -1,4 +1,5 @@
 import { Problem } from '../errors.ts';
+import { streamUrl } from '../urls.ts';
 import { type Command, exitCode, option, print, requireOption, UsageError, withParts } from './command.ts';
 
 export const url: Command = {
@@ -17,7 +18,7 @@ export const url: Command = {
         throw new Problem('not_found', 'There is no playable recording with this account and id.');
       }
       const { token, expiresAt } = await tokens.sign(recording);
-      print(`${config.publicUrl}/stream/${token}`);
+      print(streamUrl(config.publicUrl, token));
       process.stderr.write(`Valid until ${expiresAt.toISOString()}.\n`);
       return exitCode.done;
     }),

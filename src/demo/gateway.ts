@@ -29,7 +29,7 @@ export async function startGateway(dataDir: string, apiBase: string): Promise<Ga
   };
   const config = readConfig(flags, {});
   const parts = await openParts(config);
-  const app = await createApp(config, parts);
+  const app = await createApp(parts);
   parts.dispatcher.start();
   const url = await app.listen({ host: config.host, port: config.port });
   const apiKey = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim();

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { retrieveUrl } from '../routes/retrieve.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { retrieveUrl, retrieveUrlTemplate } from '../urls.ts';
 import { accountId, type Call, contactId, fixture, portal } from './calls.ts';
 import type { Gateway } from './gateway.ts';
 
@@ -9,7 +9,7 @@ import type { Gateway } from './gateway.ts';
 
 export async function register({ parts }: Gateway): Promise<string> {
   const client = await parts.hubspot.accounts.clientFor(accountId);
-  const url = await client.registerRecordingUrl(retrieveUrl(parts.config, parts.apiKeys.accessKey));
+  const url = await client.registerRecordingUrl(retrieveUrlTemplate(parts.config, parts.apiKeys.accessKey));
   return url.replace(/^.*\/k\/[^/]+/, '…');
 }
 
@@ -67,8 +67,9 @@ export async function beTranscribed({ world }: Sandbox, id: string): Promise<str
 }
 
 export async function requestUrl({ parts }: Gateway, id: string): Promise<string> {
-  const registered = retrieveUrl(parts.config, parts.apiKeys.accessKey).replace('%s', id);
-  const response = await fetch(`${registered}?appId=${portal.appId}&externalAccountId=${accountId}`);
+  const registered = retrieveUrlTemplate(parts.config, parts.apiKeys.accessKey);
+  const query = { externalId: id, externalAccountId: accountId, appId: portal.appId };
+  const response = await fetch(retrieveUrl(registered, query));
   expect(response.status === 200, `${response.status}, expected 200`);
   const { authenticatedUrl } = (await response.json()) as { authenticatedUrl: string };
   return authenticatedUrl;

@@ -2,6 +2,7 @@ import type { Vault } from '../access/vault.ts';
 import type { Database } from '../db/open.ts';
 import type { Config } from '../settings/config.ts';
 import { hubspotVersions } from '../settings/hubspot-versions.ts';
+import { callbackUrl } from '../urls.ts';
 import { Accounts } from './accounts.ts';
 import { HubSpotCrm } from './crm.ts';
 import { Installations } from './installations.ts';
@@ -44,7 +45,7 @@ export function connectHubSpot({
       installations,
       clientId,
       authorizeUrl: authorizeUrlOf(apiBase),
-      redirectUri: `${config.publicUrl}/oauth/callback`,
+      redirectUri: callbackUrl(config.publicUrl),
     });
   const accounts = new Accounts({
     apiBase,

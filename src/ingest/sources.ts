@@ -9,7 +9,7 @@ export interface Reference {
   key: string;
 }
 
-/** Audio that is not in the request: a URL says where it is. */
+/** Opens or refers to audio by its URL, when it is not in the request. */
 export class Sources {
   readonly #readers: Origins['sources'];
 

@@ -1,52 +1,51 @@
-/** Milliseconds a chunk may take to drain before its listener counts as slow, and gets small chunks. */
-export const slowAfter = 50;
-export const smallSize = 32 * 1024;
-const largeSize = 512 * 1024;
-/** Large buffers that are out at one time: 16 MB at most, however many listen. */
+/** How long a chunk may take to drain, in milliseconds. Beyond that its listener is slow and gets small chunks. */
+export const slowAfterMs = 50;
+export const smallBytes = 32 * 1024;
+const largeBytes = 512 * 1024;
+/** Large buffers in use at one time: 16 MB at most, for any number of listeners. */
 const largeLimit = 32;
-/** Small buffers kept for the next read once they come back. */
+/** Small buffers kept for reuse. */
 const smallKept = 128;
 
 /**
- * Buffers that reads borrow and give back. Fresh memory costs more than the copy into it (every page is
- * faulted in first), so large ones are made once and go round. When all of those are out, or the
- * borrower is slow, it gets a small one: a thousand slow listeners then hold 32 MB between them.
+ * Buffers that reads take and release. Fresh memory costs more than the copy into it, because the kernel has
+ * to map every page first, so the large buffers are made once and reused. A read gets a small buffer if all
+ * large ones are in use or its listener is slow: a thousand slow listeners hold 32 MB between them.
  */
 export class Buffers {
   readonly #small: Buffer[] = [];
   readonly #large: Buffer[] = [];
-  #largeOut = 0;
-  #smallOut = 0;
+  #largeInUse = 0;
+  #smallInUse = 0;
 
-  /** Buffers that are out. */
-  get lent(): number {
-    return this.#largeOut + this.#smallOut;
+  get inUse(): number {
+    return this.#largeInUse + this.#smallInUse;
   }
 
-  /** A buffer for a read of `bytes`: 32 KiB, or 512 KiB where more is wanted and there is one. */
+  /** A buffer for a read of `bytes`: 32 KiB, or 512 KiB if more is wanted and one is free. */
   take(bytes: number): Buffer {
-    if (bytes > smallSize && this.#largeOut < largeLimit) {
-      this.#largeOut++;
-      return this.#large.pop() ?? Buffer.allocUnsafeSlow(largeSize);
+    if (bytes > smallBytes && this.#largeInUse < largeLimit) {
+      this.#largeInUse++;
+      return this.#large.pop() ?? Buffer.allocUnsafeSlow(largeBytes);
     }
-    this.#smallOut++;
-    return this.#small.pop() ?? Buffer.allocUnsafeSlow(smallSize);
+    this.#smallInUse++;
+    return this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBytes);
   }
 
-  give(buffer: Buffer): void {
-    if (buffer.length === largeSize) {
-      this.#largeOut--;
+  release(buffer: Buffer): void {
+    if (buffer.length === largeBytes) {
+      this.#largeInUse--;
       this.#large.push(buffer);
     } else {
-      this.#smallOut--;
+      this.#smallInUse--;
       if (this.#small.length < smallKept) this.#small.push(buffer);
     }
   }
 
-  /** The buffer for a further read of `bytes`: the one at hand where it has the right size, else another for it. */
+  /** A buffer for a further read of `bytes`: the same one if its size is right, and otherwise another in its place. */
   exchange(buffer: Buffer, bytes: number): Buffer {
-    if (bytes > smallSize === buffer.length > smallSize) return buffer;
-    this.give(buffer);
+    if (bytes > smallBytes === buffer.length > smallBytes) return buffer;
+    this.release(buffer);
     return this.take(bytes);
   }
 }

@@ -5,20 +5,34 @@ import type { ByteRange, Origin, Representation, Version } from './origin.ts';
 
 export interface HealingOptions {
   readonly metrics: Pick<Metrics, 'heals'>;
-  /** How long the origin may keep a read waiting for its next byte. One more attempt is made then, and no third. */
+  /** How long the origin may keep a read waiting for its next byte. One more attempt follows, and no third. */
   readonly stallTimeoutMs: number;
-  /** Failures in a row, without one byte between them, that are put up with. */
+  /** Failures in a row, without a byte between them, that end a read. */
   readonly attempts?: number;
-  /** Longest wait before the first new attempt; it doubles with each failure in a row. */
+  /** Longest wait before the first new attempt. It doubles with each failure in a row. */
   readonly backoffMs?: number;
 }
 
 /**
- * An origin made of an origin whose connections break. A body that is reset, stalls or ends early is read
- * on from its next byte, of the same version: the origin underneath is asked with the same etag. What
- * cannot be healed throws, so that the listener's connection breaks, too.
+ * An Origin made of an Origin whose connections break.
  *
- * The origin underneath may try again by itself to get an answer; how long all of that may take is decided here.
+ * A load reads up to four megabytes over one connection, and a copy reads a whole recording, which can take
+ * minutes. Servers, proxies and networks break such a connection at any time. A read fails in four ways:
+ *
+ * 1. It does not open: the origin is out of reach, or responds with an error that may pass.
+ * 2. It is reset: the iteration throws.
+ * 3. It ends early: the iteration ends without an error, and bytes are missing.
+ * 4. It stalls: the connection is open and no byte comes.
+ *
+ * In each case the rest of the range is read anew, from its next byte. A watchdog makes an error of a stall,
+ * and a count of the bytes makes one of an early end. Each attempt is for the same version: if the recording
+ * was replaced meanwhile, the origin throws `version_changed`, and bytes of two versions are never mixed.
+ *
+ * The listener sees one whole body, perhaps with a pause. The read throws after five attempts in a row
+ * without a byte, or after two if the origin was silent for `stallTimeoutMs`. The listener's connection then
+ * breaks: it never gets a short body that ends like a whole one.
+ *
+ * The origin may also retry by itself until it has a response. The watchdog limits that time, too.
  */
 export class HealingOrigin implements Origin {
   readonly #origin: Origin;
@@ -26,7 +40,7 @@ export class HealingOrigin implements Origin {
 
   constructor(origin: Origin, options: HealingOptions) {
     this.#origin = origin;
-    this.#options = { attempts: 5, backoffMs: 50, ...options };
+    this.#options = { attempts: 5, backoffMs: 100, ...options };
   }
 
   stat(key: string, signal?: AbortSignal): Promise<Representation> {
@@ -44,7 +58,7 @@ export class HealingOrigin implements Origin {
     return bytes;
   }
 
-  /** Yields nothing once, when the read is open, and then the bytes. */
+  /** Yields an empty chunk when the read is open, and then the bytes. */
   async *#bytes(
     key: string,
     range: ByteRange,
@@ -54,78 +68,84 @@ export class HealingOrigin implements Origin {
     const { metrics, stallTimeoutMs, attempts, backoffMs } = this.#options;
     let next = range.first;
     let failures = 0;
-    let opened = false;
+    let isOpen = false;
     /** Since when the origin has owed a byte. */
     let since = performance.now();
     while (next <= range.last) {
-      const watch = watchdog(stallTimeoutMs, signal);
+      const watchdog = new Watchdog(stallTimeoutMs, signal);
       try {
-        watch.start();
+        watchdog.start();
         const rest = { first: next, last: range.last };
-        const body = await this.#origin.read(key, rest, version, watch.signal);
-        watch.stop();
-        if (!opened) {
+        const body = await this.#origin.read(key, rest, version, watchdog.signal);
+        watchdog.stop();
+        if (!isOpen) {
           yield nothing;
           since = performance.now();
         }
-        opened = true;
-        watch.start();
+        isOpen = true;
+        watchdog.start();
         for await (const chunk of body) {
-          watch.stop(); // a listener may take its time
+          watchdog.stop(); // while the listener drains the chunk
           if (failures > 0 && chunk.length > 0) metrics.heals.inc({ outcome: 'healed' });
           if (chunk.length > 0) failures = 0;
           next += chunk.length;
           yield chunk;
           since = performance.now();
-          watch.start();
+          watchdog.start();
         }
-        if (next <= range.last) throw brokenOff(`${range.last + 1 - next} bytes are missing`);
+        if (next <= range.last) throw broken(`${range.last + 1 - next} bytes are missing`);
       } catch (error) {
         signal.throwIfAborted();
         if (isProblem(error) && !passing.has(error.code)) throw error;
-        const isLate = watch.signal.aborted || performance.now() - since >= stallTimeoutMs;
+        const isLate = watchdog.signal.aborted || performance.now() - since >= stallTimeoutMs;
         if (++failures >= attempts || (isLate && failures > 1)) {
           metrics.heals.inc({ outcome: 'failed' });
-          throw isProblem(error) ? error : brokenOff(error);
+          throw isProblem(error) ? error : broken(error);
         }
-        await sleep(Math.random() * backoffMs * 2 ** failures, undefined, { signal }).catch(() =>
-          signal.throwIfAborted(),
-        );
+        const waitMs = Math.random() * backoffMs * 2 ** (failures - 1);
+        await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
       } finally {
-        watch.end();
+        watchdog.end();
       }
     }
   }
 }
 
 const nothing = new Uint8Array(0);
-/** What may be otherwise at the next attempt; a version that changed stays changed. */
+/** Errors that another attempt may not meet. A version that changed stays changed. */
 const passing = new Set<ProblemCode>(['origin_failed', 'origin_unavailable']);
 
-function brokenOff(cause: unknown): Problem {
+function broken(cause: unknown): Problem {
   return new Problem('origin_failed', undefined, { cause });
 }
 
-function silent(ms: number): Problem {
-  return new Problem('origin_unavailable', undefined, { cause: `no byte for ${ms} ms` });
+/** Its signal aborts with the one it is given, and when `stop` does not follow `start` in time. */
+class Watchdog {
+  readonly signal: AbortSignal;
+  readonly #stall = new AbortController();
+  readonly #limitMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limitMs: number, signal: AbortSignal) {
+    this.#limitMs = limitMs;
+    this.signal = AbortSignal.any([signal, this.#stall.signal]);
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => this.#stall.abort(silent(this.#limitMs)), this.#limitMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Also frees what the attempt still holds. */
+  end(): void {
+    this.stop();
+    this.#stall.abort();
+  }
 }
 
-/** A signal that aborts with `signal`, or when `stop` does not follow `start` within `ms`. */
-function watchdog(ms: number, signal: AbortSignal) {
-  const stall = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  return {
-    signal: AbortSignal.any([signal, stall.signal]),
-    start() {
-      timer = setTimeout(() => stall.abort(silent(ms)), ms);
-    },
-    stop() {
-      clearTimeout(timer);
-    },
-    /** Frees what the attempt may still hold. */
-    end() {
-      clearTimeout(timer);
-      stall.abort();
-    },
-  };
+function silent(limitMs: number): Problem {
+  return new Problem('origin_unavailable', undefined, { cause: `no byte for ${limitMs} ms` });
 }

@@ -11,46 +11,47 @@ import { FileStore } from './file/file.ts';
 import { HealingOrigin } from './healing.ts';
 import { type Credential, HttpOrigin } from './http/http.ts';
 import type { Origin, Store, Version } from './origin.ts';
-import { findFolder, keyInBucket } from './roots.ts';
+import { findInFolders, keyInBucket } from './roots.ts';
 import { S3Store } from './s3/s3.ts';
 
-/** The longest that copying one recording from its vendor may take. */
+/** How long copying one recording from its vendor may take. */
 const fetchTimeoutMs = 1_800_000;
 
 /** How the sources of one scheme are read. */
 export interface SourceReader {
   /**
-   * The origin of a source, uncached, and the key of the source there.
+   * The origin of a source, uncached, and its key there.
    *
-   * @throws Problem `source_refused` if it is not inside one of PLAYHEAD_SOURCE_ROOTS
+   * @throws Problem `source_refused` if the source is not inside PLAYHEAD_SOURCE_ROOTS
    */
   locate(source: string): { origin: Origin; key: string };
-  /** The whole source by one request. Only for servers that perhaps send no ranges. */
+  /** The whole source by one request, for servers that may not send ranges. */
   fetchWhole?(source: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
 
-/** Where bytes come from, as the settings say. */
+/** Where bytes come from, by the settings. */
 export interface Origins {
-  /** Where ingested recordings go. */
+  /** Ingested recordings go here. */
   store: Store;
-  /** What recordings are read through, by where they are. */
+  /** Recordings are played from these. */
   read: Record<OriginName, Origin>;
-  /** What recordings are copied from, and found by. */
+  /** Sources are looked up and copied by these. */
   sources: Record<Scheme, SourceReader>;
-  /** Drops what the caches hold of a recording that was removed. */
+  /** Drops what the cache of an origin holds of a recording that was removed. */
   forget(name: OriginName, key: string, version: Version): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Where the disk cache lies. */
+/** The folder of the disk cache. */
 export function blocksFolder(dataDir: string): string {
   return join(dataDir, 'blocks');
 }
 
-/** @throws ConfigError where a setting names what is not there */
+/** @throws ConfigError that names the setting */
 export async function openOrigins(config: Config, metrics: Metrics): Promise<Origins> {
-  const { stallTimeout: stallTimeoutMs, maxAudioSize, sourceRoots } = config;
+  const { stallTimeout: stallTimeoutMs, sourceRoots } = config;
   const buffers = new Buffers();
+
   const s3Options = {
     endpoint: config.s3Endpoint || undefined,
     region: config.s3Region || undefined,
@@ -62,7 +63,7 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
   const http = new HttpOrigin({
     allowedHosts: config.sourceHosts,
     credentials: new Map(config.sourceCredentials.map(readCredential)),
-    maxBytes: maxAudioSize,
+    maxBytes: config.maxAudioSize,
     fetchTimeoutMs,
     stallTimeoutMs,
     metrics,
@@ -72,42 +73,31 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
       .filter((root) => !root.includes('://'))
       .map((root) => [resolve(root), new FileStore({ root, buffers })]),
   );
-
   const bucket = /^s3:\/\/([^/]+)\/?(.*)$/.exec(config.store);
   const store = bucket
     ? new S3Store({ ...s3Options, bucket: bucket[1]!, prefix: bucket[2]! })
     : new FileStore({ root: fileURLToPath(new URL(config.store)), buffers });
 
-  // A local file is in the kernel's page cache already; what lies behind a network is kept here.
-  const memory = new Memory(config.cacheMemory);
-  const disk =
-    config.cacheDisk > 0
-      ? await Disk.open(blocksFolder(config.dataDir), config.cacheDisk, config.workers)
-      : undefined;
   const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
-  const cached = (name: string, origin: Origin) =>
-    new BlockCache(healing(origin), { name, memory, disk, buffers, metrics });
+  const cached = await openCache(config, buffers, metrics);
   const read = {
-    store: bucket ? cached('store', store) : store,
-    s3: cached('s3', s3),
-    http: cached('http', http),
+    store: bucket ? cached('store', healing(store)) : store, // a local file is in the kernel's page cache already
+    s3: cached('s3', healing(s3)),
+    http: cached('http', healing(http)),
   };
+
   const healingS3 = healing(s3);
   const web: SourceReader = {
     locate: (source) => ({ origin: http, key: new URL(source).href }),
     fetchWhole: (source, signal) => http.fetchWhole(source, signal),
   };
   const sources: Origins['sources'] = {
-    'file:': {
-      locate(source) {
-        const [origin, key] = findFolder(folders, source);
-        return { origin, key };
-      },
-    },
+    'file:': { locate: (source) => findInFolders(folders, source) },
     's3:': { locate: (source) => ({ origin: healingS3, key: keyInBucket(sourceRoots, source) }) },
     'https:': web,
     'http:': web,
   };
+
   return {
     store,
     read,
@@ -120,6 +110,18 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
       await Promise.all([store, s3, http, ...folders.values()].map((origin) => origin.close()));
     },
   };
+}
+
+/** Puts a cache in front of an origin. All caches share their memory and their disk. */
+async function openCache(
+  { cacheMemory, cacheDisk, dataDir, workers }: Config,
+  buffers: Buffers,
+  metrics: Metrics,
+) {
+  const memory = new Memory(cacheMemory);
+  const disk = cacheDisk > 0 ? await Disk.open(blocksFolder(dataDir), cacheDisk, workers) : undefined;
+  return (name: OriginName, origin: Origin) =>
+    new BlockCache(origin, { name, memory, disk, buffers, metrics });
 }
 
 /** `host=bearer:TOKEN` or `host=basic:USER:PASSWORD`. */

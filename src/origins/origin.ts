@@ -1,10 +1,10 @@
-/** A range of positions in a representation, both ends included, as RFC 9110 §14.1.2 counts them. */
+/** Positions in a representation, both ends included (RFC 9110 §14.1.2). */
 export interface ByteRange {
   readonly first: number;
   readonly last: number;
 }
 
-/** What must be known of a selected representation before a byte of it is sent (RFC 9110 §8). */
+/** What is known of a selected representation before a byte of it is sent (RFC 9110 §8). */
 export interface Representation {
   /** Bytes. */
   readonly size: number;
@@ -13,17 +13,15 @@ export interface Representation {
   readonly lastModified: Date;
 }
 
-/** What names the bytes of a recording: everyone who reads it learned both when it was looked up. */
+/** Names the bytes that a read is for. */
 export type Version = Pick<Representation, 'etag' | 'size'>;
 
 /**
  * Where bytes come from: a local folder, a bucket, a vendor's server, or a cache in front of one of these.
- * The suite in test/contracts/origin.ts is what every implementation must do.
+ * Every implementation passes the suite in test/contracts/origin.ts.
  */
 export interface Origin {
-  /**
-   * @throws Problem `not_found`, `origin_unavailable`, `origin_failed`
-   */
+  /** @throws Problem `not_found`, `origin_unavailable`, `origin_failed` */
   stat(key: string, signal?: AbortSignal): Promise<Representation>;
 
   /**
@@ -31,8 +29,8 @@ export interface Origin {
    * caller can still respond with an error. Afterwards the iteration yields every byte of the range or
    * throws. It never ends short.
    *
-   * A chunk belongs to the caller until it asks for the next one; the buffer behind it is then reused.
-   * Leaving the iteration, or aborting `signal`, frees what the read holds at once.
+   * A chunk is valid until the next one is requested: its buffer is then reused. Leaving the iteration, or
+   * aborting `signal`, frees what the read holds at once.
    *
    * @throws Problem `not_found`, `version_changed`, `origin_unavailable`, `origin_failed`
    */
@@ -44,16 +42,16 @@ export interface Origin {
   ): Promise<AsyncIterable<Uint8Array>>;
 }
 
-/** An origin that recordings can be put into. */
+/** An origin that recordings can be written to. */
 export interface Store extends Origin {
   /**
-   * Stores all of `bytes` under `key`, which must be new. Resolves once the whole is durable; until then
-   * nothing can be read under the key, and a failure leaves nothing behind that `remove` does not clear.
+   * Stores all of `bytes` under a new key. Resolves once they are durable. Until then the key cannot be read.
+   * `remove` clears whatever a failed write leaves behind.
    *
-   * @throws Problem `storage_full`, `origin_unavailable`, and whatever `bytes` throws
+   * @throws Problem `conflict` if the key is taken, `storage_full`, `origin_unavailable`, and what `bytes` throws
    */
   write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation>;
 
-  /** Removes the recording and whatever an interrupted write left of it. Removing nothing is no error. */
+  /** Removes the recording and what an interrupted write left of it. Does nothing if there is neither. */
   remove(key: string): Promise<void>;
 }

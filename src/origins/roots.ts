@@ -1,27 +1,31 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '../errors.ts';
+import type { Origin } from './origin.ts';
 
-// PLAYHEAD_SOURCE_ROOTS lists folders, and buckets as `s3://bucket/prefix`. A source is read only if it is inside one.
+// PLAYHEAD_SOURCE_ROOTS lists folders, and buckets as `s3://bucket/prefix`. Sources elsewhere are not read.
 
 /**
- * The folder that a `file:` source is in, with the path of the source inside it.
+ * The folder that a `file:` source is in, and the path of the source inside it.
  *
  * @param folders by their absolute paths
  * @throws Problem `source_refused`
  */
-export function findFolder<T>(folders: ReadonlyMap<string, T>, source: string): [folder: T, key: string] {
+export function findInFolders(
+  folders: ReadonlyMap<string, Origin>,
+  source: string,
+): { origin: Origin; key: string } {
   const path = pathOf(new URL(source));
-  for (const [root, folder] of folders) {
+  for (const [root, origin] of folders) {
     const key = relative(root, path);
-    if (key !== '' && !key.startsWith('..')) return [folder, key];
+    if (key !== '' && !key.startsWith('..')) return { origin, key };
   }
   throw outside();
 }
 
 /**
- * `bucket/key` of a source such as `s3://bucket/key`. Taken as it is written: in a key, no character has a
- * special meaning.
+ * `bucket/key` of a source such as `s3://bucket/key`, taken as it is written: no character has a special
+ * meaning in a key.
  *
  * @throws Problem `source_refused`
  */
@@ -32,18 +36,18 @@ export function keyInBucket(roots: readonly string[], source: string): string {
 }
 
 function pathOf(url: URL): string {
-  if (url.host !== '') throw refused('names a file on another host');
+  if (url.host !== '') throw denied('names a file on another host');
   try {
     return fileURLToPath(url);
   } catch (cause) {
-    throw refused('is not the URL of a file', cause); // an encoded slash, or an incomplete escape
+    throw denied('is not the URL of a file', cause); // an encoded slash, or an incomplete escape
   }
 }
 
 function outside(): Problem {
-  return refused('is not inside any folder or bucket of PLAYHEAD_SOURCE_ROOTS');
+  return denied('is not inside any folder or bucket of PLAYHEAD_SOURCE_ROOTS');
 }
 
-function refused(why: string, cause?: unknown): Problem {
+function denied(why: string, cause?: unknown): Problem {
   return new Problem('source_refused', `The field source ${why}.`, { cause });
 }

@@ -3,25 +3,26 @@ import LocalStore from '@fastify/rate-limit/store/LocalStore.js';
 import RedisStore from '@fastify/rate-limit/store/RedisStore.js';
 import { Redis } from 'ioredis';
 
-type Incr = FastifyRateLimitStore['incr'];
+type Increment = Parameters<FastifyRateLimitStore['incr']>;
+type Route = Parameters<FastifyRateLimitStore['child']>[0];
 
-/** Where requests are counted for the rate limits. */
+/** The counters of the rate limits. */
 export interface Counters {
-  /** For `@fastify/rate-limit`; undefined where each process counts alone. */
+  /** For `@fastify/rate-limit`. Undefined if each process counts for itself. */
   store: FastifyRateLimitStoreCtor | undefined;
-  /** Of Redis, for `/readyz`; undefined where there is none. */
+  /** Of Redis, for `/readyz`. Undefined without Redis. */
   state(): 'ok' | 'out of reach' | undefined;
   close(): void;
 }
 
-const connectMs = 2_000;
-const longestRetryMs = 2_000;
-/** A Redis that leaves a question open this long is given up until it can be reached anew. */
-const silenceMs = 1_000;
+const connectTimeoutMs = 2_000;
+const maxReconnectDelayMs = 2_000;
+/** A Redis that leaves a command without a response for this long is disconnected. */
+const responseTimeoutMs = 1_000;
 
 /**
- * Counts in Redis, so that a limit holds for all replicas together. While Redis is away each process counts
- * for itself, from nought: no request waits for Redis, and none goes uncounted.
+ * Counts in Redis, so that a limit holds for all replicas together. While Redis is out of reach, each process counts
+ * for itself, from zero: no request waits for Redis, and none is left uncounted.
  *
  * @param url `redis://` or `rediss://`; empty for none
  */
@@ -29,17 +30,17 @@ export function openCounters(url: string): Counters {
   if (url === '') return { store: undefined, state: () => undefined, close: () => {} };
   const redis = new Redis(url, {
     connectionName: 'playhead',
-    connectTimeout: connectMs,
-    socketTimeout: silenceMs,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, longestRetryMs),
-    // What cannot be asked now is not asked later: by then its request has been answered.
+    connectTimeout: connectTimeoutMs,
+    socketTimeout: responseTimeoutMs,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, maxReconnectDelayMs),
+    // A command that cannot be sent now fails now. Later its request would have its response already.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
   });
-  redis.on('error', () => {}); // told by `state`; every question that failed is counted here instead
+  redis.on('error', () => {}); // `state` reports it, and every command that failed is counted here
   return {
-    store: class extends FallingBack {
+    store: class extends FallbackStore {
       constructor() {
         super(new RedisStore(false, false, redis, 'playhead:limit:'), new LocalStore(false, false));
       }
@@ -49,23 +50,24 @@ export function openCounters(url: string): Counters {
   };
 }
 
-class FallingBack implements FastifyRateLimitStore {
+/** Counts in the shared store, or in the local one if the shared one fails. */
+class FallbackStore implements FastifyRateLimitStore {
   readonly #shared: RedisStore;
-  readonly #own: LocalStore;
+  readonly #local: LocalStore;
 
-  constructor(shared: RedisStore, own: LocalStore) {
+  constructor(shared: RedisStore, local: LocalStore) {
     this.#shared = shared;
-    this.#own = own;
+    this.#local = local;
   }
 
-  incr(...[key, done, windowMs, max]: Parameters<Incr>): void {
+  incr(...[key, done, windowMs, max]: Increment): void {
+    // A copy, because the local store returns the very object in which it continues to count.
     const countHere = () =>
-      // The local store hands out the very object that it goes on counting in.
-      this.#own.incr(key, (error, count) => done(error, count && { ...count }), windowMs, max);
+      this.#local.incr(key, (error, count) => done(error, count && { ...count }), windowMs, max);
     this.#shared.incr(key, (error, count) => (error ? countHere() : done(null, count)), windowMs, max);
   }
 
-  child(route: Parameters<FastifyRateLimitStore['child']>[0]): FallingBack {
-    return new FallingBack(this.#shared.child(route), this.#own.child(route));
+  child(route: Route): FallbackStore {
+    return new FallbackStore(this.#shared.child(route), this.#local.child(route));
   }
 }

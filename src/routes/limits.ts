@@ -2,38 +2,39 @@ import { normalizeIP, type RateLimitOptions } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
 
-const minute = 60_000;
-const failuresPerMinute = 60;
-/** Bits of an IPv6 address that name one household or one rented server; the rest is its own to choose. */
-const ipv6Subnet = 64;
+const minuteMs = 60_000;
+const maxFailuresPerMinute = 60;
+/** Bits of an IPv6 address that belong to one household or one rented server, which chooses the rest itself. */
+const ipv6SubnetBits = 64;
 
 export interface Limits {
   perToken: RateLimitOptions;
   perKey: RateLimitOptions;
 }
 
-/** Counts, by address, the requests whose token, key or signature was wrong. */
+/** Counts, by address, the requests with a wrong token, key or signature. */
 export interface Failures {
-  /** @throws Problem `rate_limited` once an address has failed too often within a minute */
+  /** @throws Problem `rate_limited` if the address has failed too often within a minute */
   count(request: FastifyRequest): Promise<void>;
 }
 
 /**
- * How often one token and one API key may ask in a minute. Neither becomes a name in the counter's store:
- * a token is known there by its signature alone, which opens nothing without the rest.
+ * Rate limits for one token and for one API key. The store of the counters gets neither: it knows a token by its
+ * signature alone, which is worth nothing without the rest.
  *
+ * @param max requests per minute
  * @param keyId names the API key of an `Authorization` header without giving it away
  */
 export function createLimits(max: number, keyId: (authorization: string | undefined) => string): Limits {
   const shared: RateLimitOptions = {
     max,
-    timeWindow: minute,
-    errorResponseBuilder: (_request, { ttl }) => tooMany(ttl),
+    timeWindow: minuteMs,
+    errorResponseBuilder: (_request, { ttl }) => rateLimited(ttl),
   };
   return {
     perToken: {
       ...shared,
-      // Without its last character: two bits of that mean nothing, and four spellings would be four limits.
+      // Without the last character: two of its bits mean nothing. A token would have four spellings and four limits.
       keyGenerator: (request) => `token:${(request.params as { token: string }).token.slice(-43, -1)}`,
     },
     perKey: { ...shared, keyGenerator: (request) => `key:${keyId(request.headers.authorization)}` },
@@ -41,19 +42,19 @@ export function createLimits(max: number, keyId: (authorization: string | undefi
 }
 
 export function createFailures(app: FastifyInstance): Failures {
-  const take = app.createRateLimit({
-    max: failuresPerMinute,
-    timeWindow: minute,
-    keyGenerator: (request) => `failure:${normalizeIP(request.ip, ipv6Subnet)}`,
+  const check = app.createRateLimit({
+    max: maxFailuresPerMinute,
+    timeWindow: minuteMs,
+    keyGenerator: (request) => `failure:${normalizeIP(request.ip, ipv6SubnetBits)}`,
   });
   return {
     async count(request) {
-      const limit = await take(request);
-      if (!limit.isAllowed && limit.isExceeded) throw tooMany(limit.ttl);
+      const limit = await check(request);
+      if (!limit.isAllowed && limit.isExceeded) throw rateLimited(limit.ttl);
     },
   };
 }
 
-function tooMany(ttlMs: number): Problem {
+function rateLimited(ttlMs: number): Problem {
   return new Problem('rate_limited', undefined, { retryAfter: Math.max(1, Math.ceil(ttlMs / 1000)) });
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKeys } from '../access/api-keys.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
@@ -6,16 +6,27 @@ import type { OAuth } from '../hubspot/oauth.ts';
 import type { Outbox } from '../publishing/outbox.ts';
 import { isId } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
+import { callbackRoute, installRoute, oauthPath } from '../urls.ts';
 
-const cookie = 'playhead_install';
-const mostAccounts = 100;
+interface Install {
+  Querystring: { accountId?: string | string[] };
+}
+interface Callback {
+  Querystring: { code?: string; state?: string; error?: string };
+}
+
+const cookieName = 'playhead_install';
+const cookieSeconds = 900;
+const maxAccounts = 100;
+
+const privateHeaders = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
 
 /**
- * `GET /oauth/install?accountId=…` (repeatable) sends an operator to HubSpot, `GET /oauth/callback` is where
- * HubSpot sends them back. Whoever installs decides where an account's calls are logged: that takes an API
- * key, which a browser asks for as the password of HTTP Basic (RFC 7617).
+ * `GET /oauth/install?accountId=…` (repeatable) redirects an operator to HubSpot, and HubSpot redirects them back
+ * to `GET /oauth/callback`. Whoever installs decides where the calls of an account are logged. That takes an API
+ * key, which a browser prompts for as the password of HTTP Basic (RFC 7617).
  *
- * Once an account is connected, what could not be published before is tried again: most often that was why.
+ * Once an account is connected, its dead publications are retried: most often the missing connection was why.
  */
 export function oauthRoutes(
   app: FastifyInstance,
@@ -23,57 +34,43 @@ export function oauthRoutes(
 ): void {
   const { oauth, apiKeys, config, outbox } = parts;
   const secure = config.publicUrl.startsWith('https:') ? '; Secure' : '';
-  const path = `${config.publicUrl.replace(/^https?:\/\/[^/]*/, '')}/oauth`;
-  const cookieOf = (value: string, seconds: number) =>
-    `${cookie}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Lax${secure}`;
+  const path = oauthPath(config.publicUrl);
 
-  app.get<{ Querystring: { accountId?: string | string[] } }>('/oauth/install', async (request, reply) => {
-    reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
-    apiKeys.verify(bearerOf(request));
-    reply.removeHeader('WWW-Authenticate');
-    const { url, browser } = await oauth.begin(accountIdsOf(request.query.accountId));
+  app.get<Install>(installRoute, install);
+  app.get<Callback>(callbackRoute, callback);
+
+  async function install(request: FastifyRequest<Install>, reply: FastifyReply) {
+    authenticate(request, reply);
+    const accountIds = accountIdsOf(request.query.accountId);
+    const { url, browser } = await oauth.begin(accountIds);
+    return reply.headers({ ...privateHeaders, 'Set-Cookie': cookie(browser, cookieSeconds) }).redirect(url);
+  }
+
+  async function callback(request: FastifyRequest<Callback>, reply: FastifyReply) {
+    const { code, state } = grantOf(request.query);
+    const browser = browserOf(request);
+    const { portalId, accountIds } = await oauth.complete({ code, state, browser }).catch(throwAsProblem);
+    const retried = await outbox.retryDead(accountIds);
     return reply
-      .header('Set-Cookie', cookieOf(browser, 900))
-      .header('Cache-Control', 'no-store')
-      .header('Referrer-Policy', 'no-referrer')
-      .redirect(url);
-  });
+      .headers({ ...privateHeaders, 'Set-Cookie': cookie('', 0) })
+      .type('text/plain; charset=utf-8')
+      .send(connected(portalId, accountIds, retried));
+  }
 
-  app.get<{ Querystring: { code?: string; state?: string; error?: string } }>(
-    '/oauth/callback',
-    async (request, reply) => {
-      const { code, state, error } = request.query;
-      if (error !== undefined)
-        throw new Problem('invalid_request', 'HubSpot did not grant the installation.');
-      if (typeof code !== 'string' || typeof state !== 'string') {
-        throw new Problem('invalid_request', '"code" and "state" are needed, as HubSpot sends them.');
-      }
-      const browser = browserOf(request);
-      const { portalId, accountIds } = await oauth
-        .complete({ code, state, browser })
-        .catch((cause: unknown) => {
-          throw cause instanceof HubSpotError
-            ? new Problem('busy', cause.message, { cause, retryAfter: 5 })
-            : cause;
-        });
-      const retried = await outbox.retryDead(accountIds);
-      const again =
-        retried > 0 ? ` Of their recordings ${retried} could not be published and are tried again.` : '';
-      return reply
-        .header('Set-Cookie', cookieOf('', 0))
-        .header('Cache-Control', 'no-store')
-        .header('Referrer-Policy', 'no-referrer')
-        .type('text/plain; charset=utf-8')
-        .send(
-          `HubSpot account ${portalId} is connected and serves ${accountIds.join(', ')}.${again} You may close this window.\n`,
-        );
-    },
-  );
+  function authenticate({ headers }: FastifyRequest, reply: FastifyReply): void {
+    reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
+    apiKeys.verify(bearerOf(headers.authorization));
+    reply.removeHeader('WWW-Authenticate');
+  }
+
+  function cookie(value: string, seconds: number): string {
+    return `${cookieName}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Lax${secure}`;
+  }
 }
 
-/** The API key, from `Bearer` or from the password of `Basic`, as `ApiKeys` takes it. */
-function bearerOf({ headers: { authorization } }: FastifyRequest): string | undefined {
-  const basic = /^basic +([A-Za-z0-9+/=]{1,4096}) *$/i.exec(authorization ?? '')?.[1];
+/** The API key, from `Bearer` or from the password of `Basic`, as `ApiKeys` expects it. */
+function bearerOf(authorization = ''): string {
+  const basic = /^basic +([A-Za-z0-9+/=]{1,4096}) *$/i.exec(authorization)?.[1];
   if (basic === undefined) return authorization;
   const credentials = Buffer.from(basic, 'base64').toString();
   return `Bearer ${credentials.slice(credentials.indexOf(':') + 1)}`;
@@ -81,12 +78,34 @@ function bearerOf({ headers: { authorization } }: FastifyRequest): string | unde
 
 function accountIdsOf(given: string | string[] | undefined): string[] {
   const accountIds = [given ?? []].flat();
-  if (accountIds.length === 0 || accountIds.length > mostAccounts || !accountIds.every(isId)) {
-    throw new Problem('invalid_request', `"accountId" must name 1 to ${mostAccounts} accounts.`);
+  if (accountIds.length === 0 || accountIds.length > maxAccounts || !accountIds.every(isId)) {
+    throw new Problem('invalid_request', `"accountId" must name 1 to ${maxAccounts} accounts.`);
   }
   return accountIds;
 }
 
+function grantOf({ code, state, error }: Callback['Querystring']): { code: string; state: string } {
+  if (error !== undefined) throw new Problem('invalid_request', 'HubSpot did not grant the installation.');
+  if (typeof code !== 'string' || typeof state !== 'string')
+    throw new Problem('invalid_request', 'The parameters "code" and "state" that HubSpot sends are missing.');
+  return { code, state };
+}
+
 function browserOf({ headers }: FastifyRequest): string {
-  return new RegExp(`(?:^|;\\s*)${cookie}=([\\w-]{1,100})`).exec(headers.cookie ?? '')?.[1] ?? '';
+  return new RegExp(`(?:^|;\\s*)${cookieName}=([\\w-]{1,100})`).exec(headers.cookie ?? '')?.[1] ?? '';
+}
+
+/** A failure of HubSpot is not one of the gateway: the operator can try again. */
+function throwAsProblem(error: unknown): never {
+  if (error instanceof HubSpotError)
+    throw new Problem('busy', error.message, { cause: error, retryAfter: 5 });
+  throw error;
+}
+
+function connected(portalId: number, accountIds: string[], retried: number): string {
+  return [
+    `HubSpot account ${portalId} is connected and serves ${accountIds.join(', ')}.`,
+    ...(retried > 0 ? [`${retried} of their recordings could not be published before and are retried.`] : []),
+    'You may close this window.\n',
+  ].join(' ');
 }

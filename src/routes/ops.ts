@@ -1,34 +1,35 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Parts } from '../parts.ts';
 import { version } from '../version.ts';
 import type { Counters } from './counters.ts';
 
-const hidden = { hide: true };
+/** Left out of the API's description. */
+const schema = { hide: true };
 
-/** What operators ask: is it alive, can it serve, how is it doing, and what does it offer. */
-export async function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters): Promise<void> {
+/** For operators: health, readiness, metrics, and the description of the API. */
+export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters): void {
   const { db, metrics, metricsPage } = parts;
-  app.get('/healthz', { schema: hidden }, async () => ({ status: 'ok', version }));
 
-  app.get('/readyz', { schema: hidden }, async (_request, reply) => {
+  app.get('/healthz', { schema }, async () => ({ status: 'ok', version }));
+  app.get('/readyz', { schema }, readiness);
+  app.get('/metrics', { schema }, async (_request, reply) =>
+    reply.type(metrics.registry.contentType).send(await metricsPage()),
+  );
+  app.get('/openapi.json', { schema }, async () => app.swagger());
+
+  /** Without Redis the gateway is ready: each process counts for itself, and everything else continues. */
+  async function readiness(_request: unknown, reply: FastifyReply) {
     const database = await db.ping().then(
       () => 'ok',
       () => 'out of reach',
     );
-    // Without Redis each process counts for itself, and everything goes on.
     return reply.code(database === 'ok' ? 200 : 503).send({ database, redis: counters.state() });
-  });
-
-  app.get('/metrics', { schema: hidden }, async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metricsPage()),
-  );
-
-  app.get('/openapi.json', { schema: hidden }, async () => app.swagger());
+  }
 }
 
-/** Registered before every route, since it gathers their schemas. */
+/** Describes the API at `/openapi.json` and `/docs`. Register it before every route: it collects their schemas. */
 export async function openapi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -36,13 +37,13 @@ export async function openapi(app: FastifyInstance): Promise<void> {
       info: {
         title: 'Playhead',
         version,
-        description: 'Call recordings for HubSpot: ranges, tokens, channel checks.',
+        description: 'Call recordings for HubSpot: checked, published and streamed by byte ranges.',
       },
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
     },
     transform: ({ schema, url }) => ({
       schema: url.startsWith('/v1/') ? { ...schema, security: [{ apiKey: [] }] } : schema,
-      url: url.replace('*', ':externalId'), // a wildcard, since an id may hold a slash
+      url: url.replace('*', ':externalId'), // the route has a wildcard, because an id may contain a slash
     }),
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });

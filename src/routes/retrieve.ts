@@ -3,50 +3,49 @@ import { Problem } from '../errors.ts';
 import { verifySignature } from '../hubspot/signature.ts';
 import type { Parts } from '../parts.ts';
 import type { Recording } from '../recordings/recording.ts';
-import type { Config } from '../settings/config.ts';
+import { externalIdIn, keyedRetrieveRoute, publicBase, retrieveRoute, streamUrl } from '../urls.ts';
 import type { Failures } from './limits.ts';
-import { publicUrl, streamUrl } from './stream.ts';
 
 interface Retrieve {
   Params: { accessKey?: string; '*': string };
   Querystring: { appId?: string; externalAccountId?: string };
 }
+type RetrieveRequest = FastifyRequest<Retrieve>;
 
 /**
- * `GET …/retrieve/authenticated/recordings/:externalId`: HubSpot asks where a recording may be heard.
- * The externalId is the rest of the path, since HubSpot does not say whether it encodes a slash in it.
+ * `GET …/retrieve/authenticated/recordings/:externalId`: the authenticated URL of a recording, for HubSpot.
  *
  * @see HubSpot, "Create an endpoint to provide authenticated recording URLs"
  */
 export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Failures): void {
   const { apiKeys, catalog, tokens, config } = parts;
-  const path = '/retrieve/authenticated/recordings/*';
 
-  for (const url of [path, `/k/:accessKey${path}`]) {
-    app.get<Retrieve>(url, { schema: schemaOf(url) }, async (request) => {
-      await authorize(request);
-      const recording = await find(externalIdOf(request), request.query);
-      const { token } = await tokens.sign(recording);
-      return { authenticatedUrl: streamUrl(app, config, token) };
-    });
+  app.get<Retrieve>(keyedRetrieveRoute, { schema: schemaOf('by access key') }, retrieve);
+  app.get<Retrieve>(retrieveRoute, { schema: schemaOf('by signature, or without authentication') }, retrieve);
+
+  async function retrieve(request: RetrieveRequest) {
+    await authenticate(request);
+    const recording = await find(externalIdIn(request.raw.url ?? ''), request.query);
+    const { token } = await tokens.sign(recording);
+    return { authenticatedUrl: streamUrl(publicBase(config, app), token) };
   }
 
-  /** Any one of the ways in PLAYHEAD_RETRIEVE_AUTH suffices. A wrong access key looks like an unknown id. */
-  async function authorize(request: FastifyRequest<Retrieve>): Promise<void> {
+  /** Any method of PLAYHEAD_RETRIEVE_AUTH is enough. A wrong access key gets the same 404 as an unknown id. */
+  async function authenticate(request: RetrieveRequest): Promise<void> {
     const { accessKey } = request.params;
-    const ways = config.retrieveAuth;
-    if (ways.includes('open')) return;
-    if (ways.includes('key') && accessKey !== undefined && apiKeys.isAccessKey(accessKey)) return;
-    if (ways.includes('signature') && isSigned(request)) return;
-    if (!ways.includes('key')) throw new Problem('invalid_signature'); // a 401, which is counted as a failure
+    const methods = config.retrieveAuth;
+    if (methods.includes('open')) return;
+    if (methods.includes('key') && accessKey !== undefined && apiKeys.isAccessKey(accessKey)) return;
+    if (methods.includes('signature') && isSigned(request)) return;
+    if (!methods.includes('key')) throw new Problem('invalid_signature'); // a 401, which counts as a failure
     await failures.count(request);
     throw new Problem('not_found');
   }
 
-  function isSigned(request: FastifyRequest<Retrieve>): boolean {
+  function isSigned(request: RetrieveRequest): boolean {
     return verifySignature({
       method: request.method,
-      publicUrl: publicUrl(app, config),
+      publicUrl: publicBase(config, app),
       target: request.raw.url ?? '',
       body: '',
       headers: request.headers,
@@ -55,45 +54,31 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     });
   }
 
-  /** Whatever does not match is the same 404, so that nobody learns which part was right. */
-  async function find(externalId: string, claimed: Retrieve['Querystring']): Promise<Recording> {
-    const { appId, externalAccountId } = claimed;
-    if (appId !== undefined && config.hubspotAppId !== '' && appId !== config.hubspotAppId) {
-      throw new Problem('not_found');
-    }
-    const found =
-      externalAccountId === undefined
-        ? await catalog.findByExternalId(externalId)
-        : [await catalog.read(externalAccountId, externalId)];
-    const [recording] = found;
-    if (found.length !== 1 || !recording?.key) throw new Problem('not_found');
+  /** The same 404 for every mismatch, so that nobody learns which part was right. */
+  async function find(externalId: string, { appId, externalAccountId }: Retrieve['Querystring']) {
+    if (!isOurApp(appId)) throw new Problem('not_found');
+    const [recording, ...others] = await candidates(externalId, externalAccountId);
+    if (!recording?.key || others.length > 0) throw new Problem('not_found');
     return recording;
   }
-}
 
-/** What is registered with HubSpot, which puts the externalId in the place of `%s`. */
-export function retrieveUrl({ publicUrl, retrieveAuth }: Config, accessKey: string): string {
-  const key = retrieveAuth.includes('key') ? `/k/${accessKey}` : '';
-  return `${publicUrl}${key}/retrieve/authenticated/recordings/%s`;
-}
+  /** HubSpot may leave the app out, and so may the settings. */
+  function isOurApp(appId: string | undefined): boolean {
+    return appId === undefined || config.hubspotAppId === '' || appId === config.hubspotAppId;
+  }
 
-/** Decoded exactly once, from what was really sent; what cannot be decoded is taken as it is. */
-function externalIdOf(request: FastifyRequest): string {
-  const path = (request.raw.url ?? '').split('?', 1)[0]!;
-  const raw = path.slice(path.indexOf('/recordings/') + '/recordings/'.length);
-  try {
-    return decodeURIComponent(raw);
-  } catch {
-    return raw;
+  /** HubSpot may leave the account out. The id must then be unique among the accounts. */
+  async function candidates(externalId: string, accountId: string | undefined): Promise<Recording[]> {
+    if (accountId === undefined) return catalog.findByExternalId(externalId);
+    const recording = await catalog.read(accountId, externalId);
+    return recording ? [recording] : [];
   }
 }
 
-function schemaOf(url: string) {
+function schemaOf(authentication: string) {
   return {
     tags: ['hubspot'],
-    summary: url.startsWith('/k/')
-      ? 'The authenticated URL of a recording, by access key'
-      : 'The authenticated URL of a recording, for a signed request or anyone',
+    summary: `The authenticated URL of a recording, ${authentication}`,
     querystring: {
       type: 'object',
       properties: { appId: { type: 'string' }, externalAccountId: { type: 'string' } },

@@ -2,43 +2,50 @@ import type { FastifyInstance } from 'fastify';
 import { notFound, validationError } from './api-error.ts';
 import { type Authorize, writeCalls } from './authorize.ts';
 import { callBody } from './call-body.ts';
+import { associationPaths, pathsOf } from './paths.ts';
 import type { SandboxCall, World } from './world.ts';
 
-type ToObject = { Params: { id: string; to: string; toId: string; typeId: string } };
+type ToObject = {
+  Params: { callId: string; objectType: string; objectId: string; associationTypeId: string };
+};
 
 /** The ids of HubSpot's default associations of calls. */
 const defaultTypeIds: Record<string, number> = { contacts: 194, companies: 182, deals: 206, tickets: 220 };
 
 export function associationRoutes(app: FastifyInstance, world: World, authorize: Authorize): void {
-  for (const calls of ['/crm/objects/2026-03/calls', '/crm/v4/objects/calls']) {
-    app.put<ToObject>(`${calls}/:id/associations/default/:to/:toId`, (request, reply) => {
-      const { id, to, toId } = request.params;
-      const call = world.call(authorize(request, writeCalls).portalId, id);
+  for (const path of pathsOf('defaultAssociation')) {
+    app.put<ToObject>(path, (request, reply) => {
+      const { callId, objectType, objectId } = request.params;
+      const call = world.call(authorize(request, writeCalls).portalId, callId);
       const now = new Date();
-      const typeId = associate(call, to, toId, defaultTypeIds[to] ?? 1);
-      const associationSpec = { associationCategory: 'HUBSPOT_DEFINED', associationTypeId: typeId };
-      const results = [{ from: { id: call.id }, to: { id: toId }, associationSpec }];
+      const associationTypeId = associate(call, objectType, objectId, defaultTypeIds[objectType] ?? 1);
+      const associationSpec = { associationCategory: 'HUBSPOT_DEFINED', associationTypeId };
+      const results = [{ from: { id: call.id }, to: { id: objectId }, associationSpec }];
       reply.send({ status: 'COMPLETE', startedAt: now, completedAt: now, results });
     });
+  }
 
-    app.put<ToObject>(`${calls}/:id/associations/:to/:toId`, (request, reply) => {
-      const { id, to, toId } = request.params;
-      const call = world.call(authorize(request, writeCalls).portalId, id);
+  for (const path of associationPaths('body')) {
+    app.put<ToObject>(path, (request, reply) => {
+      const { callId, objectType, objectId } = request.params;
+      const call = world.call(authorize(request, writeCalls).portalId, callId);
       for (const { associationTypeId } of associationTypes(request.body)) {
-        associate(call, to, toId, Number(associationTypeId));
+        associate(call, objectType, objectId, Number(associationTypeId));
       }
-      const pair = { fromObjectTypeId: '0-48', fromObjectId: call.id, toObjectTypeId: to, toObjectId: toId };
-      reply.code(201).send({ ...pair, labels: [] });
+      const from = { fromObjectTypeId: '0-48', fromObjectId: call.id };
+      reply.code(201).send({ ...from, toObjectTypeId: objectType, toObjectId: objectId, labels: [] });
     });
   }
 
   // HubSpot's page of August 2025 has this path. None of HubSpot's specifications has it.
-  app.put<ToObject>('/crm/v3/objects/calls/:id/associations/:to/:toId/:typeId', (request, reply) => {
-    const { id, to, toId, typeId } = request.params;
-    const call = world.call(authorize(request, writeCalls).portalId, id);
-    associate(call, to, toId, Number(typeId));
-    reply.send(callBody(call, { associations: to }));
-  });
+  for (const path of associationPaths('path')) {
+    app.put<ToObject>(path, (request, reply) => {
+      const { callId, objectType, objectId, associationTypeId } = request.params;
+      const call = world.call(authorize(request, writeCalls).portalId, callId);
+      associate(call, objectType, objectId, Number(associationTypeId));
+      reply.send(callBody(call, { associations: objectType }));
+    });
+  }
 }
 
 function associationTypes(body: unknown): { associationTypeId?: unknown }[] {

@@ -4,6 +4,7 @@ import { associate, objectTypeOf } from './associations.ts';
 import { type Authorize, readCalls, writeCalls } from './authorize.ts';
 import { requiredMembers } from './body.ts';
 import { callBody } from './call-body.ts';
+import { pathsOf } from './paths.ts';
 import { type PropertyOptions, validProperties } from './properties.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { search } from './search.ts';
@@ -21,8 +22,6 @@ interface NewAssociation {
 
 type ById = { Params: { id: string } };
 
-const paths = ['/crm/objects/2026-03/calls', '/crm/v3/objects/calls'];
-
 export function callRoutes(
   app: FastifyInstance,
   world: World,
@@ -30,7 +29,7 @@ export function callRoutes(
   limits: RateLimits,
   options: CallOptions,
 ): void {
-  for (const path of paths) {
+  for (const path of pathsOf('calls')) {
     app.post(path, (request, reply) => {
       const { portalId } = authorize(request, writeCalls);
       const { properties, associations } = requiredMembers(request.body, 'properties', 'associations');

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { ApiError, apiError, validationError } from './api-error.ts';
+import { pathsOf } from './paths.ts';
 import type { World } from './world.ts';
 
 export interface OAuthOptions {
@@ -28,7 +29,7 @@ const maxRefreshTokens = 1_000;
 
 /**
  * HubSpot's OAuth. The authorization page grants access without a login, to the portal in the query or to the
- * first one. Tokens come from the 2026-03 endpoint and from v1, which HubSpot will switch off.
+ * first one. Tokens come from each version's endpoint and from v1, which HubSpot will switch off.
  */
 export function oauthRoutes(app: FastifyInstance, world: World, options: OAuthOptions = {}): void {
   const { clientId = 'sandbox-client', clientSecret = 'sandbox-secret', tokenSeconds = 1800 } = options;
@@ -52,9 +53,8 @@ export function oauthRoutes(app: FastifyInstance, world: World, options: OAuthOp
     reply.redirect(redirect.href);
   });
 
-  const endpoints = options.onlyV1 ? ['/oauth/v1/token'] : ['/oauth/2026-03/token', '/oauth/v1/token'];
-  for (const endpoint of endpoints) {
-    app.post(endpoint, (request, reply) => {
+  for (const path of [...(options.onlyV1 ? [] : pathsOf('token')), '/oauth/v1/token']) {
+    app.post(path, (request, reply) => {
       const form = clientForm(request.body);
       const portalId = form.grant_type === 'refresh_token' ? portalOfRefresh(form) : portalOfCode(form);
       const refreshToken = form.refresh_token ?? randomBytes(24).toString('base64url');
@@ -72,25 +72,27 @@ export function oauthRoutes(app: FastifyInstance, world: World, options: OAuthOp
     });
   }
 
-  app.post('/oauth/2026-03/token/introspect', (request, reply) => {
-    const { token = '' } = clientForm(request.body);
-    const found = world.tokens.get(token);
-    if (!found) throw apiError(400, 'BAD_ACCESS_TOKEN', 'The access token is unknown.');
-    reply.send({
-      active: true,
-      token,
-      token_type: 'bearer',
-      token_use: 'access_token',
-      hub_id: found.portalId,
+  for (const path of pathsOf('token')) {
+    app.post(`${path}/introspect`, (request, reply) => {
+      const { token = '' } = clientForm(request.body);
+      const found = world.tokens.get(token);
+      if (!found) throw apiError(400, 'BAD_ACCESS_TOKEN', 'The access token is unknown.');
+      reply.send({
+        active: true,
+        token,
+        token_type: 'bearer',
+        token_use: 'access_token',
+        hub_id: found.portalId,
+      });
     });
-  });
 
-  app.post('/oauth/2026-03/token/revoke', (request, reply) => {
-    const { token = '' } = clientForm(request.body);
-    refreshTokens.delete(token);
-    world.tokens.delete(token);
-    reply.code(204).send();
-  });
+    app.post(`${path}/revoke`, (request, reply) => {
+      const { token = '' } = clientForm(request.body);
+      refreshTokens.delete(token);
+      world.tokens.delete(token);
+      reply.code(204).send();
+    });
+  }
 
   /** @throws ApiError 400 if the client's credentials are wrong */
   function clientForm(body: unknown): Form {

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { apiError, notFound, validationError } from './api-error.ts';
 import { requiredMembers } from './body.ts';
+import { pathsOf } from './paths.ts';
 import { requireScope, type World } from './world.ts';
 
 /** The settings of an app: the URL where HubSpot requests its recordings. */
 export function settingsRoutes(app: FastifyInstance, world: World, developerKey: string | undefined): void {
-  const prefixes = ['/crm/extensions/calling/2026-03', '/crm/v3/extensions/calling'];
-  for (const path of prefixes.map((prefix) => `${prefix}/:appId/settings/recording`)) {
+  for (const path of pathsOf('recordingSettings')) {
     app.get<{ Params: { appId: string } }>(path, (request, reply) => {
       const appId = authorizedApp(request, 'developers-read');
       const url = world.recordingUrls.get(appId);

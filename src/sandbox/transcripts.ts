@@ -2,17 +2,17 @@ import type { FastifyInstance } from 'fastify';
 import { notFound, validationError } from './api-error.ts';
 import type { Authorize } from './authorize.ts';
 import { requiredMembers } from './body.ts';
+import { pathsOf } from './paths.ts';
 import type { World } from './world.ts';
 
 type ById = { Params: { id: string } };
 
-const paths = ['/crm/extensions/calling/2026-03/transcripts', '/crm/v3/extensions/calling/transcripts'];
 const read = 'crm.extensions_calling_transcripts.read';
 const write = 'crm.extensions_calling_transcripts.write';
 
 /** Transcripts that an integrator sends to HubSpot. */
 export function transcriptRoutes(app: FastifyInstance, world: World, authorize: Authorize): void {
-  for (const path of paths) {
+  for (const path of pathsOf('transcripts')) {
     app.post(path, (request, reply) => {
       const { portalId } = authorize(request, write);
       const { engagementId, transcriptCreateUtterances: utterances } = requiredMembers(

@@ -1,34 +1,34 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ByteRange, Representation } from '../origins/origin.ts';
 
-/** What to answer, decided before a byte is sent. */
+/** The response, decided before a byte is sent. */
 export interface Selection {
   status: 200 | 206 | 304 | 412 | 416;
   /**
-   * Lower-case names. `content-type` is among them for multipart/byteranges only: otherwise it is the
-   * caller's to add, with `cache-control` and the rest of what does not depend on the request.
+   * Names in lower case. Contains `content-type` for multipart/byteranges only. The caller adds every header
+   * that does not depend on the request: otherwise `content-type`, and `cache-control`.
    */
   headers: Record<string, string>;
-  /** In order of sending: ranges to be read from the origin, and the bytes that multipart puts between. */
+  /** In order: ranges to read from the origin, and the bytes that multipart puts between them. */
   body: (ByteRange | Uint8Array)[];
   kind: 'whole' | 'range' | 'ranges' | 'none';
 }
 
-/** A Range header that lists more is ignored, as §14.2 allows for many small ranges. */
-export const MAX_RANGES = 50;
+/** A Range header with more ranges is ignored. §14.2 allows that for many small ranges. */
+export const maxRanges = 50;
 
 /**
  * RFC 9110 §13 and §14 for one representation: preconditions in the order of §13.2.2, then Range. Sections
- * below are of that RFC. Ask only when the answer would otherwise be 200 (§13.2.1).
+ * below are of that RFC. Call it only if the response would otherwise be 200 (§13.2.1).
  *
- * A disjoint set of ranges, each sent once, bounds a reply by the size of the representation and
- * MAX_RANGES part headers, whatever was asked.
+ * No byte is sent twice. So a response is never longer than the representation and `maxRanges` part headers,
+ * for any request.
  *
  * @param method GET or HEAD
  * @param headers as Node gives them: names in lower case, repeated lines joined with a comma. Range is not
- *   a list (§14.2), so two lines of it make a malformed one, which is ignored.
- * @param contentType of the representation; each part of a multipart/byteranges carries it
- * @param now milliseconds; dates are held against it
+ *   a list (§14.2), so two lines make a malformed one, which is ignored.
+ * @param contentType of the representation; each part of a multipart/byteranges has it
+ * @param now milliseconds since the epoch; dates are compared with it
  */
 export function select(
   method: string,
@@ -38,36 +38,36 @@ export function select(
   now = Date.now(),
 ): Selection {
   const { size, etag } = representation;
-  // HTTP dates have whole seconds, and none of ours may lie in the future (§8.8.2.1).
+  // An HTTP date has whole seconds, and Last-Modified is never in the future (§8.8.2.1).
   const lastModified = toSeconds(Math.min(representation.lastModified.getTime(), now));
   const common = { 'accept-ranges': 'bytes', etag };
   const dated = { ...common, 'last-modified': new Date(lastModified).toUTCString() };
 
-  const refusal = precondition(headers, etag, lastModified, now);
-  if (refusal === 412) {
+  const failed = failedPrecondition(headers, etag, lastModified, now);
+  if (failed === 412) {
     return { status: 412, headers: { ...dated, 'content-length': '0' }, body: [], kind: 'none' };
   }
-  // §15.4.5: a 304 repeats the validator and what guides caches, and no other metadata.
-  if (refusal === 304) return { status: 304, headers: common, body: [], kind: 'none' };
+  // §15.4.5: a 304 repeats the validator and the headers for caches, and no other metadata.
+  if (failed === 304) return { status: 304, headers: common, body: [], kind: 'none' };
 
   const whole = { status: 200, headers: { ...dated, 'content-length': `${size}` } } as const;
-  // §14.2: Range has a meaning for GET only.
+  // §14.2: Range is defined for GET only.
   if (method === 'HEAD') return { ...whole, body: [], kind: 'none' };
 
-  const asked =
+  const ranges =
     headers.range !== undefined && ifRangeHolds(headers['if-range']?.toString(), etag, lastModified, now)
       ? parseRanges(headers.range, size)
       : 'ignored';
-  if (asked === 'ignored') {
+  if (ranges === 'ignored') {
     return { ...whole, body: size > 0 ? [{ first: 0, last: size - 1 }] : [], kind: 'whole' };
   }
 
-  const [range, ...more] = coalesce(asked);
+  const [range, ...more] = coalesce(ranges);
   if (range === undefined) {
     const unsatisfiable = { 'content-length': '0', 'content-range': `bytes */${size}` };
     return { status: 416, headers: { ...dated, ...unsatisfiable }, body: [], kind: 'none' };
   }
-  // §15.3.7.2: what is one range after coalescing needs no multipart.
+  // §15.3.7.2: one range needs no multipart.
   if (more.length === 0) {
     const single = { 'content-length': `${lengthOf(range)}`, 'content-range': contentRange(range, size) };
     return { status: 206, headers: { ...dated, ...single }, body: [range], kind: 'range' };
@@ -78,12 +78,12 @@ export function select(
 
 // ---- Preconditions (§13) ----
 
-/** §13.2.2, steps 1 to 4: the status that ends the request, if one does. */
-function precondition(headers: IncomingHttpHeaders, etag: string, lastModified: number, now: number) {
+/** §13.2.2, steps 1 to 4: the status of the response if a precondition fails. */
+function failedPrecondition(headers: IncomingHttpHeaders, etag: string, lastModified: number, now: number) {
   const ifMatch = headers['if-match'];
   const ifNoneMatch = headers['if-none-match'];
 
-  // A date is looked at only where the entity tag's field is absent (§13.1.3, §13.1.4).
+  // A date counts only if the field with entity tags is absent (§13.1.3, §13.1.4).
   if (ifMatch !== undefined) {
     if (!lists(ifMatch, etag, sameStrongly)) return 412;
   } else {
@@ -101,8 +101,8 @@ function precondition(headers: IncomingHttpHeaders, etag: string, lastModified: 
 }
 
 /**
- * §13.1.5. A date is strong in the sense of §8.8.2.2 once its second is over: clients may send only dates
- * that were that old when they were received, and then every change within that second lay before.
+ * §13.1.5. A date is a strong validator once its second is over (§8.8.2.2). A client may send only a date
+ * whose second was over when it received it: every change in that second came before.
  */
 function ifRangeHolds(field: string | undefined, etag: string, lastModified: number, now: number): boolean {
   if (field === undefined || sameStrongly(field, etag)) return true;
@@ -119,10 +119,10 @@ function sameWeakly(one: string, other: string): boolean {
   return one.replace(/^W\//, '') === other.replace(/^W\//, '');
 }
 
-/** One element of a list of entity tags, which may be empty (§5.6.1.2), up to its comma or the end. */
+/** One element of a list of entity tags, up to its comma or the end. It may be empty (§5.6.1.2). */
 const listedTag = /[ \t]*(?:((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)/gy;
 
-/** Whether `"*" / #entity-tag` names `etag`. A malformed list names nothing: 412 or the whole, never wrong bytes. */
+/** Whether `"*" / #entity-tag` names `etag`. A malformed list names nothing, so no wrong bytes come of it. */
 function lists(field: string, etag: string, same: (one: string, other: string) => boolean): boolean {
   if (field === '*') return true;
   const elements = [...field.matchAll(listedTag)];
@@ -143,7 +143,7 @@ const dateFormats = [
   new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ${month} (?<day>[ \\d]\\d) ${time} (?<year>\\d{4})$`),
 ];
 
-/** An HTTP-date in any of its three formats, in milliseconds; undefined for anything else, which is ignored. */
+/** An HTTP-date in any of its three formats, in milliseconds. undefined for anything else, which is ignored. */
 function parseHttpDate(field: string | undefined, now: number): number | undefined {
   if (field === undefined) return undefined;
   const parts = dateFormats.map((format) => format.exec(field)?.groups).find(Boolean);
@@ -153,7 +153,7 @@ function parseHttpDate(field: string | undefined, now: number): number | undefin
   let year = Number(parts.year);
   if (parts.year!.length === 2) {
     year += Math.floor(new Date(now).getUTCFullYear() / 100) * 100;
-    // More than 50 years ahead is meant as the past.
+    // §5.6.7: a date that seems more than 50 years ahead is in the past.
     if (Date.UTC(year - 50, monthIndex, day) > now) year -= 100;
   }
   const midnight = new Date(0).setUTCFullYear(year, monthIndex, day);
@@ -168,14 +168,14 @@ function toSeconds(milliseconds: number): number {
 // ---- Ranges (§14) ----
 
 /**
- * The satisfiable ranges of a Range field, clamped, in the order asked; an empty array if there is none
- * (416). 'ignored' where the unit is not bytes, or one element is malformed (§14.2), or the set is too long.
+ * The satisfiable ranges of a Range field, clamped, in the order of the request. Empty if there is none (416).
+ * 'ignored' if the unit is not bytes, an element is malformed (§14.2), or the set is too long.
  */
 function parseRanges(field: string, size: number): ByteRange[] | 'ignored' {
   const set = /^bytes=(?![ \t])(.*)$/i.exec(field)?.[1] ?? '';
   // §5.6.1.2: a list may have empty elements.
   const specs = set.split(',').filter((spec) => /[^ \t]/.test(spec));
-  if (specs.length === 0 || specs.length > MAX_RANGES) return 'ignored';
+  if (specs.length === 0 || specs.length > maxRanges) return 'ignored';
 
   const ranges: ByteRange[] = [];
   for (const spec of specs) {
@@ -188,7 +188,7 @@ function parseRanges(field: string, size: number): ByteRange[] | 'ignored' {
   return ranges;
 }
 
-/** §14.1.2. Positions of any length: what Number() rounds, beyond 2^53, lies past the end of every file. */
+/** §14.1.2. A position can have any length. Number() rounds only those above 2^53, past the end of every file. */
 function intRange(first: string, last: string, size: number): ByteRange | 'ignored' {
   if (last === '') return { first: Number(first), last: size - 1 };
   if (BigInt(last) < BigInt(first)) return 'ignored';
@@ -196,31 +196,31 @@ function intRange(first: string, last: string, size: number): ByteRange | 'ignor
 }
 
 /**
- * §14.1.2. The last 0 bytes begin at the end, where nothing is: unsatisfiable. The last bytes of an empty
- * file are satisfiable, but no Content-Range can name them: that is answered with the whole.
+ * §14.1.2. The last 0 bytes are unsatisfiable: their first position is past the end. The last bytes of an
+ * empty file are satisfiable, but no Content-Range can name them, so the response is the whole.
  */
 function suffixRange(length: string, size: number): ByteRange | 'ignored' {
   if (size === 0 && Number(length) > 0) return 'ignored';
   return { first: Math.max(0, size - Number(length)), last: size - 1 };
 }
 
-/** Joins what overlaps or touches; the rest stays in the order asked (§15.3.7.2). */
+/** Merges ranges that overlap or touch. The others stay in the order of the request (§15.3.7.2). */
 function coalesce(ranges: ByteRange[]): ByteRange[] {
-  const joined: { first: number; last: number; order: number }[] = [];
+  const merged: { first: number; last: number; order: number }[] = [];
   const ascending = ranges.map((range, order) => ({ ...range, order })).sort((a, b) => a.first - b.first);
   for (const range of ascending) {
-    const previous = joined.at(-1);
+    const previous = merged.at(-1);
     if (previous && range.first <= previous.last + 1) {
       previous.last = Math.max(previous.last, range.last);
       previous.order = Math.min(previous.order, range.order);
     } else {
-      joined.push(range);
+      merged.push(range);
     }
   }
-  return joined.sort((a, b) => a.order - b.order).map(({ first, last }) => ({ first, last }));
+  return merged.sort((a, b) => a.order - b.order).map(({ first, last }) => ({ first, last }));
 }
 
-/** §14.6. A random boundary, since one that can be foreseen could be put into a recording. */
+/** §14.6. The boundary is random: a predictable one could be in a recording. */
 function multipart(ranges: ByteRange[], size: number, contentType: string) {
   const boundary = crypto.randomUUID();
   const parts = ranges.map((range, index) => {
@@ -228,7 +228,7 @@ function multipart(ranges: ByteRange[], size: number, contentType: string) {
     return [bytesOf(`${index === 0 ? '' : '\r\n'}--${boundary}\r\n${fields}\r\n\r\n`), range];
   });
   const body = [...parts.flat(), bytesOf(`\r\n--${boundary}--\r\n`)];
-  const length = body.reduce((sum, piece) => sum + lengthOf(piece), 0);
+  const length = body.reduce((sum, segment) => sum + lengthOf(segment), 0);
   const headers = {
     'content-length': `${length}`,
     'content-type': `multipart/byteranges; boundary=${boundary}`,
@@ -240,8 +240,8 @@ function contentRange({ first, last }: ByteRange, size: number): string {
   return `bytes ${first}-${last}/${size}`;
 }
 
-function lengthOf(piece: ByteRange | Uint8Array): number {
-  return piece instanceof Uint8Array ? piece.length : piece.last - piece.first + 1;
+function lengthOf(segment: ByteRange | Uint8Array): number {
+  return segment instanceof Uint8Array ? segment.length : segment.last - segment.first + 1;
 }
 
 function bytesOf(text: string): Uint8Array {

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { startGateway, until } from '../gateway.ts';
+import { startGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 import { playhead } from './playhead.ts';
 
 t.test('revoke denies one URL, those of a recording or those of an account, and no other', async (t) => {

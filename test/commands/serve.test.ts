@@ -1,9 +1,10 @@
 import { access } from 'node:fs/promises';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { ended, longRecording, spawnGateway, until } from '../gateway.ts';
+import { ended } from '../ended.ts';
+import { longRecording, spawnGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 
 const recording = await longRecording(24);
 
@@ -46,14 +47,14 @@ for (const workers of ['1', '2']) {
     const response = await listen(await gateway.streamOf(recording), proxy);
     gateway.child.kill('SIGTERM');
     t.ok((await readRest(response)).equals(recording));
-    t.equal(await Promise.race([ended(gateway.child), sleep(30_000, 'still drains', { ref: false })]), 0);
+    t.equal(await ended(gateway.child), 0);
   });
 
   t.test(`SIGTERM, ${count}: a stream longer than the drain limit is cut off`, async (t) => {
     const gateway = await spawnGateway(t, { workers, 'drain-timeout': '200ms' });
     const response = await listen(await gateway.streamOf(recording));
     gateway.child.kill('SIGTERM');
-    t.equal(await Promise.race([ended(gateway.child), sleep(30_000, 'still drains', { ref: false })]), 0);
+    t.equal(await ended(gateway.child), 0);
     await t.rejects(readRest(response), 'the listener sees a broken connection');
   });
 }
@@ -72,7 +73,7 @@ t.test('a stalled listener is cut off', async (t) => {
   const url = await patient.streamOf(recording); // without the short timeout, which a busy machine may exceed here
   const gateway = await spawnGateway(t, { 'data-dir': patient.dataDir, 'stall-timeout': '500ms' });
   const response = await listen(url.replace(patient.url, gateway.url));
-  await until(() => gateway.log().includes('stream broken off'));
+  await until(() => gateway.log().includes('stream aborted'));
   await t.rejects(readRest(response));
 });
 

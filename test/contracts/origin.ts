@@ -1,27 +1,28 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type tap from 'tap';
 import { isProblem, type ProblemCode } from '../../src/errors.ts';
 import type { ByteRange, Origin, Store, Version } from '../../src/origins/origin.ts';
+import { bufferBytes } from '../memory.ts';
+import { until } from '../until.ts';
 
 export type Tap = Pick<typeof tap, 'test' | 'teardown' | 'testdir' | 'equal' | 'ok'>;
 
-/** An origin under test, and ways around it. What it opens is closed by the `t.teardown` of `make`. */
+/** An origin under test, and ways around it. The `t.teardown` of `make` closes what it opens. */
 export interface Harness {
   readonly origin: Origin;
-  /** The same origin where it can be written to; without it the store's half of the contract is left out. */
+  /** The same origin if it can be written to. Without it, the tests of a store do nothing. */
   readonly store?: Store;
-  /** Puts bytes behind the origin, in place of what was there; gives the key by which the origin knows them. */
+  /** Puts bytes behind the origin, in place of those that were there. Returns their key. */
   put(name: string, bytes: Uint8Array): Promise<string>;
-  /** A key for which there is nothing. */
+  /** A key with no recording. */
   readonly missing: string;
-  /** Buffers, descriptors in use, connections: what reads hold at this moment. */
+  /** What reads hold at this moment: buffers, blocks, descriptors, connections. */
   held(): number;
 }
 
 const megabyte = 1024 * 1024;
 const awake = () => new AbortController().signal;
 
-/** `size` bytes, each of them telling its own position and the version it belongs to. */
+/** `size` bytes. Every four of them depend on their position and on the version. */
 export function pattern(size: number, version = 0): Buffer {
   const words = new Uint32Array(Math.ceil(size / 4));
   for (let i = 0; i < words.length; i++)
@@ -29,7 +30,7 @@ export function pattern(size: number, version = 0): Buffer {
   return Buffer.from(words.buffer, 0, size);
 }
 
-/** Every byte of an iteration, each chunk copied before the next is asked for. */
+/** Every byte of an iteration. Copies each chunk before it requests the next. */
 export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks = [];
   for await (const chunk of body) chunks.push(Buffer.from(chunk));
@@ -53,15 +54,15 @@ export async function codeOf(work: Promise<unknown>): Promise<ProblemCode | stri
   );
 }
 
-/** Waits, at most five seconds, until what reads held is given back; gives what is left. */
-export async function settled(held: () => number): Promise<number> {
-  for (let tries = 0; held() > 0 && tries < 500; tries++) await sleep(10);
+/** Waits until reads hold nothing. Returns what they still hold when the time is over. */
+export async function untilReleased(held: () => number): Promise<number> {
+  await until(() => held() <= 0).catch(() => {});
   return held();
 }
 
-/** What every Origin does, and every Store besides. */
+/** What every Origin does, and every Store. */
 export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void {
-  t.test('stat tells size, strong etag and time, the same each time', async (t) => {
+  t.test('stat returns size, strong etag and time, the same each time', async (t) => {
     const { origin, put } = await make(t);
     const key = await put('a.wav', pattern(1000));
     const first = await origin.stat(key);
@@ -92,10 +93,10 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
       const got = await readAll(origin, key, { first, last }, version);
       t.ok(got.equals(bytes.subarray(first, last + 1)), name);
     }
-    t.equal(await settled(held), 0, 'nothing is held afterwards');
+    t.equal(await untilReleased(held), 0, 'nothing is held afterwards');
   });
 
-  t.test('what cannot be read is refused by its code', async (t) => {
+  t.test('what cannot be read fails with its code', async (t) => {
     const { origin, put, missing } = await make(t);
     const key = await put('b.wav', pattern(1000));
     const version = await origin.stat(key);
@@ -111,7 +112,7 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
     );
   });
 
-  t.test('keys hold any characters that a name may', async (t) => {
+  t.test('keys can have any characters', async (t) => {
     const { origin, put } = await make(t);
     const names = [
       'a b+c%20d&e=f#g.wav',
@@ -127,7 +128,7 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
     }
   });
 
-  t.test('forty reads at once each give their own bytes', async (t) => {
+  t.test('forty reads at once each get their own bytes', async (t) => {
     const { origin, put, held } = await make(t);
     const bytes = pattern(2 * megabyte);
     const key = await put('c.wav', bytes);
@@ -137,10 +138,10 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
       return (await readAll(origin, key, range, version)).equals(bytes.subarray(range.first, range.last + 1));
     });
     t.same(new Set(await Promise.all(reads)), new Set([true]));
-    t.equal(await settled(held), 0);
+    t.equal(await untilReleased(held), 0);
   });
 
-  t.test('a listener that leaves, aborts or never starts frees what its read held', async (t) => {
+  t.test('a listener that leaves, aborts or never starts holds nothing afterwards', async (t) => {
     const { origin, put, held } = await make(t);
     const bytes = pattern(8 * megabyte);
     const key = await put('d.wav', bytes);
@@ -149,26 +150,26 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
 
     for await (const chunk of await origin.read(key, whole, version, awake())) {
       t.ok(bytes.subarray(0, chunk.length).equals(chunk));
-      t.ok(held() > 0, 'a read under way holds something, else this test proves nothing');
+      t.ok(held() > 0, 'a read that runs holds something, or this test proves nothing');
       break;
     }
-    t.equal(await settled(held), 0, 'left after one chunk');
+    t.equal(await untilReleased(held), 0, 'left after one chunk');
 
     const abortion = new AbortController();
     const body = (await origin.read(key, whole, version, abortion.signal))[Symbol.asyncIterator]();
     await body.next();
     abortion.abort();
     await t.rejects(body.next(), 'an aborted iteration throws');
-    t.equal(await settled(held), 0, 'aborted after one chunk');
+    t.equal(await untilReleased(held), 0, 'aborted after one chunk');
 
-    const unheard = new AbortController();
-    await origin.read(key, whole, version, unheard.signal);
-    unheard.abort();
-    t.equal(await settled(held), 0, 'opened, never iterated, aborted');
+    const unread = new AbortController();
+    await origin.read(key, whole, version, unread.signal);
+    unread.abort();
+    t.equal(await untilReleased(held), 0, 'opened, never iterated, aborted');
     await t.rejects(origin.read(key, whole, version, AbortSignal.abort()), 'aborted before it began');
   });
 
-  t.test('bytes are of one version, also when the object is replaced meanwhile', async (t) => {
+  t.test('bytes are of one version, even if the recording is replaced meanwhile', async (t) => {
     const { origin, put, held } = await make(t);
     const versions = [pattern(6 * megabyte, 1), pattern(6 * megabyte, 2)] as const;
     const key = await put('e.wav', versions[0]);
@@ -193,16 +194,16 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
       later === 'version_changed' || later.equals(versions[0].subarray(0, 1000)),
       'the old etag never gives new bytes',
     );
-    t.equal(await settled(held), 0);
+    t.equal(await untilReleased(held), 0);
   });
 
-  t.test('a store keeps, refuses and removes', async (t) => {
+  t.test('a store writes, rejects and removes', async (t) => {
     const { store, origin, held } = await make(t);
     if (!store) return t.pass('read only');
     const all = { first: 0, last: 99_999 };
     const bytes = pattern(100_000);
     const written = await store.write('new/one.wav', inChunks(bytes));
-    t.same(await origin.stat('new/one.wav'), written, 'write tells what stat tells');
+    t.same(await origin.stat('new/one.wav'), written, 'write returns what stat returns');
     t.ok((await readAll(origin, 'new/one.wav', all, written)).equals(bytes));
 
     t.equal(
@@ -210,7 +211,7 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
       'conflict',
       'a key is written once',
     );
-    t.ok((await readAll(origin, 'new/one.wav', all, written)).equals(bytes), 'the first stays');
+    t.ok((await readAll(origin, 'new/one.wav', all, written)).equals(bytes), 'the first one stays');
 
     await store.remove('new/one.wav');
     await store.remove('new/one.wav');
@@ -222,9 +223,9 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
     t.equal(
       (await store.write('new/empty', inChunks(Buffer.alloc(0)))).size,
       0,
-      'nothing is something to keep',
+      'an empty recording can be stored',
     );
-    t.equal(await settled(held), 0);
+    t.equal(await untilReleased(held), 0);
   });
 
   t.test('a write that fails or is aborted leaves nothing, and its key is free', async (t) => {
@@ -248,35 +249,36 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
 
     await store.write('broken.wav', inChunks(pattern(10)));
     t.equal((await store.stat('broken.wav')).size, 10);
-    t.equal(await settled(held), 0);
+    t.equal(await untilReleased(held), 0);
   });
 
   t.test('64 MB are written and read in bounded memory', async (t) => {
     const { store } = await make(t);
     if (!store) return t.pass('read only');
     const bytes = pattern(64 * megabyte);
-    const before = process.memoryUsage.rss();
-    let peak = before;
-    const seen = () => {
-      peak = Math.max(peak, process.memoryUsage.rss());
+    const before = bufferBytes();
+    let peak = 0;
+    let looks = 0;
+    const measure = () => {
+      if (looks++ % 64 === 0) peak = Math.max(peak, bufferBytes() - before);
     };
-    const version = await store.write('big.wav', inChunks(bytes, seen));
+    const version = await store.write('big.wav', inChunks(bytes, measure));
     const whole = { first: 0, last: bytes.length - 1 };
     let position = 0;
     for await (const chunk of await store.read('big.wav', whole, version, awake())) {
       if (!bytes.subarray(position, position + chunk.length).equals(chunk))
         return t.fail(`differs after ${position}`);
       position += chunk.length;
-      seen();
+      measure();
     }
     t.equal(position, bytes.length);
-    t.ok(peak - before < bytes.length / 2, `grew by ${peak - before} bytes`);
+    t.ok(peak < bytes.length / 2, `${peak} bytes of buffers at the most`);
   });
 }
 
-async function* inChunks(bytes: Buffer, each = () => {}): AsyncGenerator<Buffer> {
+async function* inChunks(bytes: Buffer, onChunk = () => {}): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += 65_536) {
-    each();
+    onChunk();
     yield bytes.subarray(at, at + 65_536);
   }
 }

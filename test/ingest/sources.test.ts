@@ -23,7 +23,7 @@ t.test('which sources can be played from where they are', async (t) => {
     ['HTTP://Vendor.example/call.wav', 'http', 'http://vendor.example/call.wav'],
   ];
   for (const [source, name, key] of allowed) t.same(sources.refer(source), { name, key }, source);
-  const refused: [source: string, why: RegExp][] = [
+  const denied: [source: string, why: RegExp][] = [
     ['s3://bucket', /not inside any folder or bucket of PLAYHEAD_SOURCE_ROOTS/],
     ['s3://bucket2/call.wav', /not inside/],
     ['s3://other/out/call.wav', /not inside/],
@@ -33,7 +33,7 @@ t.test('which sources can be played from where they are', async (t) => {
     ['call.wav', /must start with/],
     ['', /must start with/],
   ];
-  for (const [source, why] of refused) {
+  for (const [source, why] of denied) {
     t.throws(() => sources.refer(source), { code: 'source_refused', message: why }, source);
   }
 });
@@ -48,7 +48,7 @@ t.test('which files can be copied', async (t) => {
   t.teardown(() => origins.close());
   const sources = new Sources(origins.sources);
   t.equal(String(await collect(await sources.open(url('in/call.wav'), awake))), 'audio');
-  const refused: [source: string, code: string][] = [
+  const denied: [source: string, code: string][] = [
     [url('in/none.wav'), 'not_found'],
     [url('out.wav'), 'source_refused'],
     [url('in'), 'source_refused'],
@@ -57,10 +57,10 @@ t.test('which files can be copied', async (t) => {
     [`file:${folder}/in%2fcall.wav`, 'source_refused'],
     [`file://host${folder}/in/call.wav`, 'source_refused'],
   ];
-  for (const [source, code] of refused) t.equal(await codeOf(sources.open(source, awake)), code, source);
+  for (const [source, code] of denied) t.equal(await codeOf(sources.open(source, awake)), code, source);
 });
 
-t.test('a path is no source', async (t) => {
+t.test('a path is not a source', async (t) => {
   t.equal(schemeOf('https://vendor.example/call.wav'), 'https:');
   t.equal(schemeOf('file:/recordings/call.wav'), 'file:');
   for (const path of ['call.wav', '/recordings/call.wav', 'C:/call.wav', 'constructor:x'])

@@ -3,7 +3,7 @@ import { Buffers } from '../../src/origins/buffers.ts';
 
 const [small, large] = [32 * 1024, 512 * 1024];
 
-t.test('small and large by what is wanted, large ones for 32 at a time', async (t) => {
+t.test('the size depends on what is wanted; 32 large buffers are in use at most', async (t) => {
   const buffers = new Buffers();
   t.same(
     [1, small, small + 1, 30_000_000].map((bytes) => buffers.take(bytes).length),
@@ -11,16 +11,16 @@ t.test('small and large by what is wanted, large ones for 32 at a time', async (
   );
   const more = Array.from({ length: 40 }, () => buffers.take(large));
   t.equal(more.filter(({ length }) => length === large).length, 30);
-  t.equal(buffers.lent, 44);
-  for (const buffer of more) buffers.give(buffer);
-  t.equal(buffers.lent, 4);
+  t.equal(buffers.inUse, 44);
+  for (const buffer of more) buffers.release(buffer);
+  t.equal(buffers.inUse, 4);
 });
 
-t.test('what came back goes out again', async (t) => {
+t.test('a released buffer is used again', async (t) => {
   const buffers = new Buffers();
   for (const bytes of [small, large]) {
     const first = buffers.take(bytes);
-    buffers.give(first);
+    buffers.release(first);
     t.equal(buffers.take(bytes), first);
   }
 });
@@ -32,6 +32,6 @@ t.test('a buffer is exchanged only for one of another size', async (t) => {
   const second = buffers.exchange(first, small);
   t.equal(second.length, small);
   t.equal(buffers.exchange(second, 5), second);
-  t.equal(buffers.exchange(second, large), first, 'the one that was given back');
-  t.equal(buffers.lent, 1);
+  t.equal(buffers.exchange(second, large), first, 'the one that was released');
+  t.equal(buffers.inUse, 1);
 });

@@ -16,11 +16,12 @@ import {
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../src/metrics.ts';
 import { BlockCache } from '../../src/origins/cache/block-cache.ts';
+import { Memory } from '../../src/origins/cache/memory.ts';
 import { HealingOrigin } from '../../src/origins/healing.ts';
 import { HttpOrigin } from '../../src/origins/http/http.ts';
 import type { ByteRange, Origin, Version } from '../../src/origins/origin.ts';
 import { S3Store } from '../../src/origins/s3/s3.ts';
-import { pattern, settled } from '../contracts/origin.ts';
+import { pattern, untilReleased } from '../contracts/origin.ts';
 import { type Fault, faultProxy } from '../servers/fault-proxy.ts';
 import { startNginx, withoutNginx } from '../servers/nginx.ts';
 
@@ -28,10 +29,10 @@ const megabyte = 1024 * 1024;
 const stallTimeoutMs = 250;
 const s3Endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
 
-/** One recording behind a server that is sound, and the way to it through a proxy that is not. */
+/** One recording on a sound server, and the way to it through a proxy that breaks connections. */
 interface Server {
   readonly port: number;
-  /** What it says is encrypted, so that the proxy can break it but not lie; fewer connections are needed then. */
+  /** Its responses are encrypted: the proxy can break them, but not alter them. It also needs fewer connections. */
   readonly isSealed?: boolean;
   put(bytes: Uint8Array): Promise<void>;
   through(url: string): { origin: Origin & { readonly underWay: number }; key: string };
@@ -132,7 +133,7 @@ async function startSecureVendor(t: Test): Promise<Server> {
   };
 }
 
-/** Numbers from 0 to below `n`, the same ones in each run. */
+/** Random numbers from 0 to below `n`, the same in each run. */
 function dice(seed: number): (n: number) => number {
   let state = seed;
   return (n) => {
@@ -153,7 +154,7 @@ async function outcomeOf(
   let at = range.first;
   try {
     for await (const chunk of await origin.read(key, range, version, new AbortController().signal)) {
-      await turn(); // a chunk is its reader's until the next one is asked for
+      await turn(); // a chunk stays valid until the next one is requested
       if (!bytes.subarray(at, at + chunk.length).equals(chunk)) return 'wrong bytes';
       at += chunk.length;
     }
@@ -163,7 +164,7 @@ async function outcomeOf(
   return at === range.last + 1 ? 'exact' : 'short, with a clean end';
 }
 
-/** Runs `count` reads, `atOnce` at a time, and counts what became of them. */
+/** Runs `count` reads, `atOnce` at a time, and counts their outcomes. */
 async function tally(
   count: number,
   atOnce: number,
@@ -181,7 +182,7 @@ async function tally(
   return counts;
 }
 
-/** Of twenty connections one is whole; the others reset, end, stall or drip after at most `within` bytes. */
+/** One connection of twenty is whole. The others reset, end, stall or drip after at most `within` bytes. */
 function troubles(within: number): (connection: number) => Fault | undefined {
   const roll = dice(7);
   return () => {
@@ -195,10 +196,10 @@ function troubles(within: number): (connection: number) => Fault | undefined {
   };
 }
 
-/** Now and then a head tells another ETag, a Content-Length one too long or one too short. */
-function lies(): { alter(chunk: Buffer): Buffer; told: () => number } {
+/** One head of ten has another ETag, or a Content-Length that is one byte off. */
+function alterations(): { alter(chunk: Buffer): Buffer; count: () => number } {
   const roll = dice(11);
-  let told = 0;
+  let count = 0;
   const rewrite: ((head: string) => string)[] = [
     (head) => head.replace(/(etag: ")(.)/i, (_, before, digit) => before + (digit === '0' ? '1' : '0')),
     (head) =>
@@ -213,10 +214,10 @@ function lies(): { alter(chunk: Buffer): Buffer; told: () => number } {
       ),
   ];
   return {
-    told: () => told,
+    count: () => count,
     alter(chunk) {
       if (!chunk.subarray(0, 12).equals(Buffer.from('HTTP/1.1 206')) || roll(10) > 0) return chunk;
-      told++;
+      count++;
       return Buffer.from(rewrite[roll(rewrite.length)]!(chunk.toString('latin1')), 'latin1');
     },
   };
@@ -227,8 +228,8 @@ for (const [name, skip, start] of servers) {
     const server = await start(t);
     const bytes = pattern(3 * megabyte);
     await server.put(bytes);
-    const lying = lies();
-    const proxy = await faultProxy(t, server, troubles(400_000), lying.alter);
+    const altered = alterations();
+    const proxy = await faultProxy(t, server, troubles(400_000), altered.alter);
     const { origin, key } = server.through(proxy.url);
     const version = await versionOf(server);
     const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
@@ -246,26 +247,26 @@ for (const [name, skip, start] of servers) {
       proxy.counts.faults > (server.isSealed ? 50 : 200),
       `${proxy.counts.faults} connections were broken`,
     );
-    t.ok(server.isSealed || lying.told() > 50, `${lying.told()} heads lied`);
-    t.equal(await settled(() => origin.underWay), 0, 'no connection is held');
+    t.ok(server.isSealed || altered.count() > 50, `${altered.count()} heads were altered`);
+    t.equal(await untilReleased(() => origin.underWay), 0, 'no connection is held');
   });
 
   t.test(`${name}: 50 whole reads through every kind of fault`, { skip }, async (t) => {
     const server = await start(t);
     const bytes = pattern(4 * megabyte + 99);
     await server.put(bytes);
-    const lying = lies();
-    const proxy = await faultProxy(t, server, troubles(2 * megabyte), lying.alter);
+    const altered = alterations();
+    const proxy = await faultProxy(t, server, troubles(2 * megabyte), altered.alter);
     const { origin, key } = server.through(proxy.url);
     const version = await versionOf(server);
     const whole = { first: 0, last: bytes.length - 1 };
 
     const counts = await tally(50, 10, () => {
       const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
-      // A cache of its own for each, since all but the first would otherwise be spared the faults.
+      // Each has a cache of its own: otherwise only the first would meet the faults.
       const blocks = new BlockCache(healing, {
         name: 'test',
-        memory: 8 * megabyte,
+        memory: new Memory(8 * megabyte),
         metrics: createMetrics(),
       });
       return outcomeOf(blocks, key, whole, version, bytes);
@@ -274,10 +275,10 @@ for (const [name, skip, start] of servers) {
     t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
     t.ok(counts.exact > 25, `${counts.exact} byte-exact, ${counts.broken} broken`);
     t.ok(proxy.counts.faults > (server.isSealed ? 12 : 50), `${proxy.counts.faults} connections were broken`);
-    t.equal(await settled(() => origin.underWay), 0, 'no connection is held');
+    t.equal(await untilReleased(() => origin.underWay), 0, 'no connection is held');
   });
 
-  t.test(`${name}: 200 reads of a recording that is replaced all the while`, { skip }, async (t) => {
+  t.test(`${name}: 200 reads of a recording that is replaced meanwhile`, { skip }, async (t) => {
     const server = await start(t);
     const contents = [pattern(2 * megabyte, 0), pattern(2 * megabyte, 1)];
     const versions: Version[] = [];
@@ -293,19 +294,19 @@ for (const [name, skip, start] of servers) {
       replaced++;
     };
     await replace();
-    let begun = 0;
+    let started = 0;
     let replacing = Promise.resolve();
 
     const roll = dice(3);
     const counts = await tally(200, 10, () => {
-      if (++begun % 20 === 0) replacing = replacing.then(replace);
+      if (++started % 20 === 0) replacing = replacing.then(replace);
       const current = (replaced + 1) % 2;
       const first = roll(megabyte);
       const range = { first, last: first + roll(megabyte) };
       return outcomeOf(healing, key, range, versions[current]!, contents[current]!);
     });
     await replacing;
-    t.equal(counts['wrong bytes'], 0, 'none of two versions');
+    t.equal(counts['wrong bytes'], 0, 'no body is of two versions');
     t.equal(counts['short, with a clean end'], 0, 'none short with a clean end');
     t.ok(counts.exact > 0 && counts.broken > 0, `${counts.exact} byte-exact, ${counts.broken} broken`);
     t.ok(replaced > 5, `replaced ${replaced} times`);

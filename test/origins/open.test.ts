@@ -10,16 +10,16 @@ import { collect, pattern } from '../contracts/origin.ts';
 
 t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
   const bytes = pattern(300_000);
-  const asked: (string | undefined)[] = [];
+  const ranges: (string | undefined)[] = [];
   const server = createServer(({ method, headers }, response) => {
     const common = { etag: '"v1"', 'last-modified': new Date(0).toUTCString() };
     if (method === 'HEAD')
       return response.writeHead(200, { ...common, 'content-length': bytes.length }).end();
-    asked.push(headers.range);
+    ranges.push(headers.range);
     const first = Number(/\d+/.exec(headers.range ?? ''));
     const range = `bytes ${first}-${bytes.length - 1}/${bytes.length}`;
     response.writeHead(206, { ...common, 'content-range': range, 'content-length': bytes.length - first });
-    if (asked.length > 1) response.end(bytes.subarray(first));
+    if (ranges.length > 1) response.end(bytes.subarray(first));
     else response.write(bytes.subarray(0, 100_000), () => response.socket?.end());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -45,5 +45,5 @@ t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
   const sources = new Sources(origins.sources);
   const copy = await collect(await sources.open('s3://bucket/a.wav', new AbortController().signal));
   t.ok(copy.equals(bytes));
-  t.same(asked, ['bytes=0-299999', 'bytes=100000-299999']);
+  t.same(ranges, ['bytes=0-299999', 'bytes=100000-299999']);
 });

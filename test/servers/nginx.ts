@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 /** The reason to skip a test, or false if nginx is installed. */
@@ -44,10 +44,10 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
     log += text;
   });
   const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; !(await responds(url)); tries++) {
-    if (nginx.exitCode !== null || tries === 200) throw new Error(`nginx does not start: ${log}`);
-    await sleep(25);
-  }
+  await until(() => {
+    if (nginx.exitCode !== null) throw new Error(`nginx does not start: ${log}`);
+    return responds(url);
+  });
   return {
     url,
     async stop() {

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { until } from '../until.ts';
 
 export interface PostgresServer {
   readonly url: string;
@@ -25,7 +25,7 @@ export async function startPostgres(port: number): Promise<PostgresServer> {
   const stop = async () => {
     const pid = Number(await readFile(join(folder, 'pid'), 'utf8'));
     process.kill(pid, 'SIGINT'); // fast shutdown, which closes every connection
-    while (existsSync(join(folder, 'data/postmaster.pid'))) await sleep(20);
+    await until(() => !existsSync(join(folder, 'data/postmaster.pid')));
   };
   return {
     url: await start(),

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 /** The reason to skip a test, or false if Redis is installed. */
@@ -31,11 +31,12 @@ export async function startRedis(): Promise<RedisServer> {
 
   const start = async () => {
     await mkdir(folder, { recursive: true });
-    server = spawn('redis-server', args, { stdio: 'ignore' });
-    for (let tries = 0; !(await isListening(port)); tries++) {
-      if (server.exitCode !== null || tries === 400) throw new Error('redis-server does not start');
-      await sleep(25);
-    }
+    const started = spawn('redis-server', args, { stdio: 'ignore' });
+    server = started;
+    await until(() => {
+      if (started.exitCode !== null) throw new Error('redis-server does not start');
+      return isListening(port);
+    });
   };
   await start();
   return {

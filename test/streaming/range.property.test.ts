@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { MAX_RANGES, type Selection, select } from '../../src/streaming/range.ts';
+import { maxRanges, type Selection, select } from '../../src/streaming/range.ts';
 
-/** What a reader who takes RFC 9110 sentence by sentence expects; `parts` are the bytes, in order. */
-interface Answer {
+/** What RFC 9110 requires, read sentence by sentence. `parts` are the bytes, in order. */
+interface Expected {
   status: number;
   parts: { first: number; bytes: string }[];
 }
@@ -27,7 +27,7 @@ interface Tags {
   weak: boolean;
 }
 
-/** A field with a date, in seconds from Last-Modified; `offset` is absent where the date is malformed. */
+/** A field with a date, in seconds from Last-Modified. No `offset` if the date is malformed. */
 interface When {
   field: string;
   offset?: number;
@@ -50,8 +50,8 @@ function strip(text: string): string {
   return stripped;
 }
 
-/** For each byte of the file the index of the first range that asks for it; undefined: ignore the field. */
-function askers(field: string, size: number): (number | undefined)[] | undefined {
+/** For each byte of the file, the index of the first range that contains it. undefined if the field is ignored. */
+function rangeOfBytes(field: string, size: number): (number | undefined)[] | undefined {
   if (field.slice(0, 6).toLowerCase() !== 'bytes=') return undefined;
   const list = field.slice(6);
   if (list.startsWith(' ') || list.startsWith('\t')) return undefined;
@@ -59,9 +59,9 @@ function askers(field: string, size: number): (number | undefined)[] | undefined
     .split(',')
     .map(strip)
     .filter((spec) => spec.length > 0);
-  if (specs.length === 0 || specs.length > MAX_RANGES) return undefined;
+  if (specs.length === 0 || specs.length > maxRanges) return undefined;
 
-  const asker = Array.from<number | undefined>({ length: size });
+  const owner = Array.from<number | undefined>({ length: size });
   for (const [index, spec] of specs.entries()) {
     const dash = spec.indexOf('-');
     const [left, right] = [spec.slice(0, dash), spec.slice(dash + 1)];
@@ -75,18 +75,18 @@ function askers(field: string, size: number): (number | undefined)[] | undefined
       const wanted = suffix
         ? BigInt(size - at) <= BigInt(right)
         : BigInt(at) >= BigInt(left) && (open || BigInt(at) <= BigInt(right));
-      if (wanted) asker[at] ??= index;
+      if (wanted) owner[at] ??= index;
     }
   }
-  return asker;
+  return owner;
 }
 
-function expectedRanges(field: string, file: string): Answer {
-  const asker = askers(field, file.length);
-  if (asker === undefined) return whole(file);
+function expectedRanges(field: string, file: string): Expected {
+  const owner = rangeOfBytes(field, file.length);
+  if (owner === undefined) return whole(file);
   const runs: { first: number; bytes: string; order: number }[] = [];
   let run: (typeof runs)[number] | undefined;
-  for (const [at, index] of asker.entries()) {
+  for (const [at, index] of owner.entries()) {
     if (index === undefined) {
       run = undefined;
     } else if (run) {
@@ -102,11 +102,11 @@ function expectedRanges(field: string, file: string): Answer {
   return { status: 206, parts: runs.map(({ first, bytes }) => ({ first, bytes })) };
 }
 
-function whole(file: string): Answer {
+function whole(file: string): Expected {
   return { status: 200, parts: file === '' ? [] : [{ first: 0, bytes: file }] };
 }
 
-function expected({ method, file, range, ifMatch, ifNoneMatch, ...dates }: Case): Answer {
+function expected({ method, file, range, ifMatch, ifNoneMatch, ...dates }: Case): Expected {
   const { ifUnmodifiedSince, ifModifiedSince, ifRange } = dates;
   const changedSince = ifUnmodifiedSince?.offset !== undefined && ifUnmodifiedSince.offset < 0;
   if (ifMatch ? !ifMatch.strong : changedSince) return { status: 412, parts: [] };
@@ -119,10 +119,12 @@ function expected({ method, file, range, ifMatch, ifNoneMatch, ...dates }: Case)
 
 // ---- What is sent, read back as a client reads it ----
 
-function received({ status, headers, body }: Selection, file: string): Answer {
+function received({ status, headers, body }: Selection, file: string): Expected {
   const bytes = body
-    .map((piece) =>
-      piece instanceof Uint8Array ? new TextDecoder().decode(piece) : file.slice(piece.first, piece.last + 1),
+    .map((segment) =>
+      segment instanceof Uint8Array
+        ? new TextDecoder().decode(segment)
+        : file.slice(segment.first, segment.last + 1),
     )
     .join('');
   if (body.length > 0 || status >= 400) assert.equal(headers['content-length'], `${bytes.length}`);
@@ -130,7 +132,7 @@ function received({ status, headers, body }: Selection, file: string): Answer {
   const boundary = headers['content-type']?.split('boundary=')[1];
   if (boundary !== undefined) {
     assert.ok(
-      bytes.length <= file.length + 200 * (MAX_RANGES + 1),
+      bytes.length <= file.length + 200 * (maxRanges + 1),
       'no longer than the file and its part headers',
     );
     const texts = `\r\n${bytes}`.split(`\r\n--${boundary}`);
@@ -142,7 +144,7 @@ function received({ status, headers, body }: Selection, file: string): Answer {
   return { status, parts: [part(bytes, `content-range: ${headers['content-range']}\r\n`, file)] };
 }
 
-function part(bytes: string, fields: string, file: string): Answer['parts'][number] {
+function part(bytes: string, fields: string, file: string): Expected['parts'][number] {
   const [, first, last, size] = /content-range: bytes (\d+)-(\d+)\/(\d+)\r\n/i.exec(fields) ?? [];
   assert.equal(Number(last) - Number(first) + 1, bytes.length);
   assert.equal(Number(size), file.length);
@@ -234,7 +236,7 @@ const when = fc.oneof(
   }),
   fc.constantFrom<When>({ field: '' }, { field: '0' }, { field: lastModified.toISOString() }),
 );
-// If-Range takes one tag or one date: `*` and lists are malformed there.
+// If-Range has one tag or one date: `*` and lists are malformed there.
 const validator = fc.oneof(
   fc.constantFrom(...one, tagged('*', false)),
   when.map((date) => ({ ...date, strong: false, weak: false })),
@@ -255,27 +257,27 @@ const cases: fc.Arbitrary<Case> = fc.record({
   ifRange: rarely(validator),
 });
 
-t.test('10,000 requests are answered as a naive model answers them', async (t) => {
+t.test('10,000 requests get the response of a naive model', async (t) => {
   const seen: Record<string, number> = {};
-  const property = fc.property(cases, (asked) => {
-    const { method, file } = asked;
+  const property = fc.property(cases, (request) => {
+    const { method, file } = request;
     const headers = {
-      range: asked.range,
-      'if-match': asked.ifMatch?.field,
-      'if-none-match': asked.ifNoneMatch?.field,
-      'if-unmodified-since': asked.ifUnmodifiedSince?.field,
-      'if-modified-since': asked.ifModifiedSince?.field,
-      'if-range': asked.ifRange?.field,
+      range: request.range,
+      'if-match': request.ifMatch?.field,
+      'if-none-match': request.ifNoneMatch?.field,
+      'if-unmodified-since': request.ifUnmodifiedSince?.field,
+      'if-modified-since': request.ifModifiedSince?.field,
+      'if-range': request.ifRange?.field,
     };
     const representation = { size: file.length, etag, lastModified };
     const selection = select(method, headers, representation, 'application/octet-stream', now);
-    assert.deepEqual(received(selection, file), expected(asked));
+    assert.deepEqual(received(selection, file), expected(request));
     assert.equal(selection.headers.etag, etag);
     assert.equal(selection.headers['content-range'] === `bytes */${file.length}`, selection.status === 416);
-    const answer = `${selection.status} ${selection.kind}`;
-    seen[answer] = (seen[answer] ?? 0) + 1;
+    const outcome = `${selection.status} ${selection.kind}`;
+    seen[outcome] = (seen[outcome] ?? 0) + 1;
   });
   fc.assert(property, { numRuns: 10_000 });
-  const answers = ['200 none', '200 whole', '206 range', '206 ranges', '304 none', '412 none', '416 none'];
-  t.same(Object.keys(seen).sort(), answers, JSON.stringify(seen));
+  const outcomes = ['200 none', '200 whole', '206 range', '206 ranges', '304 none', '412 none', '416 none'];
+  t.same(Object.keys(seen).sort(), outcomes, JSON.stringify(seen));
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Representation } from '../../src/origins/origin.ts';
-import { MAX_RANGES, type Selection, select } from '../../src/streaming/range.ts';
+import { maxRanges, type Selection, select } from '../../src/streaming/range.ts';
 
 const type = 'application/octet-stream';
 const now = Date.parse('2026-11-22T12:00:00.250Z');
@@ -12,14 +12,14 @@ const thousand: Representation = { size: 1000, etag, lastModified: new Date('202
 
 type Fields = Record<string, string>;
 
-function ask(fields: Fields, representation = thousand, method = 'GET'): Selection {
+function respond(fields: Fields, representation = thousand, method = 'GET'): Selection {
   return select(method, fields, representation, type, now);
 }
 
 /** A selection in one line: `206 0-99`, `206 multipart 0-0 998-999`, `416 * /1000`, `200 whole`, `304`. */
-function told({ status, headers, body, kind }: Selection): string {
-  const ranges = body.flatMap((piece) =>
-    piece instanceof Uint8Array ? [] : [`${piece.first}-${piece.last}`],
+function summary({ status, headers, body, kind }: Selection): string {
+  const ranges = body.flatMap((segment) =>
+    segment instanceof Uint8Array ? [] : [`${segment.first}-${segment.last}`],
   );
   if (kind === 'ranges') return `${status} multipart ${ranges.join(' ')}`;
   return [status, kind === 'whole' ? 'whole' : (headers['content-range']?.slice('bytes '.length) ?? '')]
@@ -47,8 +47,8 @@ t.test('Range', async (t) => {
     ['bytes=0-', 230_400_044, '206 0-230400043/230400044', '6'],
     ['bytes=0-199999999', 230_400_044, '206 0-199999999/230400044', '6'],
     ['bytes=0-0,500-599,-2', 1000, '206 multipart 0-0 500-599 998-999', '10'],
-    ['bytes=-2,0-0', 1000, '206 multipart 998-999 0-0', 'the order asked'],
-    ['bytes=500-599,0-9,550-650', 1000, '206 multipart 500-650 0-9', 'the order asked'],
+    ['bytes=-2,0-0', 1000, '206 multipart 998-999 0-0', 'in the order of the request'],
+    ['bytes=500-599,0-9,550-650', 1000, '206 multipart 500-650 0-9', 'in the order of the request'],
     ['bytes=0-9,1000-2000', 1000, '206 0-9/1000', 'one satisfiable'],
     ['bytes=0-499,500-999', 1000, '206 0-999/1000', '16: adjacent'],
     ['bytes=10-20,5-15,0-7', 1000, '206 0-20/1000', '16: overlapping'],
@@ -87,31 +87,33 @@ t.test('Range', async (t) => {
   ];
   for (const [field, size, expected, note] of rows) {
     const name = `"${field.slice(0, 60)}" of ${size} → ${expected}${note ? ` (${note})` : ''}`;
-    t.equal(told(ask({ range: field }, sized(size))), expected, name);
+    t.equal(summary(respond({ range: field }, sized(size))), expected, name);
   }
-  t.equal(told(ask({})), '200 whole', 'no Range → 200 whole');
+  t.equal(summary(respond({})), '200 whole', 'no Range → 200 whole');
 });
 
 t.test(
-  'the number of ranges is capped, and no reply is longer than the file and its part headers (16)',
+  'the number of ranges is limited, and no response is longer than the file and its part headers (16)',
   async (t) => {
     const apart = (count: number) =>
       `bytes=${Array.from({ length: count }, (_, i) => `${i * 10}-${i * 10}`)}`;
-    t.equal(ask({ range: apart(MAX_RANGES) }).body.length, 2 * MAX_RANGES + 1);
-    t.equal(told(ask({ range: apart(MAX_RANGES + 1) })), '200 whole');
+    t.equal(respond({ range: apart(maxRanges) }).body.length, 2 * maxRanges + 1);
+    t.equal(summary(respond({ range: apart(maxRanges + 1) })), '200 whole');
 
-    const overlapping = `bytes=${Array.from({ length: MAX_RANGES }, (_, i) => `${i}-`)}`;
-    t.equal(told(ask({ range: overlapping })), '206 0-999/1000');
+    const overlapping = `bytes=${Array.from({ length: maxRanges }, (_, i) => `${i}-`)}`;
+    t.equal(summary(respond({ range: overlapping })), '206 0-999/1000');
   },
 );
 
-t.test('multipart/byteranges is framed as §14.6 has it, with an exact length', async (t) => {
-  const { headers, body } = ask({ range: 'bytes=0-1,998-' });
+t.test('multipart/byteranges has the framing of §14.6 and an exact length', async (t) => {
+  const { headers, body } = respond({ range: 'bytes=0-1,998-' });
   const boundary = /^multipart\/byteranges; boundary=([0-9a-f-]{36})$/.exec(
     headers['content-type'] ?? '',
   )?.[1];
-  const sent = body.map((piece) =>
-    piece instanceof Uint8Array ? new TextDecoder().decode(piece) : '*'.repeat(piece.last - piece.first + 1),
+  const sent = body.map((segment) =>
+    segment instanceof Uint8Array
+      ? new TextDecoder().decode(segment)
+      : '*'.repeat(segment.last - segment.first + 1),
   );
   const part = (range: string) =>
     `--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: bytes ${range}/1000\r\n\r\n**\r\n`;
@@ -119,9 +121,9 @@ t.test('multipart/byteranges is framed as §14.6 has it, with an exact length', 
   t.equal(headers['content-length'], `${sent.join('').length}`);
   t.notOk('content-range' in headers, 'Content-Range is for one range only (§15.3.7.2)');
   t.not(
-    ask({ range: 'bytes=0-1,998-' }).headers['content-type'],
+    respond({ range: 'bytes=0-1,998-' }).headers['content-type'],
     headers['content-type'],
-    'never the same boundary',
+    'another boundary each time',
   );
 });
 
@@ -179,16 +181,16 @@ t.test('preconditions, in the order of §13.2.2', async (t) => {
   ];
   for (const [fields, expected] of rows) {
     const shown = JSON.stringify(fields);
-    t.equal(told(ask(fields)), expected, `GET ${shown} → ${expected}`);
-    // Range and If-Range mean nothing to HEAD; the rest means the same (ranges.md 14).
-    const head = ask(fields, thousand, 'HEAD');
+    t.equal(summary(respond(fields)), expected, `GET ${shown} → ${expected}`);
+    // HEAD ignores Range and If-Range. Everything else is as for GET (ranges.md 14).
+    const head = respond(fields, thousand, 'HEAD');
     const status = expected === '412' || expected === '304' ? Number(expected) : 200;
     t.equal(head.status, status, `HEAD ${shown} → ${status}`);
     t.same(head.body, [], 'and no body');
   }
 });
 
-t.test('HTTP dates are read in their three formats, all else is ignored (§5.6.7)', async (t) => {
+t.test('HTTP dates are read in three formats, and anything else is ignored (§5.6.7)', async (t) => {
   const rows: [date: string, read: boolean][] = [
     ['Sun, 22 Nov 2026 08:49:37 GMT', true],
     ['Sunday, 22-Nov-26 08:49:37 GMT', true],
@@ -207,59 +209,63 @@ t.test('HTTP dates are read in their three formats, all else is ignored (§5.6.7
     ['', false],
   ];
   for (const [date, read] of rows) {
-    const status = ask({ 'if-modified-since': date }).status;
+    const status = respond({ 'if-modified-since': date }).status;
     t.equal(status, read ? 304 : 200, `"${date}" → ${status}`);
   }
   t.equal(
-    ask({ 'if-unmodified-since': 'Fri Nov  6 08:49:37 2026' }).status,
+    respond({ 'if-unmodified-since': 'Fri Nov  6 08:49:37 2026' }).status,
     412,
     'asctime with a one-digit day',
   );
-  t.equal(ask({ 'if-unmodified-since': 'Sat, 01 Jan 0050 00:00:00 GMT' }).status, 412, 'year 50 is not 1950');
+  t.equal(
+    respond({ 'if-unmodified-since': 'Sat, 01 Jan 0050 00:00:00 GMT' }).status,
+    412,
+    'year 50 is not 1950',
+  );
 });
 
-t.test('a date is a strong validator only once its second is over (§8.8.2.2)', async (t) => {
+t.test('a date is a strong validator once its second is over (§8.8.2.2)', async (t) => {
   const fields = { range: 'bytes=0-9', 'if-range': at };
-  const whenAsked = (milliseconds: number) =>
+  const statusAfter = (milliseconds: number) =>
     select('GET', fields, thousand, type, thousand.lastModified.getTime() + milliseconds).status;
-  t.equal(whenAsked(50), 200);
-  t.equal(whenAsked(100), 206);
+  t.equal(statusAfter(50), 200);
+  t.equal(statusAfter(100), 206);
 });
 
-t.test('a weak ETag equals nothing strongly, not even itself (§8.8.3.2)', async (t) => {
+t.test('a weak ETag never matches strongly, not even itself (§8.8.3.2)', async (t) => {
   const weak = { ...thousand, etag: `W/${etag}` };
-  t.equal(told(ask({ 'if-match': weak.etag }, weak)), '412');
-  t.equal(told(ask({ 'if-range': weak.etag, range: 'bytes=0-9' }, weak)), '200 whole');
+  t.equal(summary(respond({ 'if-match': weak.etag }, weak)), '412');
+  t.equal(summary(respond({ 'if-range': weak.etag, range: 'bytes=0-9' }, weak)), '200 whole');
 });
 
 t.test('Last-Modified is never in the future (§8.8.2.1)', async (t) => {
-  const { headers } = ask({}, { ...thousand, lastModified: new Date(now + 86_400_000) });
+  const { headers } = respond({}, { ...thousand, lastModified: new Date(now + 86_400_000) });
   t.equal(headers['last-modified'], 'Sun, 22 Nov 2026 12:00:00 GMT');
 });
 
-t.test('each status has its headers, and every one the same strong ETag (17)', async (t) => {
+t.test('each status has its headers, and all have the same strong ETag (17)', async (t) => {
   const common = { 'accept-ranges': 'bytes', etag };
   const dated = { ...common, 'last-modified': at };
   const rows: [name: string, selection: Selection, headers: Fields, kind: string][] = [
-    ['200', ask({}), { ...dated, 'content-length': '1000' }, 'whole'],
+    ['200', respond({}), { ...dated, 'content-length': '1000' }, 'whole'],
     [
       '200 to HEAD with Range',
-      ask({ range: 'bytes=0-9' }, thousand, 'HEAD'),
+      respond({ range: 'bytes=0-9' }, thousand, 'HEAD'),
       { ...dated, 'content-length': '1000' },
       'none',
     ],
-    ['200 of nothing', ask({}, sized(0)), { ...dated, 'content-length': '0' }, 'whole'],
+    ['200 of an empty file', respond({}, sized(0)), { ...dated, 'content-length': '0' }, 'whole'],
     [
       '206',
-      ask({ range: 'bytes=-1' }),
+      respond({ range: 'bytes=-1' }),
       { ...dated, 'content-length': '1', 'content-range': 'bytes 999-999/1000' },
       'range',
     ],
-    ['304', ask({ 'if-none-match': '*' }), common, 'none'],
-    ['412', ask({ 'if-match': '"x"' }), { ...dated, 'content-length': '0' }, 'none'],
+    ['304', respond({ 'if-none-match': '*' }), common, 'none'],
+    ['412', respond({ 'if-match': '"x"' }), { ...dated, 'content-length': '0' }, 'none'],
     [
       '416',
-      ask({ range: 'bytes=-0' }),
+      respond({ range: 'bytes=-0' }),
       { ...dated, 'content-length': '0', 'content-range': 'bytes */1000' },
       'none',
     ],
@@ -269,8 +275,8 @@ t.test('each status has its headers, and every one the same strong ETag (17)', a
     t.equal(selection.kind, kind, `${name} counts as ${kind}`);
     if (kind === 'none') t.same(selection.body, [], `${name} has no body`);
   }
-  t.equal(ask({ range: 'bytes=0-0,9-9' }).headers.etag, etag, 'multipart');
-  t.same(ask({}, sized(0)).body, [], 'nothing is read of an empty file');
+  t.equal(respond({ range: 'bytes=0-0,9-9' }).headers.etag, etag, 'multipart');
+  t.same(respond({}, sized(0)).body, [], 'nothing is read of an empty file');
 });
 
 t.test('a malformed header of 16 KB is ignored like a short one', async (t) => {
@@ -285,6 +291,6 @@ t.test('a malformed header of 16 KB is ignored like a short one', async (t) => {
     'an open quote': { 'if-none-match': `"${'a'.repeat(long)}` },
   };
   for (const [name, fields] of Object.entries(rows)) {
-    t.equal(told(ask(fields)), '200 whole', name);
+    t.equal(summary(respond(fields)), '200 whole', name);
   }
 });

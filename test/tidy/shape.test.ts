@@ -36,7 +36,7 @@ t.test('a class has the name of its file', async (t) => {
 /** Numbers whose name does not end with its unit, as `path: name`. */
 function withoutUnit(sources: Record<string, string>): string[] {
   const durations =
-    /\b(\w*(?:[tT]imeout|[tT]tl|[dD]elay|[lL]ifetime|[iI]nterval|[pP]atience|[dD]eadline|[lL]ease))\s*(?:= [\d_]+|\??: number)/g;
+    /\b([a-zA-Z]*(?:[tT]imeout|[tT]tl|[dD]elay|[lL]ifetime|[iI]nterval|[pP]atience|[dD]eadline|[lL]ease))\s*(?:= [\d_]+|\??: number)/g;
   const sizes = /\b(\w*(?:[sS]ize|[lL]imit|[lL]ength|[wW]indow))\s*= [\d_]+ \* 1024/g;
   return Object.entries(sources).flatMap(([path, text]) =>
     [...text.matchAll(durations), ...text.matchAll(sizes)].map(([, name]) => `${path}: ${name}`),

@@ -36,7 +36,7 @@ export class CheckPool {
   async check(recording: Recording, declared: Declared, signal?: AbortSignal): Promise<Report> {
     const left = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
     return this.#turns.run(left, async () => {
-      const parent = this.#idle.pop()!; // whoever has a turn finds one
+      const parent = this.#idle.pop()!; // there are as many turns as processes
       try {
         return await parent.check(recording, declared, left);
       } finally {

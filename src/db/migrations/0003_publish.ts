@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 
-/** The outbox, who speaks to which HubSpot account, the steps of publications, and the HubSpot accounts that installed the app. */
+/** The outbox, portal leases, the steps of publications, and the portals that installed the app. */
 export async function publish(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable('outbox')

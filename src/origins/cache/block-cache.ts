@@ -2,49 +2,44 @@ import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import { Buffers } from '../buffers.ts';
 import type { ByteRange, Origin, Representation, Version } from '../origin.ts';
-import { Listener } from './block-reader.ts';
+import { blockBytes } from './block.ts';
+import { BlockReader } from './block-reader.ts';
 import type { Disk } from './disk.ts';
 import { Loader } from './loader.ts';
-import { blockSize, Memory } from './memory.ts';
+import type { Memory } from './memory.ts';
 
 export interface BlockCacheOptions {
   /** The origin's name: the same after a restart, and no other origin's. */
   readonly name: string;
-  /** Bytes, or the memory that it shares with other caches. */
-  readonly memory: number | Memory;
+  /** May be shared with other caches. */
+  readonly memory: Memory;
   readonly disk?: Disk;
-  /** Shared with other origins, so that their limits hold for the process. */
+  /** May be shared with other origins, so that their limits hold for the process. */
   readonly buffers?: Buffers;
   readonly metrics: Pick<Metrics, 'blocks'>;
 }
 
 /**
- * A cache of 1 MiB blocks, an Origin made of an Origin: memory first, disk behind it.
+ * An Origin made of an Origin: a cache of 1 MiB blocks, in memory and then on disk.
  *
- * A listener reads from the cache and never from the origin. What is missing comes by a load, which runs
- * at the origin's speed whether or not its listener drains it, so that a thousand slow listeners hold no
- * connection.
+ * A listener reads from the cache and never from the origin. A load brings what is missing at the origin's
+ * speed, even if its listener is slow: a thousand slow listeners hold no connection.
  */
 export class BlockCache implements Origin {
   readonly #origin: Origin;
   readonly #name: string;
   readonly #memory: Memory;
   readonly #disk: Disk | undefined;
-  readonly #buffers: Buffers;
   readonly #loader: Loader;
+  readonly #buffers: Buffers;
 
   constructor(origin: Origin, { name, memory, disk, buffers = new Buffers(), metrics }: BlockCacheOptions) {
     this.#origin = origin;
     this.#name = name;
-    this.#memory = typeof memory === 'number' ? new Memory(memory) : memory;
+    this.#memory = memory;
     this.#disk = disk;
+    this.#loader = new Loader(origin, memory, disk, metrics);
     this.#buffers = buffers;
-    this.#loader = new Loader(origin, this.#memory, disk, metrics);
-  }
-
-  /** Blocks that listeners hold at this moment. */
-  get lent(): number {
-    return this.#memory.lent;
   }
 
   /** Never cached: a recording is looked up to learn which version is there now. */
@@ -63,15 +58,15 @@ export class BlockCache implements Origin {
       throw new Problem('origin_failed', undefined, { cause: `there are only ${size} bytes` });
     const parts = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };
     const version = { key, etag, size, idPrefix: this.#idPrefix(key, etag) };
-    const listener = new Listener(parts, version, range, signal);
-    await listener.open();
-    return listener.chunks();
+    const reader = new BlockReader(parts, version, range, signal);
+    await reader.open();
+    return reader.chunks();
   }
 
-  /** Drops what is held of a recording that was removed, and cancels its loads. */
+  /** Drops the blocks of a recording that was removed, and cancels its loads. */
   async forget(key: string, { etag, size }: Version): Promise<void> {
     const idPrefix = this.#idPrefix(key, etag);
-    for (let index = 0; index * blockSize < size; index++) {
+    for (let index = 0; index * blockBytes < size; index++) {
       this.#loader.cancel(idPrefix + index);
       this.#memory.drop(idPrefix + index);
       await this.#disk?.remove(idPrefix + index);

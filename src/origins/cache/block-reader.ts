@@ -1,8 +1,10 @@
-import { type Buffers, slowAfter, smallSize } from '../buffers.ts';
+import { type Buffers, slowAfterMs, smallBytes } from '../buffers.ts';
 import type { ByteRange } from '../origin.ts';
-import { Joined, Load } from './load.ts';
+import { type Block, blockBytes } from './block.ts';
+import { JoinedLoads } from './joined-loads.ts';
+import { Load } from './load.ts';
 import type { CachedVersion, Loader } from './loader.ts';
-import { type Block, blockSize, type Memory } from './memory.ts';
+import type { Memory } from './memory.ts';
 
 interface Parts {
   readonly loader: Loader;
@@ -11,19 +13,18 @@ interface Parts {
 }
 
 /**
- * One read from the cache. As long as its chunks drain at once, a listener is handed the blocks
- * themselves; when they do not, it gets copies of small pieces, so that it keeps no block in memory. When
- * too many blocks are out, everyone gets copies.
+ * One read from the cache. A listener that drains its chunks at once gets the blocks themselves. A slow one
+ * gets small copies, so that it keeps no block in memory. When too many blocks are lent, everyone gets copies.
  */
-export class Listener {
+export class BlockReader {
   readonly #parts: Parts;
   readonly #version: CachedVersion;
   readonly #last: number;
   readonly #signal: AbortSignal;
-  readonly #joined: Joined;
+  readonly #joined: JoinedLoads;
   #position: number;
   #isSlow = false;
-  /** Index of the block whose use was counted last. */
+  /** Index of the block that was used last. */
   #used = -1;
   #copy: Buffer | undefined;
 
@@ -33,10 +34,10 @@ export class Listener {
     this.#position = first;
     this.#last = last;
     this.#signal = signal;
-    this.#joined = new Joined(signal);
+    this.#joined = new JoinedLoads(signal);
   }
 
-  /** Resolves once the first byte is there. */
+  /** Resolves once the first byte is in memory. @throws what the load throws */
   async open(): Promise<void> {
     try {
       for (let found = this.#find(); found instanceof Load; found = this.#find()) await this.#progress(found);
@@ -57,36 +58,36 @@ export class Listener {
           continue;
         }
         const lent = found && !this.#isSlow && memory.lend(found) ? found : undefined;
-        const chunk = lent ? this.#partOf(lent) : found ? this.#copyOf(found) : await this.#piece();
-        if (lent) this.#giveCopyBack();
+        const chunk = lent ? this.#partOf(lent) : found ? this.#copyOf(found) : await this.#readPast();
+        if (lent) this.#releaseCopy();
         this.#position += chunk.length;
         const handedAt = performance.now();
         try {
           yield chunk;
         } finally {
-          if (lent) memory.giveBack(lent);
+          if (lent) memory.release(lent);
         }
-        this.#isSlow = performance.now() - handedAt > slowAfter;
+        this.#isSlow = performance.now() - handedAt > slowAfterMs;
       }
       this.#joined.finish();
     } finally {
       this.#joined.leave();
-      this.#giveCopyBack();
+      this.#releaseCopy();
     }
   }
 
   /**
-   * The block if the byte at the position is there, or the load that will bring it. Whoever waits before
-   * using a block has to find it again: only a lent block is safe from being pushed out.
+   * The block if the byte at the position has arrived, or the load that will bring it. Find the block again
+   * after any wait: only a lent block cannot be evicted.
    *
-   * Undefined where a slow listener's block made way to others while it was drained: loaded again, it
-   * would make way again, a megabyte for each piece.
+   * undefined if the block of a slow listener was evicted meanwhile. Do not load it again: a megabyte would
+   * be fetched for each chunk.
    */
   #find(): Block | Load | undefined {
     const { loader } = this.#parts;
-    const index = Math.floor(this.#position / blockSize);
-    const lastIndex = Math.floor(this.#last / blockSize);
-    const offset = this.#position % blockSize;
+    const index = Math.floor(this.#position / blockBytes);
+    const lastIndex = Math.floor(this.#last / blockBytes);
+    const offset = this.#position % blockBytes;
     this.#joined.reach(index);
     if (this.#isSlow) {
       if (offset > 0 && loader.isMissing(this.#version.idPrefix + index)) return undefined;
@@ -107,7 +108,7 @@ export class Listener {
   }
 
   #partOf(block: Block): Uint8Array {
-    const offset = this.#position % blockSize;
+    const offset = this.#position % blockBytes;
     return block.slab.subarray(offset, Math.min(block.filled, offset + this.#last + 1 - this.#position));
   }
 
@@ -119,22 +120,22 @@ export class Listener {
     return copy;
   }
 
-  async #piece(): Promise<Uint8Array> {
-    const left = Math.min(this.#last + 1 - this.#position, blockSize - (this.#position % blockSize));
-    const piece = this.#buffer(left).subarray(0, left);
-    await this.#parts.loader.readPiece(this.#version, this.#position, piece, this.#signal);
-    return piece;
+  async #readPast(): Promise<Uint8Array> {
+    const left = Math.min(this.#last + 1 - this.#position, blockBytes - (this.#position % blockBytes));
+    const chunk = this.#buffer(left).subarray(0, left);
+    await this.#parts.loader.readPast(this.#version, this.#position, chunk, this.#signal);
+    return chunk;
   }
 
   #buffer(bytes: number): Buffer {
     const { buffers } = this.#parts;
-    const wanted = this.#isSlow ? smallSize : bytes;
+    const wanted = this.#isSlow ? smallBytes : bytes;
     this.#copy = this.#copy ? buffers.exchange(this.#copy, wanted) : buffers.take(wanted);
     return this.#copy;
   }
 
-  #giveCopyBack(): void {
-    if (this.#copy) this.#parts.buffers.give(this.#copy);
+  #releaseCopy(): void {
+    if (this.#copy) this.#parts.buffers.release(this.#copy);
     this.#copy = undefined;
   }
 }

@@ -3,18 +3,18 @@ import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { type Block, blockSize } from './memory.ts';
+import { type Block, blockBytes } from './block.ts';
 
 const headerSize = 20;
 const magic = 0x50484231;
-/** Blocks being written at one time; what comes in the meantime is not kept. */
+/** Blocks that are written at one time. A block that comes meanwhile is not stored. */
 const writesAtOnce = 4;
 const partial = '.part';
 
 /**
- * The blocks on disk: a folder of files, named by the hash of their block's id. Each file is a header of
- * 20 bytes (magic, CRC-32 of the bytes, size of the recording, CRC-32 of the header) and the bytes. Nothing
- * here is worth an fsync: what is cut short, altered or unreadable fails its checksum and counts as a miss.
+ * The blocks on disk: a folder of files, each named by the hash of its block's id. A file is a header of 20
+ * bytes (magic, CRC-32 of the bytes, size of the recording, CRC-32 of the header) and the bytes. Nothing here
+ * is worth an fsync: a file that is short, altered or unreadable fails its checksum and counts as a miss.
  */
 export class Disk {
   readonly #folder: string;
@@ -22,13 +22,13 @@ export class Disk {
   /** Processes that share the folder. */
   readonly #processes: number;
   /**
-   * Names of the files that count here, found at the start or written since. The least recently used come first,
-   * and before them what was found, in no particular order.
+   * Names of the files that count against this process: found at the start, or written since. The files
+   * found come first, in any order. The others follow, least recently used first.
    */
   readonly #names = new Set<string>();
-  /** Names of what is being written, and whether it is still to be kept. */
+  /** Names of the files that are being written, and whether to keep them afterwards. */
   readonly #writing = new Map<string, boolean>();
-  /** What the names of files end with until they are whole; another process may be at the same block. */
+  /** The end of a file's name until the file is whole. Another process may be writing the same block. */
   readonly #unfinished = `.${randomUUID()}${partial}`;
 
   private constructor(folder: string, slots: number, processes: number) {
@@ -38,14 +38,14 @@ export class Disk {
   }
 
   /**
-   * Opens the folder, with what an earlier run left in it. Processes may share it: each reads what any has
-   * written, a block that another one removed is a miss, and each keeps to its own limit.
+   * Opens the folder with what an earlier run left in it. Processes may share a folder: each reads what any
+   * of them wrote, each has its own limit, and a block that another one removed is a miss.
    *
-   * @param bytes the most that this process keeps; each block counts as a whole one
-   * @param processes that share the folder, each with as much to keep
+   * @param bytes the most that this process stores; each block counts as a whole one
+   * @param processes that share the folder, each with the same limit
    */
   static async open(folder: string, bytes: number, processes = 1): Promise<Disk> {
-    const disk = new Disk(folder, Math.floor(bytes / (blockSize + headerSize)), processes);
+    const disk = new Disk(folder, Math.floor(bytes / (blockBytes + headerSize)), processes);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(folder)) {
       if (/^[0-9a-f]{64}$/.test(name)) disk.#names.add(name);
@@ -55,13 +55,13 @@ export class Disk {
     return disk;
   }
 
-  /** Whether the block is here, whichever process wrote it. Looked up at once: it is asked before a request only. */
+  /** Whether the block is here, written by any process. Synchronous: it is called for blocks missing in memory only. */
   has(id: string): boolean {
     const name = nameOf(id);
     return this.#names.has(name) || existsSync(join(this.#folder, name));
   }
 
-  /** Fills the block, if it is here and unharmed. */
+  /** Fills the block. False if it is not here or is damaged. */
   async read(block: Block, size: number): Promise<boolean> {
     const name = nameOf(block.id);
     const counts = this.#names.delete(name);
@@ -77,7 +77,7 @@ export class Disk {
     return true;
   }
 
-  /** Keeps a copy of the block, unless there is too much to write already. Never fails: it is only a cache. */
+  /** Stores a copy of the block, unless too many are being written. Never throws: it is only a cache. */
   async write(block: Block, size: number): Promise<void> {
     const name = nameOf(block.id);
     if (this.#writing.size >= writesAtOnce || this.#writing.has(name)) return;
@@ -88,8 +88,8 @@ export class Disk {
       await this.#save(name, [headerOf(bytes, size), bytes]);
       if (this.#writing.get(name)) this.#names.add(name);
       else await this.#delete(name);
-      // What an earlier run left counts in each process, and makes way little by little: enough at a time that
-      // the blocks written here never are more than this process may keep.
+      // Each process counts what an earlier run left, so it evicts that little by little: just enough that
+      // the blocks it has written itself never exceed its limit.
       await this.#shrink(Math.max(this.#slots, this.#names.size - this.#processes - 1));
     } catch {
       await this.#delete(name + this.#unfinished);
@@ -98,7 +98,7 @@ export class Disk {
     }
   }
 
-  /** Removes the block, also where another process wrote it, or it is only being written. */
+  /** Removes the block, even if another process wrote it or it is still being written. */
   async remove(id: string): Promise<void> {
     const name = nameOf(id);
     this.#names.delete(name);
@@ -114,7 +114,7 @@ export class Disk {
     }
   }
 
-  /** Bytes that were read into `parts`; 0 where there is no such file. */
+  /** Bytes that were read into `parts`; 0 if the file cannot be read. */
   async #load(name: string, parts: Buffer[]): Promise<number> {
     try {
       await using handle = await open(join(this.#folder, name), constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -124,7 +124,7 @@ export class Disk {
     }
   }
 
-  /** Under another name first, so that a name stands for a whole file. */
+  /** Writes under another name first: a file under its own name is whole. */
   async #save(name: string, parts: Buffer[]): Promise<void> {
     const path = join(this.#folder, name);
     await using handle = await open(path + this.#unfinished, 'wx', 0o600);

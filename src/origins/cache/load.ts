@@ -1,20 +1,21 @@
 import { Problem } from '../../errors.ts';
-import type { Block } from './memory.ts';
+import type { Block } from './block.ts';
 
 /**
- * A run of blocks on their way, by one request to the origin. Everyone who wants one of them joins the
- * load and is handed its bytes as they arrive; when the last of them leaves, the request is ended.
+ * Consecutive blocks that one request to the origin brings. A reader that wants one of them joins the load
+ * and gets the bytes as they arrive. When the last reader leaves, the request is cancelled.
  */
 export class Load {
   readonly firstIndex: number;
   readonly lastIndex: number;
-  /** More than one listener wants it. */
+  /** Several readers have joined. */
   isShared = false;
-  state: 'under way' | 'done' | 'failed' = 'under way';
+  state: 'running' | 'done' | 'failed' = 'running';
   readonly #cancelled = new AbortController();
   #blocks: Block[] = [];
-  #listeners = 0;
-  #waiting: PromiseWithResolvers<void> | undefined;
+  #readers = 0;
+  /** Set while a reader waits for the next bytes. */
+  #news: PromiseWithResolvers<void> | undefined;
   #failure: unknown;
 
   constructor(firstIndex: number, lastIndex: number) {
@@ -22,63 +23,63 @@ export class Load {
     this.lastIndex = lastIndex;
   }
 
-  /** Aborts when nobody wants this load any more, or nobody may have it. */
+  /** Aborts when the load is cancelled. */
   get signal(): AbortSignal {
     return this.#cancelled.signal;
   }
 
-  holds(index: number): boolean {
+  includes(index: number): boolean {
     return index >= this.firstIndex && index <= this.lastIndex;
   }
 
   join(): void {
-    this.isShared = this.#listeners++ > 0;
+    this.isShared = this.#readers++ > 0;
   }
 
   leave(): void {
-    if (--this.#listeners === 0) this.cancel();
-    this.#wake(); // whoever left may be waiting
+    if (--this.#readers === 0) this.cancel();
+    this.#wake(); // the reader that leaves may itself be waiting
   }
 
   cancel(): void {
     this.#cancelled.abort(new Problem('version_changed', undefined, { cause: 'the load was cancelled' }));
   }
 
-  /** A block of the run, as far as it has arrived; undefined before the load's turn and after its end. */
+  /** A block of the load, as far as it has arrived; undefined before the load has its turn and after its end. */
   block(index: number): Block | undefined {
     return this.#blocks[index - this.firstIndex];
   }
 
-  /** Resolves when there may be news. @throws what the load failed with */
+  /** Resolves when more may have arrived. @throws what the load failed with */
   async progress(): Promise<void> {
     if (this.state === 'failed') throw this.#failure;
     if (this.state === 'done') return;
-    this.#waiting ??= Promise.withResolvers();
-    await this.#waiting.promise;
+    this.#news ??= Promise.withResolvers();
+    await this.#news.promise;
   }
 
-  /** The blocks to be filled: the load has its turn. */
+  /** The load has its turn, and these are its blocks to fill. */
   start(blocks: Block[]): void {
     this.#blocks = blocks;
   }
 
   /**
-   * Lets `bytes` flow into the blocks, one after the other.
+   * Fills the blocks with `bytes`, one after the other.
    *
-   * @param complete is told of each block once it is full
-   * @returns how many bytes are missing in the end
+   * @param onFull is called with each block once it is full
+   * @returns how many bytes are missing at the end
    */
-  async fill(bytes: AsyncIterable<Uint8Array>, complete: (block: Block) => void): Promise<number> {
+  async fill(bytes: AsyncIterable<Uint8Array>, onFull: (block: Block) => void): Promise<number> {
     let at = 0;
     for await (const chunk of bytes) {
       for (let taken = 0; taken < chunk.length && at < this.#blocks.length; ) {
         const block = this.#blocks[at]!;
-        const piece = chunk.subarray(taken, taken + block.length - block.filled);
-        block.slab.set(piece, block.filled);
-        block.filled += piece.length;
-        taken += piece.length;
+        const part = chunk.subarray(taken, taken + block.length - block.filled);
+        block.slab.set(part, block.filled);
+        block.filled += part.length;
+        taken += part.length;
         if (block.filled < block.length) continue;
-        complete(block);
+        onFull(block);
         at++;
       }
       this.#wake();
@@ -86,8 +87,8 @@ export class Load {
     return this.#blocks.slice(at).reduce((missing, block) => missing + block.length - block.filled, 0);
   }
 
-  /** The blocks are no longer this load's. */
-  letGo(): void {
+  /** Gives the blocks up. Call it before they can be evicted. */
+  detach(): void {
     this.#blocks = [];
   }
 
@@ -96,7 +97,7 @@ export class Load {
     this.#wake();
   }
 
-  /** Ends what the load may still hold of the origin, too. */
+  /** Also cancels, to free what the load may still hold of the origin. */
   fail(failure: unknown): void {
     this.#failure = failure;
     this.state = 'failed';
@@ -105,45 +106,7 @@ export class Load {
   }
 
   #wake(): void {
-    this.#waiting?.resolve();
-    this.#waiting = undefined;
-  }
-}
-
-/** The loads that one listener has joined: the one it reads from, and the next where that is read ahead. */
-export class Joined {
-  readonly #signal: AbortSignal;
-  readonly #onAbort = () => this.leave();
-  #loads: Load[] = [];
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-  }
-
-  join(load: Load): void {
-    load.join();
-    this.#loads.push(load);
-    this.#signal.addEventListener('abort', this.#onAbort); // the same listener is added once
-  }
-
-  find(index: number): Load | undefined {
-    return this.#loads.findLast((load) => load.holds(index));
-  }
-
-  /** The listener has come to this block: loads that end before it have done their work. */
-  reach(index: number): void {
-    if (this.#loads.length > 0) this.#loads = this.#loads.filter((load) => load.lastIndex >= index);
-  }
-
-  /** The listener has all it wanted; what is still on its way may arrive for the next one. */
-  finish(): void {
-    this.#loads = [];
-    this.#signal.removeEventListener('abort', this.#onAbort);
-  }
-
-  /** The listener is gone, and its loads with it where nobody else wants them. */
-  leave(): void {
-    for (const load of this.#loads) load.leave();
-    this.finish();
+    this.#news?.resolve();
+    this.#news = undefined;
   }
 }

@@ -2,9 +2,11 @@ import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { Turns } from '../../turns.ts';
 import type { Origin, Version } from '../origin.ts';
+import { Block, blockBytes } from './block.ts';
 import type { Disk } from './disk.ts';
-import { type Joined, Load } from './load.ts';
-import { Block, blockSize, type Memory, runLength } from './memory.ts';
+import type { JoinedLoads } from './joined-loads.ts';
+import { Load } from './load.ts';
+import { type Memory, runLength } from './memory.ts';
 
 /** The version of a recording that blocks belong to. */
 export interface CachedVersion extends Version {
@@ -14,8 +16,8 @@ export interface CachedVersion extends Version {
 }
 
 /**
- * Finds blocks, in memory or on their way, and sees to it that each is on its way only once. The loads
- * that run at one time fill half of the memory at most; others wait for their turn, first come first served.
+ * Finds a block in memory or starts the load that brings it. No block is loaded twice at one time. The
+ * loads that run fill half of the memory at most; the others wait for their turn.
  */
 export class Loader {
   readonly #origin: Origin;
@@ -24,6 +26,7 @@ export class Loader {
   readonly #disk: Disk | undefined;
   readonly #hits: { inc(): void };
   readonly #metrics: Pick<Metrics, 'blocks'>;
+  /** By the id of each block that they bring. */
   readonly #loads = new Map<string, Load>();
 
   constructor(origin: Origin, memory: Memory, disk: Disk | undefined, metrics: Pick<Metrics, 'blocks'>) {
@@ -37,12 +40,18 @@ export class Loader {
   }
 
   /**
-   * The block, or the load that will bring it, joined.
+   * The block, or the load that will bring it. The load is then among `joined`.
    *
-   * @param last index of the last block the listener wants to have requested
-   * @param isUsed this listener had its use of the block counted already
+   * @param last index of the last block that the reader wants to have requested
+   * @param isUsed this reader has used the block before: neither counted nor marked again
    */
-  find(version: CachedVersion, index: number, last: number, joined: Joined, isUsed: boolean): Block | Load {
+  find(
+    version: CachedVersion,
+    index: number,
+    last: number,
+    joined: JoinedLoads,
+    isUsed: boolean,
+  ): Block | Load {
     const id = version.idPrefix + index;
     const own = joined.find(index);
     const block = this.#memory.get(id);
@@ -53,27 +62,48 @@ export class Loader {
       return block;
     }
     if (own && own.state !== 'done') return own;
-    const load = this.#underWay(id);
+    const load = this.#loadOf(id);
     if (!load) return this.#request(version, index, last, joined);
     this.#metrics.blocks.inc({ outcome: 'shared' });
     joined.join(load);
     return load;
   }
 
-  /** Requests what follows a load when its last block is reached, if that is missing and no one else must wait. */
-  readAhead(version: CachedVersion, index: number, last: number, joined: Joined): void {
+  /** Requests the next block if a load ends with this one, and no other load has to wait for that. */
+  readAhead(version: CachedVersion, index: number, last: number, joined: JoinedLoads): void {
     if (index >= last || !this.#turns.isFree(this) || joined.find(index)?.lastIndex !== index) return;
     if (this.isMissing(version.idPrefix + (index + 1))) this.#request(version, index + 1, last, joined);
   }
 
-  /** Ends the load that would bring this block, whoever waits for it. */
+  /** Cancels the load that would bring this block, even if readers wait for it. */
   cancel(id: string): void {
     this.#loads.get(id)?.cancel();
   }
 
-  #request(version: CachedVersion, first: number, last: number, joined: Joined): Load {
+  /** Not in memory, not on disk, and not in a load that runs. */
+  isMissing(id: string): boolean {
+    return !this.#memory.get(id) && !this.#loadOf(id) && !this.#disk?.has(id);
+  }
+
+  /**
+   * Fills `chunk` from the origin, without the cache.
+   *
+   * @throws what the origin throws, or the reason of `signal`
+   */
+  async readPast(version: CachedVersion, first: number, chunk: Buffer, signal: AbortSignal): Promise<void> {
+    this.#metrics.blocks.inc({ outcome: 'miss' });
+    let filled = 0;
+    const range = { first, last: first + chunk.length - 1 };
+    for await (const bytes of await this.#origin.read(version.key, range, version, signal)) {
+      chunk.set(bytes, filled);
+      filled += bytes.length;
+    }
+    if (filled < chunk.length) throw missing(chunk.length - filled);
+  }
+
+  #request(version: CachedVersion, first: number, last: number, joined: JoinedLoads): Load {
     let end = first;
-    // Where loads wait for their turn, what is not needed yet would make them wait for longer.
+    // If loads wait for their turn, blocks that are not needed yet would make them wait longer.
     const isRun = !this.#disk?.has(version.idPrefix + first) && this.#turns.isFree(this);
     while (isRun && end < last && end - first + 1 < runLength && this.isMissing(version.idPrefix + (end + 1)))
       end++;
@@ -82,27 +112,6 @@ export class Loader {
     joined.join(load);
     this.#run(load, version);
     return load;
-  }
-
-  /**
-   * Fills `piece` straight from the origin, past the cache.
-   *
-   * @throws what the origin throws, or the reason of `signal`
-   */
-  async readPiece(version: CachedVersion, first: number, piece: Buffer, signal: AbortSignal): Promise<void> {
-    this.#metrics.blocks.inc({ outcome: 'miss' });
-    let filled = 0;
-    const range = { first, last: first + piece.length - 1 };
-    for await (const chunk of await this.#origin.read(version.key, range, version, signal)) {
-      piece.set(chunk, filled);
-      filled += chunk.length;
-    }
-    if (filled < piece.length) throw missing(piece.length - filled);
-  }
-
-  /** Neither in memory nor on disk nor on its way. */
-  isMissing(id: string): boolean {
-    return !this.#memory.get(id) && !this.#underWay(id) && !this.#disk?.has(id);
   }
 
   async #run(load: Load, version: CachedVersion): Promise<void> {
@@ -117,7 +126,7 @@ export class Loader {
     }
   }
 
-  /** Only single blocks are asked of the disk: a run is made of those that it lacks. */
+  /** Only a single block can be on disk: a load of several is made of blocks that the disk does not have. */
   async #fromDisk(load: Load, version: CachedVersion): Promise<boolean> {
     const disk = this.#disk;
     if (!disk?.has(version.idPrefix + load.firstIndex)) return false;
@@ -129,13 +138,13 @@ export class Loader {
     });
   }
 
-  /** Waits for the origin first and for a turn then: an origin that is dead keeps nobody else waiting. */
+  /** Waits for the origin before it waits for a turn: an origin that does not respond blocks no other. */
   async #fromOrigin(load: Load, version: CachedVersion): Promise<void> {
     const { key, size } = version;
-    load.signal.throwIfAborted(); // its last listener may have left during the look at the disk
+    load.signal.throwIfAborted(); // its last reader may have left during the look at the disk
     const range = {
-      first: load.firstIndex * blockSize,
-      last: Math.min((load.lastIndex + 1) * blockSize, size) - 1,
+      first: load.firstIndex * blockBytes,
+      last: Math.min((load.lastIndex + 1) * blockBytes, size) - 1,
     };
     this.#metrics.blocks.inc({ outcome: 'miss' }, load.lastIndex - load.firstIndex + 1);
     const bytes = await this.#origin.read(key, range, version, load.signal);
@@ -162,7 +171,7 @@ export class Loader {
         if (isFull) load.end();
         return isFull;
       } finally {
-        load.letGo(); // before the blocks may be pushed out
+        load.detach();
         for (const block of blocks) this.#memory.unpin(block);
       }
     };
@@ -176,14 +185,14 @@ export class Loader {
   }
 
   #newBlock({ idPrefix, size }: CachedVersion, index: number): Block {
-    const rest = size - index * blockSize;
-    const isEdge = index === 0 || rest <= blockSize;
-    const block = new Block(idPrefix + index, Math.min(blockSize, rest), isEdge, this.#memory.take());
+    const rest = size - index * blockBytes;
+    const isEdge = index === 0 || rest <= blockBytes;
+    const block = new Block(idPrefix + index, Math.min(blockBytes, rest), isEdge, this.#memory.take());
     this.#memory.pin(block);
     return block;
   }
 
-  #underWay(id: string): Load | undefined {
+  #loadOf(id: string): Load | undefined {
     const load = this.#loads.get(id);
     return load?.signal.aborted ? undefined : load;
   }

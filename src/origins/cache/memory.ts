@@ -1,61 +1,40 @@
 import { Problem } from '../../errors.ts';
 import { Turns } from '../../turns.ts';
+import { type Block, blockBytes } from './block.ts';
 
-/** Bytes of a block; the last one of a recording is shorter. */
-export const blockSize = 1024 * 1024;
 /** Blocks that one load brings at most: how far is read ahead of a listener. */
 export const runLength = 4;
-/** How long a load waits for its turn, in milliseconds; a listener has long given up by then. */
+/** How long a load waits for its turn. Its listeners have left by then. */
 const patienceMs = 60_000;
 
-/** A block of a recording, of which `filled` bytes have arrived so far. */
-export class Block {
-  readonly id: string;
-  readonly length: number;
-  /** First or last of its recording: what players read first and come back to (WAV header, MP4 `moov`). */
-  readonly isEdge: boolean;
-  /** Holds the bytes at its start. */
-  readonly slab: Buffer;
-  filled = 0;
-  /** Passed over once, as an edge, when it was to be pushed out. */
-  hadItsChance = false;
-  listeners = 0;
-  pins = 0;
-
-  constructor(id: string, length: number, isEdge: boolean, slab: Buffer) {
-    this.id = id;
-    this.length = length;
-    this.isEdge = isEdge;
-    this.slab = slab;
-  }
-}
-
 /**
- * The blocks in memory, and the only memory there is for blocks: slabs of 1 MiB that are made once and go
- * round. Of these at most a quarter is lent to listeners and at most half belongs to loads under way, so
- * there always is one to take, and nobody has to wait for a slow listener.
+ * The blocks in memory, in slabs of 1 MiB that are made once and reused. There is no other memory for blocks.
  *
- * What is pushed out first is what was used once: a whole recording read in one go passes through the
- * probation queue and leaves the blocks alone that were used again. An edge block goes through it twice.
+ * At most a quarter of the slabs is lent to readers, and at most half belongs to loads that run. So there is
+ * always one to take, and nobody waits for a slow listener.
+ *
+ * A block that was used once is evicted before one that was used again: a recording that is read in one go
+ * passes through the probation queue and displaces only its like. An edge passes through that queue twice.
  */
 export class Memory {
   /** Blocks that fit. */
   readonly slots: number;
+  /** Turns of the loads. Each cache that shares this memory is a party. */
+  readonly turns: Turns;
   readonly #spare: Buffer[] = [];
   #slabs = 0;
   #lent = 0;
-  /** Loads that may run at one time; each cache is a party. */
-  readonly turns: Turns;
+  /** Least recently used first, in both. */
   readonly #probation = new Map<string, Block>();
   readonly #protected = new Map<string, Block>();
 
-  /** @param bytes is rounded to whole blocks, and to 16 of them where it is less */
+  /** @param bytes are rounded down to whole blocks, with a minimum of 16 blocks */
   constructor(bytes: number) {
-    this.slots = Math.max(16, Math.floor(bytes / blockSize));
+    this.slots = Math.max(16, Math.floor(bytes / blockBytes));
     this.turns = new Turns(Math.min(32, Math.floor(this.slots / (2 * runLength))), { patienceMs });
   }
 
-  /** Blocks that listeners hold at this moment. */
+  /** Blocks that are lent to readers. */
   get lent(): number {
     return this.#lent;
   }
@@ -64,7 +43,7 @@ export class Memory {
     return this.#protected.get(id) ?? this.#probation.get(id);
   }
 
-  /** Notes that a block was used again. */
+  /** Marks a block as used again. */
   touch(block: Block): void {
     this.#probation.delete(block.id);
     this.#protected.delete(block.id);
@@ -75,7 +54,7 @@ export class Memory {
     this.#probation.set(id, oldest);
   }
 
-  /** Takes in a block whose bytes are all there. */
+  /** Adds a full block. */
   keep(block: Block, isUsedTwice: boolean): void {
     this.drop(block.id);
     if (isUsedTwice) this.touch(block);
@@ -89,19 +68,23 @@ export class Memory {
     if (block) this.#reclaim(block);
   }
 
-  /** An empty slab, that of the least deserving block if need be. */
+  /**
+   * A slab to fill. Evicts a block if none is spare.
+   *
+   * @throws Problem `busy` if every block is pinned
+   */
   take(): Buffer {
     const spare = this.#spare.pop();
     if (spare) return spare;
     if (this.#slabs < this.slots) {
       this.#slabs++;
-      return Buffer.allocUnsafeSlow(blockSize);
+      return Buffer.allocUnsafeSlow(blockBytes);
     }
     this.drop(this.#victim());
     return this.#spare.pop()!;
   }
 
-  /** Keeps the bytes of a block where they are until `unpin`. */
+  /** Keeps the slab of a block from being reused until `unpin`, even if the block is dropped. */
   pin(block: Block): void {
     block.pins++;
   }
@@ -111,26 +94,27 @@ export class Memory {
     if (this.get(block.id) !== block) this.#reclaim(block);
   }
 
-  /** Pins the block for a listener, if not too many are lent; else the listener takes a copy of what it needs. */
+  /** Pins the block for a reader. False if too many are lent: the reader then copies what it needs. */
   lend(block: Block): boolean {
-    if (block.listeners === 0 && this.#lent >= this.slots / 4) return false;
-    if (block.listeners++ === 0) this.#lent++;
+    if (block.readers === 0 && this.#lent >= this.slots / 4) return false;
+    if (block.readers++ === 0) this.#lent++;
     this.pin(block);
     return true;
   }
 
-  giveBack(block: Block): void {
-    if (--block.listeners === 0) this.#lent--;
+  /** The reader that the block was lent to is done with it. */
+  release(block: Block): void {
+    if (--block.readers === 0) this.#lent--;
     this.unpin(block);
   }
 
   #victim(): string {
     for (const [id, block] of this.#probation) {
       if (block.pins > 0) continue;
-      if (!block.isEdge || block.hadItsChance) return id;
-      block.hadItsChance = true;
+      if (!block.isEdge || block.wasSpared) return id;
+      block.wasSpared = true;
       this.#probation.delete(id);
-      this.#probation.set(id, block); // at the end again, where this loop will meet it
+      this.#probation.set(id, block); // back to the end of the queue, which this loop may still reach
     }
     for (const [id, block] of this.#protected) if (block.pins === 0) return id;
     throw new Problem('busy', undefined, { cause: 'every cached block is in use', retryAfter: 1 });

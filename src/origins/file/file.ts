@@ -2,29 +2,30 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
-import { Buffers, slowAfter, smallSize } from '../buffers.ts';
+import { Buffers, slowAfterMs, smallBytes } from '../buffers.ts';
 import type { ByteRange, Representation, Store, Version } from '../origin.ts';
-import { Descriptors, OpenFile, representationOf } from './descriptors.ts';
+import { Descriptors } from './descriptors.ts';
+import { OpenFile, representationOf } from './open-file.ts';
 
-/** A write in progress has this after its name; no key may end with it. */
+/** The end of a file's name while it is written. No key can end like this. */
 const partial = '.part';
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /**
- * Recordings as files below one folder. A key is a relative path with `/` between its segments.
+ * Recordings as files in one folder. A key is a relative path with `/` between its segments.
  *
- * No key leads out of the folder, by its spelling or by a symlink on the way: whatever was opened is
- * looked up again by its real path. Someone who may rename files in the folder at the very moment of
- * both looks could defeat that; such a person can put any file there anyway.
+ * No key leads out of the folder, neither by `..` nor through a symlink: the real path of every file is looked
+ * up once the file is open. That look can be deceived only by someone who renames files in the folder at the
+ * same moment, and such a person can put any file there anyway.
  *
- * A folder that is only read from needs no more than `stat` and `read`, and is never created.
+ * `stat` and `read` never create the folder.
  */
 export class FileStore implements Store {
   readonly #root: string;
   readonly #buffers: Buffers;
   readonly #descriptors: Descriptors;
 
-  /** @param options.buffers shared among stores, so that their limit holds for the process */
+  /** @param options.buffers may be shared with other origins, so that their limits hold for the process */
   constructor({ root, buffers = new Buffers() }: { root: string; buffers?: Buffers }) {
     this.#root = resolve(root);
     this.#buffers = buffers;
@@ -35,7 +36,7 @@ export class FileStore implements Store {
     const path = this.#pathOf(key);
     const { etag } = representationOf(await lstat(path, { bigint: true }).catch(fail));
     const file = await this.#borrow(path, etag);
-    this.#descriptors.giveBack(file);
+    file.release();
     return file.representation;
   }
 
@@ -47,11 +48,12 @@ export class FileStore implements Store {
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();
     const path = this.#pathOf(key);
-    this.#descriptors.giveBack(await this.#borrow(path, etag));
+    const file = await this.#borrow(path, etag);
+    file.release();
     return this.#chunks(path, range, etag, signal);
   }
 
-  /** Borrows the file anew when the first chunk is asked for, so that a body nobody iterates holds nothing. */
+  /** Borrows the file when the first chunk is requested: a body that nobody reads holds nothing. */
   async *#chunks(
     path: string,
     range: ByteRange,
@@ -75,16 +77,16 @@ export class FileStore implements Store {
         remaining -= wanted;
         const handedAt = performance.now();
         yield buffer.subarray(0, wanted);
-        const isSlow = performance.now() - handedAt > slowAfter;
-        buffer = this.#buffers.exchange(buffer, isSlow ? smallSize : remaining);
+        const isSlow = performance.now() - handedAt > slowAfterMs;
+        buffer = this.#buffers.exchange(buffer, isSlow ? smallBytes : remaining);
       }
     } finally {
-      this.#buffers.give(buffer);
-      this.#descriptors.giveBack(file);
+      this.#buffers.release(buffer);
+      file.release();
     }
   }
 
-  /** The temporary name is there once only, so nobody else can write this key meanwhile. */
+  /** The temporary name can be created only once: nobody else can write this key meanwhile. */
   async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
     const path = this.#pathOf(key);
     await this.#makeFolder(dirname(path));
@@ -110,7 +112,7 @@ export class FileStore implements Store {
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
     try {
-      await this.#refuseSymlinks(dirname(path));
+      await this.#denySymlinks(dirname(path));
       for (const name of [path, path + partial]) await rm(name, { force: true }).catch(fail);
       await sync(dirname(path));
     } catch (error) {
@@ -120,30 +122,30 @@ export class FileStore implements Store {
     }
   }
 
-  /** Closes what is kept open; reads under way go on to their end. */
+  /** Closes the files that are kept open. Reads that run go on to their end. */
   close(): void {
     this.#descriptors.close();
   }
 
-  /** The open file, if it is of the version that `etag` names. */
+  /** The open file. @throws Problem `version_changed` if it is not the version that `etag` names */
   async #borrow(path: string, etag: string): Promise<OpenFile> {
     const file = await this.#descriptors.borrow(path);
     if (file.representation.etag === etag && file.isUnchanged()) return file;
-    this.#descriptors.giveBack(file);
+    file.release();
     this.#descriptors.forget(path);
 
-    // What was kept may be the predecessor of the file that is there now.
+    // The file that was kept open may have been replaced by the one that is wanted.
     const successor = await this.#descriptors.borrow(path);
     if (successor.representation.etag === etag) return successor;
-    this.#descriptors.giveBack(successor);
+    successor.release();
     throw new Problem('version_changed');
   }
 
-  /** O_NONBLOCK: opening a named pipe would otherwise wait for its writer, and hold a thread. */
+  /** O_NONBLOCK: otherwise opening a named pipe waits for a writer and blocks a thread. */
   async #open(path: string): Promise<OpenFile> {
     const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(fail);
     try {
-      await this.#refuseSymlinks(dirname(path));
+      await this.#denySymlinks(dirname(path));
       const [opened, there] = await Promise.all([
         handle.stat({ bigint: true }),
         lstat(path, { bigint: true }),
@@ -157,12 +159,12 @@ export class FileStore implements Store {
     }
   }
 
-  async #refuseSymlinks(folder: string): Promise<void> {
+  async #denySymlinks(folder: string): Promise<void> {
     const [root, real] = await Promise.all([realpath(this.#root), realpath(folder)]).catch(fail);
     if (real !== join(root, relative(this.#root, folder))) throw new Problem('not_found');
   }
 
-  /** Level by level, because a recursive mkdir would follow a symlink. */
+  /** Creates one level after the other: a recursive mkdir would follow a symlink. */
   async #makeFolder(folder: string): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 }).catch(fail);
     const segments = relative(this.#root, folder).split(sep).filter(Boolean);
@@ -175,18 +177,18 @@ export class FileStore implements Store {
 
   #pathOf(key: string): string {
     const segments = key.split('/');
-    const sound =
+    const isSafe =
       key.length <= 1024 &&
       key.isWellFormed() &&
       !/[\0\\]/.test(key) &&
       !key.endsWith(partial) &&
       segments.every((segment) => segment !== '' && segment !== '.' && segment !== '..');
-    if (!sound) throw new Problem('not_found');
+    if (!isSafe) throw new Problem('not_found');
     return join(this.#root, ...segments);
   }
 }
 
-/** Makes the names in a folder as durable as the files behind them. */
+/** Makes the names in a folder durable. */
 async function sync(folder: string): Promise<void> {
   const handle = await open(folder, O_RDONLY).catch(fail);
   try {
@@ -204,7 +206,7 @@ function isThere(path: string): Promise<boolean> {
 }
 
 function keyTaken(cause?: unknown): Problem {
-  return new Problem('conflict', 'Something is stored under this key already.', { cause });
+  return new Problem('conflict', 'A recording is already stored under this key.', { cause });
 }
 
 function unlessExists(error: NodeJS.ErrnoException): void {
@@ -223,7 +225,7 @@ const codes: Record<string, ProblemCode> = {
   EDQUOT: 'storage_full',
 };
 
-/** Throws what an error of the file system means to a caller. */
+/** Throws an error of the file system as a Problem. */
 function fail(error: unknown): never {
   if (isProblem(error)) throw error;
   const { code = '' } = error as NodeJS.ErrnoException;

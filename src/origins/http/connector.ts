@@ -1,45 +1,44 @@
 import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
 
-/** Bytes that a connection takes in at one time. */
-const readSize = 256 * 1024;
-/** Bytes within which the head of an answer ends; undici refuses one with 16 KiB of fields. */
-const headLimit = 32 * 1024;
+/** Bytes that a connection receives at one time. */
+const readBytes = 256 * 1024;
+/** The head of a response ends within so many bytes: undici rejects more than 16 KiB of fields. */
+const maxHeadBytes = 32 * 1024;
 
 /**
- * undici's way to open connections, with one difference: what a connection receives lies in one buffer,
- * which is used again for what comes next. Fresh memory for each piece costs more than all else that is
- * done with it.
+ * undici's connector, with one difference: a connection receives into one buffer, again and again. Fresh
+ * memory for each chunk costs more than everything else that is done with the chunk.
  *
- * undici takes pieces by `read` and puts back with `unshift` what it is not ready for; nothing more is
- * received until it has taken all. Whoever it hands a piece to has to be done with it, or pause the answer.
- * Its parser itself is not done with a head that comes in several pieces: it keeps the fields where they lie
- * until the head has ended. Pieces that may be of one are therefore copies.
+ * undici takes a chunk with `read` and puts back with `unshift` what it is not ready for. Nothing more is
+ * received until it has taken all. A handler has to be done with a chunk when it returns, or pause the
+ * response. undici's parser is not done with the first part of a head until the rest arrives: it keeps the
+ * fields where they are. So a chunk that may contain a part of a head is a copy.
  *
- * Not so by TLS, which decrypts all the records that came at once, one over the other in such a buffer,
- * even once it was told to stop: there each piece has memory of its own.
+ * TLS connections do not reuse a buffer: Node decrypts all records that arrived at once into the same place,
+ * one over the other, even if the connection is paused.
  */
 export function reusingConnector(options: buildConnector.BuildOptions): buildConnector.connector {
   const overTls = buildConnector(options);
   return (target, callback) => {
     if (target.protocol === 'https:') return overTls(target, callback);
     let socket: Socket | undefined;
-    let piece: Uint8Array | null = null;
-    /** Bytes that have been written, and that came since: of the answer to the request that was written last. */
-    let asked = 0;
-    let answered = 0;
+    let chunk: Uint8Array | null = null;
+    /** All bytes written so far, and the bytes received since: of the response to the last request. */
+    let sent = 0;
+    let received = 0;
     const onread = {
-      buffer: Buffer.allocUnsafeSlow(readSize),
+      buffer: Buffer.allocUnsafeSlow(readBytes),
       callback(length: number, buffer: Uint8Array) {
-        if (socket && socket.bytesWritten !== asked) {
-          asked = socket.bytesWritten;
-          answered = 0;
+        if (socket && socket.bytesWritten !== sent) {
+          sent = socket.bytesWritten;
+          received = 0;
         }
-        answered += length;
-        piece = buffer.subarray(0, length);
-        if (answered <= headLimit) piece = Buffer.from(piece);
+        received += length;
+        chunk = buffer.subarray(0, length);
+        if (received <= maxHeadBytes) chunk = Buffer.from(chunk);
         socket?.emit('readable');
-        return piece === null; // false: receive nothing more before `read`
+        return chunk === null; // false: receive nothing more before `read`
       },
     };
     buildConnector({ ...options, onread })(target, (...[error, connected]) => {
@@ -48,12 +47,12 @@ export function reusingConnector(options: buildConnector.BuildOptions): buildCon
       const receive = connected.read.bind(connected, 0);
       connected.read = (size) => {
         if (size === 0) return receive();
-        const taken = piece;
-        piece = null;
+        const taken = chunk;
+        chunk = null;
         return taken?.length ? taken : receive();
       };
       connected.unshift = (rest: Uint8Array) => {
-        piece = rest;
+        chunk = rest;
       };
       callback(null, connected);
     });

@@ -10,9 +10,10 @@ export type Resolve = (hostname: string) => Promise<{ address: string; family: n
 const resolveAll: Resolve = (hostname) => lookUp(hostname, { all: true });
 
 /**
- * What is not on the public Internet, after IANA's special-purpose registries (RFC 6890). Of IPv6 that is
- * all but 2000::/3, so also the loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 ranges.
- * Two lists, because a BlockList takes an IPv4 address for its IPv4-mapped one, too.
+ * Addresses that are not on the public Internet, by IANA's special-purpose registries (RFC 6890). In IPv6 that
+ * is everything but 2000::/3, and parts of that: so the loopback, link-local, unique local, multicast,
+ * IPv4-mapped and NAT64 ranges, too. Two lists, because a BlockList also matches an IPv4 address by its
+ * IPv4-mapped one.
  */
 const notPublic = {
   ipv4: blockList('ipv4', [
@@ -20,11 +21,11 @@ const notPublic = {
     '10.0.0.0/8',
     '100.64.0.0/10', // behind a carrier's NAT
     '127.0.0.0/8',
-    '168.63.129.16/32', // Azure's host, which hands out credentials
-    '169.254.0.0/16', // link-local, with the metadata services of most clouds
+    '168.63.129.16/32', // Azure's host: it issues credentials
+    '169.254.0.0/16', // link-local; metadata services of most clouds
     '172.16.0.0/12',
     '192.0.0.0/24',
-    '192.0.2.0/24', // documentation, as are 198.51.100.0 and 203.0.113.0
+    '192.0.2.0/24', // documentation, like 198.51.100.0 and 203.0.113.0
     '192.88.99.0/24', // 6to4 relays
     '192.168.0.0/16',
     '198.18.0.0/15', // benchmarks
@@ -36,8 +37,8 @@ const notPublic = {
   ipv6: blockList('ipv6', [
     '::/3',
     '2001::/23', // Teredo among others
-    '2001:db8::/32', // documentation, as is 3fff::
-    '2002::/16', // 6to4: leads to whatever IPv4 address is inside
+    '2001:db8::/32', // documentation, like 3fff::
+    '2002::/16', // 6to4: leads to the IPv4 address inside
     '3fff::/20',
     '4000::/2',
     '8000::/1',
@@ -60,32 +61,32 @@ export function isPublic(address: string): boolean {
 }
 
 /**
- * Opens connections to public addresses only, except to hosts allowed by name. The check is made on the
- * very addresses that are then dialled: a name that is looked up once to check it and again to dial it
- * can have changed its answer in between.
+ * Opens connections to public addresses only, except to hosts allowed by name. It checks the very addresses
+ * that it then connects to: a name that is looked up twice, for the check and for the connection, can resolve
+ * to another address the second time.
  *
- * @param options.allowedHosts as a URL has them, with the port where it is not the scheme's own
- * @throws Problem `source_refused` by way of the callback
+ * @param options.allowedHosts as in a URL, with the port unless it is the scheme's own
+ * @throws Problem `source_refused`, to the callback
  */
-export function createConnector(options: {
+export function publicConnector(options: {
   allowedHosts: ReadonlySet<string>;
   timeoutMs: number;
   resolve?: Resolve | undefined;
 }): buildConnector.connector {
   const { allowedHosts, timeoutMs: timeout, resolve = resolveAll } = options;
-  // With autoSelectFamily, sockets ask for all addresses at once and try them in turn.
+  // With autoSelectFamily, a socket looks up all addresses at once and tries them in turn.
   const more = { allowH2: false, autoSelectFamily: true, timeout };
   const toAnyAddress = reusingConnector({ ...more, lookup: lookupBy(resolve) });
   const toPublicAddress = reusingConnector({ ...more, lookup: lookupBy(publicOnly(resolve)) });
   return (target, callback) => {
     if (allowedHosts.has(target.host ?? '')) return toAnyAddress(target, callback);
-    // Sockets look up no name that is an address already.
+    // A socket does not look up what is an address already, so `publicOnly` would not see it.
     if (isIP(target.hostname) && !isPublic(target.hostname)) return callback(notPublicProblem(), null);
     return toPublicAddress(target, callback);
   };
 }
 
-/** One address that is not public spoils them all: whoever serves such an answer tries something. */
+/** Fails if any address is not public: a name with such an address among others is an attack. */
 export function publicOnly(resolve: Resolve): Resolve {
   return async (hostname) => {
     const addresses = await resolve(hostname);
@@ -106,6 +107,6 @@ function lookupBy(resolve: Resolve): LookupFunction {
 function notPublicProblem(): Problem {
   return new Problem(
     'source_refused',
-    'The source is not at a public address, and its host is not allowed by name.',
+    'The source is not at a public address, and its host is not in PLAYHEAD_SOURCE_HOSTS.',
   );
 }

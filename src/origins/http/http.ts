@@ -1,34 +1,34 @@
 import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { ByteRange, Origin, Representation, Version } from '../origin.ts';
-import { createConnector, type Resolve } from './dial.ts';
-import { type Answer, HttpClient } from './http-client.ts';
+import { publicConnector, type Resolve } from './dial.ts';
+import { HttpClient, type HttpResponse } from './http-client.ts';
 import { contentRange, isPlain, isStrong, rangeBody, rangeHeaders, retry, statusProblem } from './ranged.ts';
 
 const redirectLimit = 5;
 const redirects = new Set([301, 302, 303, 307, 308]);
 
-/** `basic` is `user:password`, in the clear. */
+/** `basic` is `user:password`, not encoded. */
 export type Credential = { readonly basic: string } | { readonly bearer: string };
 
 export interface HttpOptions {
-  /** Hosts that may be read by plain http, on any port and at any address: `pbx.example:8080`, as a URL has them. */
+  /** Hosts that may be read by plain http, on any port and at any address: `pbx.example:8080`, as in a URL. */
   allowedHosts: readonly string[];
-  /** By host, as a URL has it. */
+  /** By host, as in a URL. */
   credentials: ReadonlyMap<string, Credential>;
-  /** Most that `fetchWhole` takes, in bytes, and the longest it may take. */
+  /** Limits of `fetchWhole`. */
   maxBytes: number;
   fetchTimeoutMs: number;
   stallTimeoutMs: number;
   metrics: Metrics;
-  /** How host names are looked up; left out: as the system does. */
+  /** Looks host names up. Default: as the system does. */
   resolve?: Resolve;
 }
 
 /**
- * Recordings at a vendor, under keys that are their URLs. The URLs come from whoever calls the API, so
- * each, and each that it redirects to, must be https, on the usual port, without credentials, and at a
- * public address; where not, its host must be allowed by name.
+ * Recordings at a vendor, under keys that are their URLs. The URLs come from callers of the API. So each of
+ * them, and each that it redirects to, must have no credentials in it, and must be https, on port 443 and at
+ * a public address, or else its host must be allowed by name.
  */
 export class HttpOrigin implements Origin {
   readonly #options: HttpOptions;
@@ -41,7 +41,7 @@ export class HttpOrigin implements Origin {
     this.#options = options;
     this.#credentials = new Map([...options.credentials].map(([host, one]) => [host.toLowerCase(), one]));
     this.#allowedHosts = new Set(options.allowedHosts.map((host) => host.toLowerCase()));
-    const connect = createConnector({ allowedHosts: this.#allowedHosts, timeoutMs: stallTimeoutMs, resolve });
+    const connect = publicConnector({ allowedHosts: this.#allowedHosts, timeoutMs: stallTimeoutMs, resolve });
     this.#http = new HttpClient({ name: 'http', metrics, connections: 50, stallTimeoutMs, connect });
   }
 
@@ -51,24 +51,24 @@ export class HttpOrigin implements Origin {
   }
 
   /**
-   * Asks for the first byte instead of for HEAD: signed URLs often refuse HEAD, and only an answer of 206
-   * proves that ranges are served.
+   * Requests the first byte instead of HEAD: signed URLs often do not allow HEAD, and only a 206 proves that
+   * the server sends ranges.
    *
-   * @throws Problem `origin_failed` also where ranges or a strong validator are missing; such a source can
-   *   be had by `fetchWhole`
+   * @throws Problem `source_refused`; `origin_failed` also if the server sends no ranges or no strong
+   * validator: `fetchWhole` can still read such a source; and what every origin throws
    */
   async stat(url: string, signal: AbortSignal = new AbortController().signal): Promise<Representation> {
     const firstByte = { first: 0, last: 0 };
-    const answer = await this.#get(url, rangeHeaders(firstByte), signal);
-    answer.discard();
-    const { status, headers } = answer;
-    if (status >= 300) throw answered(answer);
-    const sent = contentRange(answer);
-    if (status !== 206 || sent?.size === undefined || sent.last !== 0 || !isPlain(answer)) {
-      throw unproxied('serves no byte ranges');
+    const response = await this.#get(url, rangeHeaders(firstByte), signal);
+    response.discard();
+    const { status, headers } = response;
+    if (status >= 300) throw unexpected(response);
+    const sent = contentRange(response);
+    if (status !== 206 || sent?.size === undefined || sent.last !== 0 || !isPlain(response)) {
+      throw unplayable('sends no byte ranges');
     }
-    if (!isStrong(headers.etag)) throw unproxied('has no strong ETag');
-    // RFC 9110 §8.8.2.1: nothing changes after the answer that carries it was sent.
+    if (!isStrong(headers.etag)) throw unplayable('has no strong ETag');
+    // RFC 9110 §8.8.2.1: a representation was not modified after the response that carries it.
     const modified =
       Date.parse(headers['last-modified'] ?? '') || Date.parse(headers.date ?? '') || Date.now();
     return { size: sent.size, etag: headers.etag, lastModified: new Date(modified) };
@@ -82,92 +82,91 @@ export class HttpOrigin implements Origin {
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     const headers = rangeHeaders(range, etag);
-    const attempt = async () => rangeBody(await this.#followed(url, headers, signal), range, etag);
+    const attempt = async () => rangeBody(await this.#follow(url, headers, signal), range, etag);
     return retry(attempt, this.#options.stallTimeoutMs, signal);
   }
 
   /**
-   * The whole of what a URL gives, whether or not it serves ranges. The iteration yields all of it or throws.
+   * The whole body of a URL, even if its server sends no ranges. The iteration yields all of it or throws.
    *
-   * @throws Problem `source_refused`, `not_found`, `too_large`, `origin_unavailable`, `origin_failed`, the
-   *   last three while iterating too
+   * @throws Problem `source_refused`, `not_found`, `origin_unavailable`, `origin_failed`, `too_large`; the
+   * last two also while iterating
    */
   async fetchWhole(url: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-    const until = performance.now() + this.#options.fetchTimeoutMs;
-    const answer = await this.#get(url, { 'accept-encoding': 'identity' }, signal);
-    const problem = this.#complaint(answer);
-    if (!problem) return this.#limited(answer.bytes(lengthOf(answer)), until);
-    answer.discard();
+    const end = performance.now() + this.#options.fetchTimeoutMs;
+    const response = await this.#get(url, { 'accept-encoding': 'identity' }, signal);
+    const problem = this.#problemWith(response);
+    if (!problem) return this.#limited(response.bytes(lengthOf(response)), end);
+    response.discard();
     throw problem;
   }
 
-  /** Breaks the reads under way and closes every connection. */
+  /** Aborts every read and closes every connection. */
   close(): Promise<void> {
     return this.#http.close();
   }
 
-  #complaint(answer: Answer): Problem | undefined {
-    if (answer.status !== 200) return answered(answer);
-    if (!isPlain(answer))
-      return new Problem('origin_failed', 'The source is sent encoded, though it was asked for as it is.');
-    const length = lengthOf(answer);
+  #problemWith(response: HttpResponse): Problem | undefined {
+    if (response.status !== 200) return unexpected(response);
+    if (!isPlain(response))
+      return new Problem('origin_failed', 'The source has a Content-Encoding, though none was accepted.');
+    const length = lengthOf(response);
     if (length !== undefined && length > this.#options.maxBytes) return new Problem('too_large');
-    // A body that ends where the connection ends may have been cut anywhere (RFC 9112 §8).
-    if (length === undefined && !/chunked$/i.test(answer.headers['transfer-encoding'] ?? '')) {
-      return new Problem('origin_failed', 'The source does not say where it ends.');
+    // A body that ends with its connection may be incomplete, and nothing shows it (RFC 9112 §8).
+    if (length === undefined && !/chunked$/i.test(response.headers['transfer-encoding'] ?? '')) {
+      return new Problem('origin_failed', 'The source has neither a Content-Length nor chunks.');
     }
     return undefined;
   }
 
-  async *#limited(body: AsyncIterable<Uint8Array>, until: number): AsyncGenerator<Uint8Array> {
-    let taken = 0;
+  async *#limited(body: AsyncIterable<Uint8Array>, end: number): AsyncGenerator<Uint8Array> {
+    let size = 0;
     for await (const chunk of body) {
-      taken += chunk.length;
-      if (taken > this.#options.maxBytes) throw new Problem('too_large');
-      if (performance.now() > until)
-        throw new Problem('origin_failed', 'The source took too long to be read.');
+      size += chunk.length;
+      if (size > this.#options.maxBytes) throw new Problem('too_large');
+      if (performance.now() > end) throw new Problem('origin_failed', 'Reading the source took too long.');
       yield chunk;
     }
   }
 
-  #get(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+  #get(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
     const attempt = async () => {
-      const answer = await this.#followed(url, headers, signal);
-      const problem = answered(answer);
-      if (problem.code !== 'origin_unavailable') return answer;
-      answer.discard();
+      const response = await this.#follow(url, headers, signal);
+      const problem = unexpected(response);
+      if (problem.code !== 'origin_unavailable') return response;
+      response.discard();
       throw problem;
     };
     return retry(attempt, this.#options.stallTimeoutMs, signal);
   }
 
-  /** Follows redirects. Credentials stay behind once another origin is reached, also on the way back. */
-  async #followed(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+  /** Follows redirects. After one to another origin no credentials are sent, not even if it leads back. */
+  async #follow(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
     let target = this.#admit(url);
     let authorization = this.#authorization(target.host);
     for (let hops = 0; hops <= redirectLimit; hops++) {
       const { origin, pathname, search } = target;
-      const answer = await this.#http.get(
+      const response = await this.#http.get(
         { origin, path: pathname + search },
         { ...headers, ...authorization },
         signal,
       );
-      if (!redirects.has(answer.status)) return answer;
-      answer.discard();
-      target = this.#admit(URL.parse(answer.headers.location ?? '', target)?.href ?? '');
+      if (!redirects.has(response.status)) return response;
+      response.discard();
+      target = this.#admit(URL.parse(response.headers.location ?? '', target)?.href ?? '');
       if (target.origin !== origin) authorization = {};
     }
-    throw new Problem('source_refused', 'The source redirects too many times.');
+    throw new Problem('source_refused', 'The source redirects too often.');
   }
 
-  /** The WHATWG parser turns every spelling of an IPv4 address (decimal, octal, hexadecimal) into the usual one. */
+  /** The WHATWG parser normalizes every spelling of an IPv4 address: decimal, octal, hexadecimal. */
   #admit(text: string): URL {
     const url = URL.parse(text);
-    if (!url || !/^https?:$/.test(url.protocol)) throw refused('is no http or https URL');
-    if (url.username || url.password) throw refused('has credentials in its URL');
+    if (!url || !/^https?:$/.test(url.protocol)) throw denied('is not an http or https URL');
+    if (url.username || url.password) throw denied('has credentials in its URL');
     if (this.#allowedHosts.has(url.host)) return url;
-    if (url.protocol !== 'https:') throw refused('is not https, and its host is not allowed by name');
-    if (url.port !== '') throw refused('is not on port 443, and its host is not allowed by name');
+    if (url.protocol !== 'https:') throw denied('is not https, and its host is not in PLAYHEAD_SOURCE_HOSTS');
+    if (url.port !== '') throw denied('is not on port 443, and its host is not in PLAYHEAD_SOURCE_HOSTS');
     return url;
   }
 
@@ -179,18 +178,18 @@ export class HttpOrigin implements Origin {
   }
 }
 
-function lengthOf({ headers }: Answer): number | undefined {
+function lengthOf({ headers }: HttpResponse): number | undefined {
   return /^\d{1,15}$/.test(headers['content-length'] ?? '') ? Number(headers['content-length']) : undefined;
 }
 
-function answered({ status }: Answer): Problem {
-  return new Problem(statusProblem(status).code, `The source answered ${status}.`);
+function unexpected({ status }: HttpResponse): Problem {
+  return new Problem(statusProblem(status).code, `The source responded with status ${status}.`);
 }
 
-function refused(why: string): Problem {
+function denied(why: string): Problem {
   return new Problem('source_refused', `The source ${why}.`);
 }
 
-function unproxied(why: string): Problem {
-  return new Problem('origin_failed', `The source ${why}, so it cannot be played from where it is.`);
+function unplayable(why: string): Problem {
+  return new Problem('origin_failed', `The source ${why}, so it can only be copied.`);
 }

@@ -1,9 +1,9 @@
-/** Cuts a stream of chunks into pieces of the size of the buffers it is given to fill. */
-export class Cutter {
+/** Reads a stream in chunks of the size of the buffers that it is given. */
+export class ChunkReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array();
-  /** Bytes so far. */
-  taken = 0;
+  /** Bytes read so far. */
+  bytesRead = 0;
 
   constructor(bytes: AsyncIterable<Uint8Array>) {
     this.#chunks = bytes[Symbol.asyncIterator]();
@@ -18,16 +18,16 @@ export class Cutter {
         if (done) break;
         this.#rest = value;
       }
-      const piece = this.#rest.subarray(0, buffer.length - filled);
-      buffer.set(piece, filled);
-      filled += piece.length;
-      this.#rest = this.#rest.subarray(piece.length);
+      const part = this.#rest.subarray(0, buffer.length - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      this.#rest = this.#rest.subarray(part.length);
     }
-    this.taken += filled;
+    this.bytesRead += filled;
     return buffer.subarray(0, filled);
   }
 
-  async leave(): Promise<void> {
+  async close(): Promise<void> {
     await this.#chunks.return?.();
   }
 }

@@ -20,14 +20,14 @@ import type { Metrics } from '../../metrics.ts';
 import { HttpClient } from '../http/http-client.ts';
 import { isStrong, rangeBody, rangeHeaders, retry, statusProblem } from '../http/ranged.ts';
 import type { ByteRange, Representation, Store, Version } from '../origin.ts';
-import { Cutter } from './chunk-reader.ts';
+import { ChunkReader } from './chunk-reader.ts';
 import { type S3Object, SignedUrls } from './signed-urls.ts';
 
-/** The least that S3 takes as a part; 10,000 of them are its most, which makes 48 GiB. */
-const partSize = 5 * 1024 * 1024;
+/** The minimum of S3 for a part. S3 allows 10,000 parts, so a recording has 48 GiB at most. */
+const partBytes = 5 * 1024 * 1024;
 
 export interface S3Options {
-  /** Left out: recordings by reference in any bucket, under keys of the form `bucket/key`. */
+  /** Default: recordings by reference in any bucket, under keys of the form `bucket/key`. */
   bucket?: string;
   /** The folder in the bucket that every key is in. */
   prefix?: string;
@@ -39,10 +39,10 @@ export interface S3Options {
 }
 
 /**
- * Recordings as objects in S3, or in a server that speaks like it; all buckets in one region.
+ * Recordings as objects in S3, or in a server with the same API. All buckets are in one region.
  *
- * The SDK finds the credentials, writes, looks up and removes. Bytes are read past it, by ranged GETs with
- * a signed URL that serves every range of its object: a seventh of the SDK's CPU for each request.
+ * The SDK finds the credentials, writes, looks up and removes. Bytes are read without it, by ranged GETs of a
+ * signed URL. One URL serves every range of its object. A read then costs a seventh of the SDK's CPU.
  */
 export class S3Store implements Store {
   readonly #client: S3Client;
@@ -52,14 +52,14 @@ export class S3Store implements Store {
 
   constructor(options: S3Options) {
     const { endpoint, region, forcePathStyle, stallTimeoutMs, metrics } = options;
-    const found = region || new S3Client({}).config.region().catch(() => 'us-east-1');
+    const foundRegion = region || new S3Client({}).config.region().catch(() => 'us-east-1');
     this.#options = options;
     this.#client = new S3Client({
       ...(endpoint ? { endpoint } : {}),
-      region: async () => found,
+      region: async () => foundRegion,
       forcePathStyle,
       requestHandler: { connectionTimeout: stallTimeoutMs, socketTimeout: stallTimeoutMs },
-      // Requests are signed over their content; further checksums are more than some S3 servers understand.
+      // The signature covers the content, and some S3 servers do not know the newer checksums.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
@@ -78,13 +78,13 @@ export class S3Store implements Store {
 
   async stat(key: string, signal?: AbortSignal): Promise<Representation> {
     const command = new HeadObjectCommand(this.#locate(key));
-    // The SDK tries three times: where nothing comes at all, the time is over before the third.
+    // The SDK makes three attempts. If the server is silent, the limit ends them before the third.
     const limit = AbortSignal.timeout(2 * this.#options.stallTimeoutMs);
     const abortSignal = signal ? AbortSignal.any([signal, limit]) : limit;
     const head = await this.#result(this.#client.send(command, { abortSignal }), signal);
     const { ContentLength: size, ETag: etag, LastModified: lastModified } = head;
     if (size === undefined || !isStrong(etag) || !lastModified) {
-      throw new Problem('origin_failed', undefined, { cause: 'HEAD tells no size, strong ETag or time' });
+      throw new Problem('origin_failed', undefined, { cause: 'HEAD has no size, strong ETag or time' });
     }
     return { size, etag, lastModified };
   }
@@ -100,36 +100,36 @@ export class S3Store implements Store {
     const headers = rangeHeaders(range, etag);
     const attempt = async () => {
       const url = await this.#urls.of(object);
-      const answer = await this.#http.get(url, headers, signal);
-      if (answer.status === 403 && this.#urls.drop(object, url, answer)) {
-        answer.discard();
-        throw new Problem('origin_unavailable', undefined, { cause: 'the signed URL is not let through' });
+      const response = await this.#http.get(url, headers, signal);
+      if (response.status === 403 && this.#urls.drop(object, url, response)) {
+        response.discard();
+        throw new Problem('origin_unavailable', undefined, { cause: 'S3 rejected the signed URL' });
       }
-      const body = rangeBody(answer, range, etag);
-      url.proven = true;
+      const body = rangeBody(response, range, etag);
+      url.isProven = true;
       return body;
     };
     return retry(attempt, this.#options.stallTimeoutMs, signal);
   }
 
-  /** The object comes to be at once and whole, when the last request of the upload has been answered. */
+  /** The object appears whole, with the response to the last request of the upload. */
   async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
-    const cutter = new Cutter(bytes);
-    const first = await cutter.fill(Buffer.allocUnsafeSlow(partSize));
+    const reader = new ChunkReader(bytes);
+    const first = await reader.fill(Buffer.allocUnsafeSlow(partBytes));
     try {
-      if (first.length < partSize) await this.#put(key, first, signal);
-      else await this.#upload(key, first, cutter, signal);
+      if (first.length < partBytes) await this.#put(key, first, signal);
+      else await this.#upload(key, first, reader, signal);
     } finally {
-      await cutter.leave();
+      await reader.close();
     }
     const stored = await this.stat(key, signal);
-    if (stored.size === cutter.taken) return stored;
+    if (stored.size === reader.bytesRead) return stored;
     throw new Problem('origin_failed', undefined, {
-      cause: `${stored.size} of ${cutter.taken} bytes are stored`,
+      cause: `${stored.size} of ${reader.bytesRead} bytes are stored`,
     });
   }
 
-  /** In a bucket that keeps versions, S3 only hides what is deleted; there every version is erased. */
+  /** In a bucket with versioning, a deletion only hides the object, so every version is deleted, too. */
   async remove(key: string): Promise<void> {
     const { Bucket, Key } = this.#locate(key);
     for await (const UploadId of this.#unfinished(Bucket, Key)) await this.#abort(Bucket, Key, UploadId);
@@ -140,7 +140,7 @@ export class S3Store implements Store {
     }
   }
 
-  /** Breaks the reads under way and closes every connection. */
+  /** Aborts every read and closes every connection. */
   async close(): Promise<void> {
     this.#client.destroy();
     await this.#http.close();
@@ -154,8 +154,9 @@ export class S3Store implements Store {
   }
 
   /**
-   * The SDK sends a request again whose answer was lost, and S3 then finds that there is an object already
-   * (412), or no upload any more (404): the write has failed only if the object is not its own.
+   * Handles errors that may be the write's own doing. If a response is lost, the SDK repeats its request, and
+   * S3 reports that the object exists already (412) or that the upload does not exist any more (404). The
+   * write has failed only if the object is not its own.
    */
   #unlessWritten(key: string, write: string): (error: unknown) => Promise<void> {
     return async (error) => {
@@ -167,7 +168,7 @@ export class S3Store implements Store {
     };
   }
 
-  async #upload(key: string, first: Buffer, cutter: Cutter, abortSignal?: AbortSignal): Promise<void> {
+  async #upload(key: string, first: Buffer, reader: ChunkReader, abortSignal?: AbortSignal): Promise<void> {
     const object = this.#locate(key);
     const send = { abortSignal };
     const Metadata = { write: randomUUID() };
@@ -178,15 +179,15 @@ export class S3Store implements Store {
       const { ETag } = await this.#result(this.#client.send(command, send), abortSignal);
       return { PartNumber, ETag };
     };
-    const buffers = [first, Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)];
+    const buffers = [first, Buffer.allocUnsafeSlow(partBytes), Buffer.allocUnsafeSlow(partBytes)];
     const uploads: Promise<CompletedPart>[] = [];
     try {
       for (let body = first; body.length > 0; ) {
         const started = upload(uploads.length + 1, body);
-        started.catch(() => {}); // seen to when its buffer's turn comes again, or at the end
+        started.catch(() => {}); // handled before its buffer is used again, or at the end
         uploads.push(started);
         await uploads.at(-buffers.length);
-        body = await cutter.fill(buffers[uploads.length % buffers.length]!);
+        body = await reader.fill(buffers[uploads.length % buffers.length]!);
       }
       const Parts = await Promise.all(uploads);
       const whole = { ...object, UploadId, MultipartUpload: { Parts }, IfNoneMatch: '*' };
@@ -194,7 +195,7 @@ export class S3Store implements Store {
       await this.#result(completed, abortSignal).catch(this.#unlessWritten(key, Metadata.write));
     } catch (error) {
       await Promise.allSettled(uploads);
-      await this.#abort(object.Bucket, object.Key, UploadId).catch(() => {}); // left for `remove` then
+      await this.#abort(object.Bucket, object.Key, UploadId).catch(() => {}); // `remove` aborts it then
       throw error;
     }
   }
@@ -206,7 +207,7 @@ export class S3Store implements Store {
     });
   }
 
-  /** Uploads under exactly this key that were neither completed nor aborted. */
+  /** Uploads of exactly this key that were neither completed nor aborted. */
   async *#unfinished(Bucket: string, Key: string): AsyncGenerator<string | undefined> {
     let page: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
     while (page) {
@@ -223,7 +224,7 @@ export class S3Store implements Store {
     }
   }
 
-  /** Versions and delete markers under exactly this key. */
+  /** Versions and delete markers of exactly this key. */
   async *#versions(Bucket: string, Key: string): AsyncGenerator<string | undefined> {
     let page: { KeyMarker?: string; VersionIdMarker?: string } | undefined = {};
     while (page) {
@@ -246,13 +247,13 @@ export class S3Store implements Store {
     const { bucket, prefix = '' } = this.#options;
     const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
     const [, Bucket, Key] = bucket ? ['', bucket, folder + key] : (/^([^/]*)\/(.*)$/s.exec(key) ?? []);
-    // A bucket's name becomes part of the host: only what S3 allows in one may get there.
-    const sound = Bucket && /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/.test(Bucket) && Key?.isWellFormed();
-    if (!sound || !Key || Buffer.byteLength(Key) > 1024) throw new Problem('not_found');
+    // The name of a bucket becomes a part of the host, so only what S3 allows in a name may pass.
+    const isSafe = Bucket && /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/.test(Bucket) && Key?.isWellFormed();
+    if (!isSafe || !Key || Buffer.byteLength(Key) > 1024) throw new Problem('not_found');
     return { Bucket, Key };
   }
 
-  /** Counts what a request of the SDK came to, and turns its errors into ours. */
+  /** Counts the outcome of a request of the SDK, and throws its error as a Problem. */
   async #result<T>(sent: Promise<T>, signal?: AbortSignal): Promise<T> {
     const count = (outcome: string) => this.#options.metrics.originRequests.inc({ origin: 's3', outcome });
     try {
@@ -264,7 +265,7 @@ export class S3Store implements Store {
       const { name, message, $metadata } = error as S3ServiceException;
       const status = $metadata?.httpStatusCode;
       count(status ? `${Math.floor(status / 100)}xx` : 'none');
-      const cause = `${name}: ${message}`; // the error itself holds the signed request
+      const cause = `${name}: ${message}`; // not the error itself, which holds the signed request
       if (status === 507 || name === 'QuotaExceeded') throw new Problem('storage_full', undefined, { cause });
       throw new Problem(status ? statusProblem(status).code : 'origin_unavailable', undefined, { cause });
     }

@@ -14,7 +14,7 @@ const good = wav(format(), chunk('data', talk(4)));
 const declared = { channels: ['caller', 'recipient'] } as const;
 const never = new AbortController().signal;
 
-/** An origin of one recording, which counts the reads that it still holds. */
+/** An origin of one recording. It counts the reads that wait. */
 class Memory implements Origin {
   held = 0;
   readonly #bytes: Uint8Array;
@@ -43,7 +43,7 @@ class Memory implements Origin {
     }
     const bytes = this.#bytes.subarray(first, last + 1);
     return (async function* () {
-      // In pieces out of one buffer that is used again, as origins may do.
+      // In chunks of one buffer that is reused, as origins may do.
       const buffer = new Uint8Array(1000);
       for (let at = 0; at < bytes.length; at += buffer.length) {
         const part = bytes.subarray(at, at + buffer.length);
@@ -79,7 +79,7 @@ t.test('a path and an origin give the same report', async (t) => {
   t.strictSame(await checkPool.check(await recording(new Memory(good)), declared), fromPath);
 });
 
-t.test('hostile files are refused', async (t) => {
+t.test('hostile files fail the check', async (t) => {
   const checkPool = makeChecker(t);
   for (const [outcome, make] of Object.entries(hostile)) {
     const { verdict, codes } = await checkPool.check(await recording(new Memory(make())), declared);
@@ -87,7 +87,7 @@ t.test('hostile files are refused', async (t) => {
   }
 });
 
-/** A process that does `wrong` once it has been given a recording. */
+/** A process that does `wrong` when it gets a recording. */
 async function brokenParent(t: Test, wrong: string): Promise<Parent> {
   const program = await file(
     t,
@@ -101,7 +101,7 @@ async function brokenParent(t: Test, wrong: string): Promise<Parent> {
 const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] = [
   ['never ends', 'for (;;);', 'too_complex', 'time'],
   [
-    'goes on and comes nowhere',
+    'goes on and gets nowhere',
     `setInterval(() => process.send({ kind: 'progress', seconds: 0 }), 100);`,
     'too_complex',
     'time',
@@ -120,7 +120,7 @@ const tooMuch: [outcome: string, wrong: string, code: string, limit: string][] =
   ],
 ];
 
-t.test('the file is refused while the event loop goes on for a process that', async (t) => {
+t.test('the file fails and the event loop goes on, for a process that', async (t) => {
   let served = 0;
   let over = false;
   const judging = tooMuch.map(async ([outcome, wrong, code, limit]) => {
@@ -142,7 +142,7 @@ for (const wrong of [
   `throw new Error('a defect')`,
   `process.kill(process.pid, 'SIGKILL')`,
 ]) {
-  t.test(`a process that breaks with ${wrong} is an error of ours, and no verdict`, async (t) => {
+  t.test(`a process that breaks with ${wrong} is an internal error, and no verdict`, async (t) => {
     const parent = await brokenParent(t, wrong);
     await t.rejects(parent.check({ path: await file(t, good) }, {}, never), { code: 'internal' });
   });
@@ -159,14 +159,14 @@ t.test('a process that dies while it is idle is replaced', async (t) => {
   t.not(await parent.check({ path }, {}, never), first);
 });
 
-t.test('waiting for an origin is not held against the file', async (t) => {
+t.test('waiting for an origin does not count against the file', async (t) => {
   let waits = 0;
   const origin = new Memory(good, () => (waits++ === 0 ? sleep(6000) : Promise.resolve()));
   const report = await makeChecker(t).check(await recording(origin), declared);
   t.strictSame(report.codes, ['declared_map']);
 });
 
-t.test('what the origin throws reaches whoever asked, and the next check works', async (t) => {
+t.test('the caller gets what the origin throws, and the next check works', async (t) => {
   const checkPool = makeChecker(t);
   const changed = new Memory(good, () => Promise.reject(new Problem('version_changed')));
   await t.rejects(checkPool.check(await recording(changed), {}), { code: 'version_changed' });
@@ -174,7 +174,7 @@ t.test('what the origin throws reaches whoever asked, and the next check works',
   t.equal((await checkPool.check(await recording(new Memory(good)), declared)).verdict, 'pass');
 });
 
-t.test('an abort frees the read and the place', async (t) => {
+t.test('an abort frees the read and the place in the queue', async (t) => {
   const checkPool = makeChecker(t, { queue: 1 });
   const left = new AbortController();
   const waiting = Promise.withResolvers<void>();
@@ -193,7 +193,7 @@ t.test('an abort frees the read and the place', async (t) => {
   t.equal((await checkPool.check(await recording(new Memory(good)), declared)).verdict, 'pass');
 });
 
-t.test('a full queue is busy; whoever has a place is judged in order', async (t) => {
+t.test('a full queue is busy, and the checks in it run in order', async (t) => {
   const checkPool = makeChecker(t, { queue: 2 });
   const gate = Promise.withResolvers<void>();
   const ended: number[] = [];
@@ -209,7 +209,7 @@ t.test('a full queue is busy; whoever has a place is judged in order', async (t)
   t.strictSame(ended, [0, 1, 2]);
 });
 
-t.test('closing ends the checks under way and refuses new ones', async (t) => {
+t.test('close ends the checks that run, and new ones fail', async (t) => {
   const checkPool = new CheckPool({ workers: 1 });
   const checks = [0, 1].map(async () =>
     checkPool.check(await recording(new Memory(good, (signal) => sleep(60_000, undefined, { signal }))), {}),

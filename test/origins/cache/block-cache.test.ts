@@ -1,6 +1,5 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
@@ -14,42 +13,37 @@ import {
   originContract,
   pattern,
   readAll,
-  settled,
   type Tap,
+  untilReleased,
 } from '../../contracts/origin.ts';
+import { until } from '../../until.ts';
 import { CountingOrigin } from './counting.ts';
 
 const megabyte = 1024 * 1024;
 const awake = () => new AbortController().signal;
 
 /** A cache before a counting origin. */
-function make(t: Tap, memory = 64 * megabyte) {
+function make(t: Tap, bytes = 64 * megabyte) {
   const origin = new CountingOrigin(t);
+  const memory = new Memory(bytes);
   const buffers = new Buffers();
   const metrics = createMetrics();
   const cache = new BlockCache(origin, { name: 'test', memory, buffers, metrics });
   return {
     far: origin,
     cache,
-    held: () => cache.lent + buffers.lent + origin.open,
+    held: () => memory.lent + buffers.inUse + origin.open,
     async outcomes() {
       const { values } = await metrics.blocks.get();
       return Object.fromEntries(
         values.map(({ labels, value }) => [labels.outcome, value]).filter(([, n]) => n !== 0),
       );
     },
-    /** Puts a recording behind the cache; gives its version, as the catalog has it. */
+    /** Puts a recording behind the cache. Returns its version, as the catalog has it. */
     async put(name: string, bytes: Buffer) {
       return origin.stat(await origin.put(name, bytes));
     },
   };
-}
-
-/** Reads that are open, once there are as many as expected, and a moment more so that one too many shows. */
-async function underWay(far: CountingOrigin, expected: number): Promise<number> {
-  for (let tries = 0; far.open < expected && tries < 2_000; tries++) await sleep(5);
-  await sleep(20);
-  return far.open;
 }
 
 originContract(t, async (t) => {
@@ -57,14 +51,14 @@ originContract(t, async (t) => {
   return { origin: cache, missing: 'no/such.wav', held, put: (name, bytes) => far.put(name, bytes) };
 });
 
-t.test('the smallest cache keeps the contract, too', async (t) => {
+t.test('the smallest cache passes the contract, too', async (t) => {
   originContract(t, async (t) => {
     const { far, cache, held } = make(t, 0);
     return { origin: cache, missing: 'no/such.wav', held, put: (name, bytes) => far.put(name, bytes) };
   });
 });
 
-t.test('any ranges, many at once, through a cache that is too small for them', async (t) => {
+t.test('many ranges at once through a cache that is too small for them', async (t) => {
   const { cache, put, held } = make(t, 0);
   const bytes = pattern(40 * megabyte + 4321);
   const version = await put('a.wav', bytes);
@@ -84,17 +78,17 @@ t.test('any ranges, many at once, through a cache that is too small for them', a
     ),
     { numRuns: 60 },
   );
-  t.equal(await settled(held), 0);
+  t.equal(await untilReleased(held), 0);
 });
 
-t.test('a cold seek is one request of one block, a second one nearby is none', async (t) => {
+t.test('a cold seek is one request for one block, and a second seek nearby is none', async (t) => {
   const { cache, far, put, held, outcomes } = make(t);
   const bytes = pattern(30 * megabyte);
   const version = await put('a.wav', bytes);
   const seek = async (first: number) => {
     const range = { first, last: first + 65_535 };
     t.ok((await readAll(cache, 'a.wav', range, version)).equals(bytes.subarray(first, first + 65_536)));
-    t.equal(await settled(held), 0);
+    t.equal(await untilReleased(held), 0);
   };
   await seek(10 * megabyte + 1000);
   t.same(far.reads, [{ first: 10 * megabyte, last: 11 * megabyte - 1 }]);
@@ -105,7 +99,7 @@ t.test('a cold seek is one request of one block, a second one nearby is none', a
   t.same(await outcomes(), { miss: 1, memory: 1 });
 });
 
-t.test('a whole recording of 30 MiB is at most eight requests, each byte once', async (t) => {
+t.test('a whole recording of 30 MiB is eight requests at most, each byte once', async (t) => {
   const { cache, far, put } = make(t);
   const bytes = pattern(30 * megabyte);
   const version = await put('a.wav', bytes);
@@ -113,14 +107,14 @@ t.test('a whole recording of 30 MiB is at most eight requests, each byte once', 
   t.ok(far.reads.length <= 8, `${far.reads.length}`);
   t.equal(far.bytes, bytes.length);
   t.ok((await readAll(cache, 'a.wav', { first: 0, last: bytes.length - 1 }, version)).equals(bytes));
-  t.equal(far.bytes, bytes.length, 'nothing again for the second listener');
+  t.equal(far.bytes, bytes.length, 'nothing more for the second listener');
 });
 
-t.test('one request covers the blocks that are missing between those that are there', async (t) => {
+t.test('one request is for the missing blocks before one that is cached', async (t) => {
   const { cache, far, put, held } = make(t);
   const version = await put('a.wav', pattern(8 * megabyte));
   await readAll(cache, 'a.wav', { first: 3 * megabyte, last: 3 * megabyte }, version);
-  await settled(held);
+  await untilReleased(held);
   await readAll(cache, 'a.wav', { first: 0, last: 5 * megabyte - 1 }, version);
   t.same(
     far.reads.slice(1).map(({ first, last }) => [first / megabyte, (last + 1) / megabyte]),
@@ -131,7 +125,7 @@ t.test('one request covers the blocks that are missing between those that are th
   );
 });
 
-t.test('a hundred listeners on a cold block are one request, and hear it while it arrives', async (t) => {
+t.test('a hundred listeners on a cold block are one request, and get it while it arrives', async (t) => {
   const { cache, far, put, held, outcomes } = make(t);
   const bytes = pattern(megabyte);
   const version = await put('a.wav', bytes);
@@ -140,15 +134,15 @@ t.test('a hundred listeners on a cold block are one request, and hear it while i
   const bodies = Array.from({ length: 100 }, () =>
     readAll(cache, 'a.wav', { first: 0, last: megabyte - 1 }, version),
   );
-  t.equal(await underWay(far, 1), 1);
+  await until(() => far.open === 1);
   resolve();
   for (const body of await Promise.all(bodies)) if (!body.equals(bytes)) t.fail('wrong bytes');
   t.equal(far.reads.length, 1);
-  t.equal(await settled(held), 0);
+  t.equal(await untilReleased(held), 0);
   t.same(await outcomes(), { miss: 1, shared: 99 });
 });
 
-t.test('bytes are handed on before their block is whole', async (t) => {
+t.test('bytes are sent on before their block is full', async (t) => {
   const { cache, far, put } = make(t);
   const version = await put('a.wav', pattern(megabyte));
   const body = cache.read('a.wav', { first: 0, last: megabyte - 1 }, version, awake());
@@ -156,12 +150,12 @@ t.test('bytes are handed on before their block is whole', async (t) => {
   far.gate = new Promise(() => {}); // after the first chunk of 512 KiB
   const { value } = await iterator.next();
   t.equal((value as Uint8Array).length, megabyte / 2);
-  t.equal(far.open, 1, 'the other half is still to come');
+  t.equal(far.open, 1, 'the other half is missing');
   await iterator.return?.();
-  t.equal(await settled(() => far.open), 0);
+  t.equal(await untilReleased(() => far.open), 0);
 });
 
-t.test('a listener that leaves ends its request, unless another waits on it', async (t) => {
+t.test('a listener that leaves ends its request, unless another one waits for it', async (t) => {
   const { cache, far, put, held } = make(t);
   const bytes = pattern(4 * megabyte);
   const version = await put('a.wav', bytes);
@@ -171,23 +165,23 @@ t.test('a listener that leaves ends its request, unless another waits on it', as
   const [leaving, staying] = [new AbortController(), new AbortController()];
 
   const left = readAll(cache, 'a.wav', whole, version, leaving.signal);
-  const heard = readAll(cache, 'a.wav', whole, version, staying.signal);
-  await underWay(far, 1);
+  const body = readAll(cache, 'a.wav', whole, version, staying.signal);
+  await until(() => far.open === 1);
   leaving.abort();
   await t.rejects(left);
-  t.equal(far.open, 1, 'one stays, and so does the request');
+  t.equal(far.open, 1, 'one listener stays, and so does the request');
   gate.resolve();
-  t.ok((await heard).equals(bytes));
+  t.ok((await body).equals(bytes));
   t.equal(far.reads.length, 1);
 
   far.gate = new Promise(() => {});
   const other = await put('b.wav', pattern(4 * megabyte, 1));
   const alone = new AbortController();
   const lost = readAll(cache, 'b.wav', whole, other, alone.signal);
-  t.equal(await underWay(far, 1), 1);
+  await until(() => far.open === 1);
   alone.abort();
   await t.rejects(lost);
-  t.equal(await settled(held), 0, 'nobody stays, and the request has ended');
+  t.equal(await untilReleased(held), 0, 'no listener stays, and the request has ended');
 });
 
 t.test('a listener that leaves at once costs no request', async (t) => {
@@ -199,7 +193,7 @@ t.test('a listener that leaves at once costs no request', async (t) => {
       return (async function* () {})();
     },
   };
-  const cache = new BlockCache(far, { name: 'test', memory: 0, metrics: createMetrics() });
+  const cache = new BlockCache(far, { name: 'test', memory: new Memory(0), metrics: createMetrics() });
   const leaving = new AbortController();
   const left = cache.read('a.wav', { first: 0, last: 9 }, { etag: '"x"', size: 10 }, leaving.signal);
   leaving.abort(new Error('gone'));
@@ -207,7 +201,7 @@ t.test('a listener that leaves at once costs no request', async (t) => {
   t.equal(reads, 0);
 });
 
-t.test('a listener that waits for its turn and leaves is not waited for', async (t) => {
+t.test('a listener that leaves while it waits for its turn blocks nobody', async (t) => {
   const { cache, far, put, held } = make(t, 0); // two turns
   const versions = [];
   for (let i = 0; i < 6; i++) versions.push(await put(`${i}.wav`, pattern(megabyte, i)));
@@ -218,18 +212,19 @@ t.test('a listener that waits for its turn and leaves is not waited for', async 
     readAll(cache, `${i}.wav`, { first: 0, last: megabyte - 1 }, version, i === 4 ? leaver.signal : awake()),
   );
   const outcomes = Promise.allSettled(bodies);
-  t.equal(await underWay(far, 2), 2);
+  await until(() => far.open === 2);
   leaver.abort();
   gate.resolve();
   t.same(
     (await outcomes).map(({ status }) => status === 'fulfilled'),
     [true, true, true, true, false, true],
   );
+  t.equal(far.peak, 2, 'two at once, and no more');
   t.equal(far.bytes, 5 * megabyte);
-  t.equal(await settled(held), 0);
+  t.equal(await untilReleased(held), 0);
 });
 
-t.test('while loads wait for their turn, each brings no more than the block that is needed', async (t) => {
+t.test('while loads wait for their turn, each brings only the block that is needed', async (t) => {
   const { cache, far, put, held } = make(t, 0); // two turns
   const bytes = pattern(4 * megabyte);
   const whole = { first: 0, last: bytes.length - 1 };
@@ -237,19 +232,19 @@ t.test('while loads wait for their turn, each brings no more than the block that
   far.gate = gate.promise;
   const [a, b, c] = [await put('a.wav', bytes), await put('b.wav', bytes), await put('c.wav', bytes)];
   const first = [readAll(cache, 'a.wav', whole, a), readAll(cache, 'b.wav', whole, b)];
-  await underWay(far, 2);
+  await until(() => far.open === 2);
   const late = readAll(cache, 'c.wav', whole, c);
-  for (let tries = 0; far.reads.length < 3 && tries < 2_000; tries++) await sleep(5);
+  await until(() => far.reads.length >= 3);
   t.same(
     far.reads.map(({ first, last }) => (last + 1 - first) / megabyte),
     [4, 4, 1],
   );
   gate.resolve();
   for (const body of await Promise.all([...first, late])) t.ok(body.equals(bytes));
-  t.equal(await settled(held), 0);
+  t.equal(await untilReleased(held), 0);
 });
 
-t.test('an origin that is down: what is cached plays on, the rest says so', async (t) => {
+t.test('of an origin that is down only cached blocks play', async (t) => {
   const { cache, far, put, held } = make(t);
   const bytes = pattern(3 * megabyte);
   const version = await put('a.wav', bytes);
@@ -265,7 +260,7 @@ t.test('an origin that is down: what is cached plays on, the rest says so', asyn
     10,
     'a failure is not cached',
   );
-  t.equal(await settled(held), 0);
+  t.equal(await untilReleased(held), 0);
 });
 
 t.test('stat is the origin’s own: a replaced recording is seen at once', async (t) => {
@@ -307,7 +302,7 @@ t.test('caches that share a memory never take one recording for another', async 
   t.equal(new Set(await Promise.all(reads)).size, 1, 'though their keys and etags are the same');
 });
 
-t.test('an origin that does not answer keeps nobody waiting for another one', async (t) => {
+t.test('an origin that does not respond does not block another one', async (t) => {
   const memory = new Memory(0);
   const dead: Origin = {
     stat: () => Promise.reject(new Error('never called')),
@@ -327,7 +322,7 @@ t.test('an origin that does not answer keeps nobody waiting for another one', as
   t.ok((await Promise.allSettled(lost)).every(({ status }) => status === 'rejected'));
 });
 
-t.test('an origin that hardly moves leaves turns to another one', async (t) => {
+t.test('an origin that is slow leaves turns to another one', async (t) => {
   for (const size of [0, 64 * megabyte]) {
     const memory = new Memory(size);
     const dripping: Origin = {
@@ -344,7 +339,7 @@ t.test('an origin that hardly moves leaves turns to another one', async (t) => {
     const far = new CountingOrigin(t);
     const cache = new BlockCache(far, { name: 'sound', memory, metrics: createMetrics() });
     const leaving = new AbortController();
-    const begun = Array.from({ length: 40 }, async (_, i) => {
+    const stuck = Array.from({ length: 40 }, async (_, i) => {
       const range = { first: 0, last: 8 * megabyte - 1 };
       const version = { etag: '"x"', size: 8 * megabyte };
       await collect(await slow.read(`${i}`, range, version, leaving.signal));
@@ -353,6 +348,6 @@ t.test('an origin that hardly moves leaves turns to another one', async (t) => {
     const whole = { first: 0, last: 3 * megabyte - 1 };
     t.ok((await readAll(cache, 'a.wav', whole, version)).equals(pattern(3 * megabyte)));
     leaving.abort();
-    t.ok((await Promise.allSettled(begun)).every(({ status }) => status === 'rejected'));
+    t.ok((await Promise.allSettled(stuck)).every(({ status }) => status === 'rejected'));
   }
 });

@@ -7,7 +7,7 @@ import { FileStore } from '../../../src/origins/file/file.ts';
 import type { ByteRange, Origin, Representation, Version } from '../../../src/origins/origin.ts';
 import type { Tap } from '../../contracts/origin.ts';
 
-/** An origin of real files, as far away as a test wants, that tells what was asked of it. */
+/** An origin of real files that a test can slow down. It lists what was requested of it. */
 export class CountingOrigin implements Origin {
   readonly stats: string[] = [];
   readonly reads: ByteRange[] = [];
@@ -15,7 +15,7 @@ export class CountingOrigin implements Origin {
   open = 0;
   peak = 0;
   isDown = false;
-  /** Each chunk is held back until this resolves. */
+  /** Each chunk waits until this resolves. */
   gate: Promise<void> | undefined;
   readonly buffers = new Buffers();
   readonly #root: string;

@@ -3,31 +3,32 @@ import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
+import { Block, blockBytes } from '../../../src/origins/cache/block.ts';
 import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
 import { Disk } from '../../../src/origins/cache/disk.ts';
-import { Block, blockSize } from '../../../src/origins/cache/memory.ts';
-import { pattern, readAll, settled } from '../../contracts/origin.ts';
+import { Memory } from '../../../src/origins/cache/memory.ts';
+import { pattern, readAll, untilReleased } from '../../contracts/origin.ts';
 import { CountingOrigin } from './counting.ts';
 
 function blockOf(id: string, bytes: Uint8Array = Buffer.alloc(0), length = bytes.length): Block {
-  const block = new Block(id, length, false, Buffer.alloc(blockSize));
+  const block = new Block(id, length, false, Buffer.alloc(blockBytes));
   block.slab.set(bytes);
   block.filled = bytes.length;
   return block;
 }
 
 const size = 5_000_000;
-const bytes = pattern(blockSize);
+const bytes = pattern(blockBytes);
 
-t.test('a block comes back as it went, also after a restart', async (t) => {
+t.test('a block is read as it was written, also after a restart', async (t) => {
   const folder = join(t.testdir(), 'blocks');
-  const disk = await Disk.open(folder, 10 * blockSize);
+  const disk = await Disk.open(folder, 10 * blockBytes);
   await disk.write(blockOf('a', bytes), size);
   await disk.write(blockOf('tail', bytes.subarray(0, 77)), size);
-  for (const opened of [disk, await Disk.open(folder, 10 * blockSize)]) {
-    const [a, tail] = [blockOf('a', undefined, blockSize), blockOf('tail', undefined, 77)];
+  for (const opened of [disk, await Disk.open(folder, 10 * blockBytes)]) {
+    const [a, tail] = [blockOf('a', undefined, blockBytes), blockOf('tail', undefined, 77)];
     t.ok(opened.has('a') && (await opened.read(a, size)) && a.slab.equals(bytes));
-    t.equal(a.filled, blockSize);
+    t.equal(a.filled, blockBytes);
     t.ok((await opened.read(tail, size)) && tail.slab.subarray(0, 77).equals(bytes.subarray(0, 77)));
     t.notOk(opened.has('b') || (await opened.read(blockOf('b'), size)));
   }
@@ -35,21 +36,21 @@ t.test('a block comes back as it went, also after a restart', async (t) => {
   t.equal((await stat(join(folder, name!))).mode & 0o777, 0o600);
 });
 
-t.test('what was harmed is a miss, and is gone', async (t) => {
-  const harms: [string, (path: string) => Promise<unknown>][] = [
+t.test('a damaged block is a miss, and its file is removed', async (t) => {
+  const damages: [string, (path: string) => Promise<unknown>][] = [
     ['cut short', (path) => truncate(path, 1000)],
     ['cut in its header', (path) => truncate(path, 7)],
     ['empty', (path) => truncate(path, 0)],
-    ['of zeros, as after a power cut', (path) => writeFile(path, Buffer.alloc(blockSize + 20))],
+    ['of zeros, as after a power cut', (path) => writeFile(path, Buffer.alloc(blockBytes + 20))],
     ['one bit flipped', async (path) => writeFile(path, flip(await readFile(path), 500_000))],
     ['one bit of its size flipped', async (path) => writeFile(path, flip(await readFile(path), 12))],
   ];
-  for (const [name, harm] of harms) {
+  for (const [name, damage] of damages) {
     const folder = t.testdir();
-    const disk = await Disk.open(folder, 10 * blockSize);
+    const disk = await Disk.open(folder, 10 * blockBytes);
     await disk.write(blockOf('a', bytes), size);
-    await harm(join(folder, (await readdir(folder))[0]!));
-    t.equal(await disk.read(blockOf('a', undefined, blockSize), size), false, name);
+    await damage(join(folder, (await readdir(folder))[0]!));
+    t.equal(await disk.read(blockOf('a', undefined, blockBytes), size), false, name);
     t.same(await readdir(folder), []);
     t.notOk(disk.has('a'));
   }
@@ -59,11 +60,11 @@ t.test('what was harmed is a miss, and is gone', async (t) => {
   }
 });
 
-t.test('as many blocks as fit, the least recently used makes way; a smaller limit shrinks', async (t) => {
+t.test('the least recently used block is evicted, and a smaller limit evicts more', async (t) => {
   const folder = t.testdir();
-  const disk = await Disk.open(folder, 4 * (blockSize + 20));
+  const disk = await Disk.open(folder, 4 * (blockBytes + 20));
   for (const id of ['a', 'b', 'c', 'd']) await disk.write(blockOf(id, bytes), size);
-  await disk.read(blockOf('a', undefined, blockSize), size);
+  await disk.read(blockOf('a', undefined, blockBytes), size);
   await disk.write(blockOf('e', bytes), size);
   t.same(
     ['a', 'b', 'c', 'd', 'e'].filter((id) => disk.has(id)),
@@ -72,84 +73,85 @@ t.test('as many blocks as fit, the least recently used makes way; a smaller limi
   t.equal((await readdir(folder)).length, 4);
   await disk.remove('c');
   t.equal((await readdir(folder)).length, 3);
-  await Disk.open(folder, 2 * (blockSize + 20));
+  await Disk.open(folder, 2 * (blockBytes + 20));
   t.equal((await readdir(folder)).length, 2);
 });
 
-t.test('two processes may share the folder', async (t) => {
+t.test('two processes can share the folder', async (t) => {
   const folder = t.testdir();
-  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  const [one, two] = [await Disk.open(folder, 10 * blockBytes), await Disk.open(folder, 10 * blockBytes)];
   await Promise.all([one.write(blockOf('a', bytes), size), two.write(blockOf('a', bytes), size)]);
   await one.write(blockOf('b', bytes), size);
   await two.remove('b');
-  t.equal(await one.read(blockOf('b', undefined, blockSize), size), false, 'removed by the other');
-  const opened = await Disk.open(folder, 10 * blockSize);
+  t.equal(await one.read(blockOf('b', undefined, blockBytes), size), false, 'removed by the other');
+  const opened = await Disk.open(folder, 10 * blockBytes);
   t.ok((await readdir(folder)).length <= 1);
   for (const disk of [one, two, opened]) {
-    const a = blockOf('a', undefined, blockSize);
+    const a = blockOf('a', undefined, blockBytes);
     t.ok(!(await disk.read(a, size)) || a.slab.equals(bytes), 'whole or a miss');
   }
 });
 
-t.test('each process reads what any has written', async (t) => {
+t.test('each process reads what the other has written', async (t) => {
   const folder = t.testdir();
-  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  const [one, two] = [await Disk.open(folder, 10 * blockBytes), await Disk.open(folder, 10 * blockBytes)];
   await one.write(blockOf('a', bytes), size);
   t.ok(two.has('a'));
-  const a = blockOf('a', undefined, blockSize);
+  const a = blockOf('a', undefined, blockBytes);
   t.ok((await two.read(a, size)) && a.slab.equals(bytes));
   await two.remove('a');
   t.notOk(two.has('a'));
-  t.equal(await one.read(blockOf('a', undefined, blockSize), size), false, 'and none what one has removed');
+  t.equal(
+    await one.read(blockOf('a', undefined, blockBytes), size),
+    false,
+    'and not what the other has removed',
+  );
   t.notOk(one.has('a'));
 });
 
-t.test(
-  'processes that share the folder keep to their limit together, and start with all of it',
-  async (t) => {
-    for (const processes of [2, 4]) {
-      const folder = t.testdir();
-      const share = 3;
-      const limit = share * processes;
-      const open = () => Disk.open(folder, share * (blockSize + 20), processes);
-      const files = () => readdirSync(folder).length;
-      const before = await Disk.open(folder, 100 * blockSize);
-      for (let i = 0; i < limit + 5; i++) await before.write(blockOf(`old ${i}`, bytes.subarray(0, 9)), size);
-      const disks = [];
-      for (let i = 0; i < processes; i++) disks.push(await open());
-      t.equal(files(), limit, 'all that fits, after a restart');
+t.test('processes that share the folder have one limit together, and start with all that fits', async (t) => {
+  for (const processes of [2, 4]) {
+    const folder = t.testdir();
+    const share = 3;
+    const limit = share * processes;
+    const open = () => Disk.open(folder, share * (blockBytes + 20), processes);
+    const files = () => readdirSync(folder).length;
+    const before = await Disk.open(folder, 100 * blockBytes);
+    for (let i = 0; i < limit + 5; i++) await before.write(blockOf(`old ${i}`, bytes.subarray(0, 9)), size);
+    const disks = [];
+    for (let i = 0; i < processes; i++) disks.push(await open());
+    t.equal(files(), limit, 'all that fits after a restart');
 
-      let most = 0;
-      for (const [i, disk] of disks.entries()) {
-        for (let n = 0; n < 4 * limit; n++) {
-          await disk.read(blockOf(`0 ${n}`, undefined, 9), size); // of the first one, where it still is there
-          await disk.write(blockOf(`${i} ${n}`, bytes.subarray(0, 9)), size);
-          most = Math.max(most, files());
-        }
+    let most = 0;
+    for (const [i, disk] of disks.entries()) {
+      for (let n = 0; n < 4 * limit; n++) {
+        await disk.read(blockOf(`0 ${n}`, undefined, 9), size); // written by the first process, if it is still there
+        await disk.write(blockOf(`${i} ${n}`, bytes.subarray(0, 9)), size);
+        most = Math.max(most, files());
       }
-      t.ok(most <= limit + 1, `${most} at most, where ${limit} fit`);
-      const kept = files();
-      await open();
-      t.equal(files(), kept, 'one that is started anew takes nothing from the others');
     }
-  },
-);
+    t.ok(most <= limit + 1, `${most} at most, and ${limit} fit`);
+    const kept = files();
+    await open();
+    t.equal(files(), kept, 'a process that starts anew evicts nothing');
+  }
+});
 
-t.test('one process leaves alone what the other is writing', async (t) => {
+t.test('a process does not remove what the other is writing', async (t) => {
   const folder = t.testdir();
-  const [one, two] = [await Disk.open(folder, 10 * blockSize), await Disk.open(folder, 10 * blockSize)];
+  const [one, two] = [await Disk.open(folder, 10 * blockBytes), await Disk.open(folder, 10 * blockBytes)];
   for (let i = 0; i < 20; i++) {
     const id = String(i);
     await Promise.all([one.write(blockOf(id, bytes), size), two.write(blockOf(id, bytes), size)]);
     t.ok(one.has(id) && two.has(id), `block ${i} is kept`);
-    t.ok(await one.read(blockOf(id, undefined, blockSize), size));
+    t.ok(await one.read(blockOf(id, undefined, blockBytes), size));
     await one.remove(id);
   }
 });
 
-t.test('what is removed while it is written is not there afterwards', async (t) => {
+t.test('a block that is removed while it is written is not there afterwards', async (t) => {
   const folder = t.testdir();
-  const disk = await Disk.open(folder, 10 * blockSize);
+  const disk = await Disk.open(folder, 10 * blockBytes);
   const writing = disk.write(blockOf('a', bytes), size);
   await disk.remove('a');
   await writing;
@@ -159,11 +161,11 @@ t.test('what is removed while it is written is not there afterwards', async (t) 
   t.ok(disk.has('a'), 'it can be written again');
 });
 
-t.test('left-overs of a crash are cleared, a folder that vanished is put up with', async (t) => {
+t.test('the rest of a crash is removed, and a folder that has gone is no error', async (t) => {
   const folder = t.testdir({ [`${'a'.repeat(64)}.part`]: 'half', 'not-ours.txt': 'stays' });
-  await Disk.open(folder, 10 * blockSize);
+  await Disk.open(folder, 10 * blockBytes);
   t.same(await readdir(folder), ['not-ours.txt']);
-  const gone = await Disk.open(join(folder, 'x'), 10 * blockSize);
+  const gone = await Disk.open(join(folder, 'x'), 10 * blockBytes);
   await writeFile(join(folder, 'y'), '');
   t.same(await gone.write(blockOf('a', bytes), size), undefined);
 });
@@ -171,23 +173,23 @@ t.test('left-overs of a crash are cleared, a folder that vanished is put up with
 t.test('after a restart without its origin, the cache plays what the disk holds', async (t) => {
   const far = new CountingOrigin(t);
   const folder = join(t.testdir(), 'disk');
-  const recording = pattern(6 * blockSize + 99);
+  const recording = pattern(6 * blockBytes + 99);
   const whole = { first: 0, last: recording.length - 1 };
   await far.put('a.wav', recording);
   const version = await far.stat('a.wav');
   async function start() {
     const metrics = createMetrics();
-    const disk = await Disk.open(folder, 100 * blockSize);
-    return { metrics, cache: new BlockCache(far, { name: 'test', memory: 0, disk, metrics }) };
+    const disk = await Disk.open(folder, 100 * blockBytes);
+    return { metrics, cache: new BlockCache(far, { name: 'test', memory: new Memory(0), disk, metrics }) };
   }
 
   const first = await start();
-  for (let at = 0; at < recording.length; at += blockSize) {
+  for (let at = 0; at < recording.length; at += blockBytes) {
     await readAll(first.cache, 'a.wav', { first: at, last: at }, version);
-    await settled(() => far.open);
+    await untilReleased(() => far.open);
   }
   const unwritten = () => 7 - readdirSync(folder).filter((name) => !name.endsWith('.part')).length;
-  t.equal(await settled(unwritten), 0, 'all seven blocks are on disk');
+  t.equal(await untilReleased(unwritten), 0, 'all seven blocks are on disk');
 
   far.isDown = true;
   const second = await start();
@@ -201,7 +203,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
   const third = await start();
   t.ok(
     (await readAll(third.cache, 'a.wav', whole, version)).equals(recording),
-    'harmed blocks come from the origin',
+    'damaged blocks come from the origin',
   );
   t.ok(far.reads.length > before);
 });

@@ -1,13 +1,14 @@
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
+import { Memory } from '../../../src/origins/cache/memory.ts';
 import type { Origin } from '../../../src/origins/origin.ts';
 
-t.test('what is wrong with a source is told without its URL, which may be a signed one', async (t) => {
+t.test('an error about a source does not contain its URL, which may be a signed one', async (t) => {
   const secret = 'x-signature-of-the-vendor';
   const url = `https://vendor.example/call.wav?${secret}`;
   const signal = new AbortController().signal;
-  /** Promises all that is asked for, and ends short. */
+  /** Ends every body short. */
   const short: Origin = {
     stat: async () => ({ size: 100, etag: '"a"', lastModified: new Date(0) }),
     read: async () =>
@@ -15,7 +16,7 @@ t.test('what is wrong with a source is told without its URL, which may be a sign
         yield Buffer.alloc(10);
       })(),
   };
-  const cache = new BlockCache(short, { name: 'http', memory: 0, metrics: createMetrics() });
+  const cache = new BlockCache(short, { name: 'http', memory: new Memory(0), metrics: createMetrics() });
   const read = async (last: number) => {
     const version = { etag: '"a"', size: 100 };
     for await (const _ of await cache.read(url, { first: 0, last }, version, signal));

@@ -16,9 +16,9 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { Buffers, slowAfter } from '../../../src/origins/buffers.ts';
+import { Buffers, slowAfterMs } from '../../../src/origins/buffers.ts';
 import { FileStore } from '../../../src/origins/file/file.ts';
-import { codeOf, originContract, pattern, readAll, settled, type Tap } from '../../contracts/origin.ts';
+import { codeOf, originContract, pattern, readAll, type Tap, untilReleased } from '../../contracts/origin.ts';
 
 const megabyte = 1024 * 1024;
 const awake = () => new AbortController().signal;
@@ -35,11 +35,11 @@ function make(t: Tap) {
     store,
     origin: store,
     missing: 'no/such.wav',
-    held: () => buffers.lent,
+    held: () => buffers.inUse,
     async put(name: string, bytes: Uint8Array) {
       const path = join(root, name);
       await mkdir(dirname(path), { recursive: true });
-      await sleep(10); // a file system's clock ticks every 4 ms: two versions need two times
+      await sleep(10); // a file system's clock ticks every 4 ms, and two versions need two times
       await writeFile(`${path}.new`, bytes);
       await rename(`${path}.new`, path);
       return name;
@@ -49,8 +49,8 @@ function make(t: Tap) {
 
 const whole = { first: 0, last: 4 * megabyte - 1 };
 
-/** Reads a 4 MiB file, does `meddle` after the first chunk; gives the code of the error that ends the read. */
-async function meddled(t: Tap, meddle: (path: string) => Promise<unknown>) {
+/** Reads a 4 MiB file and changes it after the first chunk. Returns the code of the error that ends the read. */
+async function codeAfter(t: Tap, change: (path: string) => Promise<unknown>) {
   const { root, store, put, held } = make(t);
   const bytes = pattern(4 * megabyte);
   const key = await put('a.wav', bytes);
@@ -59,19 +59,19 @@ async function meddled(t: Tap, meddle: (path: string) => Promise<unknown>) {
   const code = await codeOf(
     (async () => {
       for await (const chunk of await store.read(key, whole, version, awake())) {
-        if (position === 0) await sleep(10).then(() => meddle(join(root, key)));
+        if (position === 0) await sleep(10).then(() => change(join(root, key)));
         t.ok(bytes.subarray(position, position + chunk.length).equals(chunk), `old bytes at ${position}`);
         position += chunk.length;
       }
     })(),
   );
-  t.equal(await settled(held), 0);
+  t.equal(await untilReleased(held), 0);
   return code;
 }
 
 originContract(t, async (t) => make(t));
 
-t.test('keys that lead elsewhere are not found, and nothing is written for them', async (t) => {
+t.test('keys that lead out of the folder are not found, and nothing is written for them', async (t) => {
   const { folder, store, root } = make(t);
   await writeFile(join(folder, 'secret'), 'secret');
   await mkdir(root);
@@ -117,10 +117,10 @@ t.test('symlinks, folders, pipes and devices are not found', async (t) => {
   })();
   t.equal(await codeOf(store.write('folder-link/deep/new', bytes)), 'not_found', 'write through a link');
   await store.remove('folder-link/secret');
-  t.same(await readdir(join(folder, 'outside')), ['secret'], 'nothing came or went behind the link');
+  t.same(await readdir(join(folder, 'outside')), ['secret'], 'nothing changed behind the link');
 });
 
-t.test('the root itself may be a symlink', async (t) => {
+t.test('the folder itself may be a symlink', async (t) => {
   const { folder, root } = make(t);
   await mkdir(root);
   await symlink(root, join(folder, 'link'));
@@ -130,18 +130,18 @@ t.test('the root itself may be a symlink', async (t) => {
   t.equal((await readAll(store, 'x/a.wav', { first: 0, last: 9 }, version)).length, 10);
 });
 
-t.test('what happens to a file meanwhile ends the read with its code, before a wrong byte', async (t) => {
+t.test('a change to the file ends the read with a code, before a wrong byte', async (t) => {
   const overwrite = async (path: string) => {
     const handle = await open(path, 'r+');
     await handle.write(pattern(megabyte, 9), 0, megabyte, 2 * megabyte);
     await handle.close();
   };
-  t.equal(await meddled(t, (path) => truncate(path, 600_000)), 'origin_failed', 'truncated');
-  t.equal(await meddled(t, overwrite), 'version_changed', 'overwritten in place');
-  t.equal(await meddled(t, (path) => unlink(path)), 'version_changed', 'removed');
+  t.equal(await codeAfter(t, (path) => truncate(path, 600_000)), 'origin_failed', 'truncated');
+  t.equal(await codeAfter(t, overwrite), 'version_changed', 'overwritten in place');
+  t.equal(await codeAfter(t, (path) => unlink(path)), 'version_changed', 'removed');
 });
 
-t.test('a file removed by another process is gone at once, though its descriptor is kept', async (t) => {
+t.test('a file that another process removed is not found, though it is still open', async (t) => {
   const { root, store, put } = make(t);
   const key = await put('a.wav', pattern(100));
   const version = await store.stat(key);
@@ -150,7 +150,7 @@ t.test('a file removed by another process is gone at once, though its descriptor
   t.equal(await codeOf(readAll(store, key, { first: 0, last: 99 }, version)), 'not_found');
 });
 
-t.test('a write is for its owner only, and what a crash left of one is cleared by remove', async (t) => {
+t.test('a file is private to its owner, and remove clears what a crash left of a write', async (t) => {
   const { root, store, put } = make(t);
   await put('deep/er/b.wav.part', pattern(10));
   t.equal(
@@ -166,7 +166,7 @@ t.test('a write is for its owner only, and what a crash left of one is cleared b
   t.equal((await stat(join(root, 'new/folder'))).mode & 0o777, 0o700);
 });
 
-t.test('a process that is killed in the middle of a write leaves no recording', async (t) => {
+t.test('a process that is killed during a write leaves no recording', async (t) => {
   const { root, store } = make(t);
   const module = new URL('../../../src/origins/file/file.ts', import.meta.url);
   const script = `
@@ -183,13 +183,13 @@ t.test('a process that is killed in the middle of a write leaves no recording', 
   await once(child.stdout, 'data');
   child.kill('SIGKILL');
   await once(child, 'close');
-  t.same(await readdir(join(root, 'a')), ['b.wav.part'], 'it was in the middle');
+  t.same(await readdir(join(root, 'a')), ['b.wav.part'], 'the write was not complete');
   t.equal(await codeOf(store.stat('a/b.wav')), 'not_found');
   await store.remove('a/b.wav');
   t.same(await readdir(join(root, 'a')), []);
 });
 
-t.test('a full disk is said so, and leaves nothing', async (t) => {
+t.test('a write to a full disk fails with its code and leaves nothing', async (t) => {
   const { root, store, held } = make(t);
   await mkdir(root);
   try {
@@ -207,7 +207,7 @@ t.test('a full disk is said so, and leaves nothing', async (t) => {
   }
 });
 
-t.test('five hundred listeners hold less than 50 MB, and a slow one 32 KiB', async (t) => {
+t.test('five hundred listeners hold less than 50 MB, and each slow one 32 KiB', async (t) => {
   const { store, put, held } = make(t);
   const key = await put('a.wav', pattern(4 * megabyte));
   const version = await store.stat(key);
@@ -221,14 +221,14 @@ t.test('five hundred listeners hold less than 50 MB, and a slow one 32 KiB', asy
     return results.reduce((sum, { value }) => sum + (value as Uint8Array).buffer.byteLength, 0);
   };
   t.ok((await sizeOfNext()) < 50 * megabyte, 'at the start');
-  await sleep(2 * slowAfter);
-  t.ok((await sizeOfNext()) <= 500 * 32 * 1024, 'once they proved slow');
+  await sleep(2 * slowAfterMs);
+  t.ok((await sizeOfNext()) <= 500 * 32 * 1024, 'once they are slow');
   await Promise.all(listeners.map((listener) => listener.return?.()));
   t.equal(held(), 0);
 });
 
 t.test(
-  'descriptors are bounded, and closed in the end',
+  'the number of open files is limited, and all are closed in the end',
   { skip: process.platform !== 'linux' && 'needs /proc' },
   async (t) => {
     const { root, store } = make(t);
@@ -239,8 +239,11 @@ t.test(
       await writeFile(join(root, `${i}`), pattern(10));
       await store.stat(`${i}`);
     }
-    t.ok((await settled(() => Math.max(0, opened() - before - 256))) === 0, 'of 300 files 256 stay open');
+    t.ok(
+      (await untilReleased(() => Math.max(0, opened() - before - 256))) === 0,
+      '256 of 300 files stay open',
+    );
     store.close();
-    t.equal(await settled(() => Math.max(0, opened() - before)), 0);
+    t.equal(await untilReleased(() => Math.max(0, opened() - before)), 0);
   },
 );

@@ -9,28 +9,29 @@ import { pattern } from '../../contracts/origin.ts';
 
 const body = pattern(3 * 1024 * 1024);
 
-/** What a handler saw of one GET, which pauses at every piece where it is told to. */
+/** What a handler gets of one GET. It pauses at every chunk if `isPausing`. */
 function get(agent: Agent, origin: string, isPausing: boolean) {
-  const pieces: Buffer[] = [];
+  const chunks: Buffer[] = [];
   const buffers = new Set<ArrayBufferLike>();
-  return new Promise<{ pieces: Buffer[]; buffers: Set<ArrayBufferLike> }>((resolve, reject) => {
+  return new Promise<{ chunks: Buffer[]; buffers: Set<ArrayBufferLike> }>((resolve, reject) => {
     agent.dispatch(
       { origin, path: '/', method: 'GET' },
       {
         onRequestStart() {},
         onResponseStart() {},
-        onResponseData(controller, piece) {
-          if (piece.length > 32 * 1024) buffers.add(piece.buffer); // shorter ones may come with the head
-          pieces.push(Buffer.from(piece));
-          if (!isPausing || piece.length === 0) return;
+        onResponseData(controller, chunk) {
+          if (chunk.length > 32 * 1024) buffers.add(chunk.buffer); // shorter ones may arrive with the head
+          chunks.push(Buffer.from(chunk));
+          if (!isPausing || chunk.length === 0) return;
           controller.pause();
-          const before = Buffer.from(piece);
+          const before = Buffer.from(chunk);
           sleep(2).then(() => {
-            if (!before.equals(piece)) reject(new Error('the buffer was used while the answer was paused'));
+            if (!before.equals(chunk))
+              reject(new Error('the buffer was reused while the response was paused'));
             controller.resume();
           });
         },
-        onResponseEnd: () => resolve({ pieces, buffers }),
+        onResponseEnd: () => resolve({ chunks, buffers }),
         onResponseError: (_, error) => reject(error),
       },
     );
@@ -49,20 +50,23 @@ async function connectTo(t: Test, server: Server) {
 }
 
 for (const isPausing of [false, true]) {
-  t.test(`bodies come whole by one buffer, ${isPausing ? 'paused at each piece' : 'at once'}`, async (t) => {
-    const server = createServer((_, response) => response.end(body));
-    const { agent, origin } = await connectTo(t, server);
-    const all = new Set<ArrayBufferLike>();
-    for (let i = 0; i < 3; i++) {
-      const { pieces, buffers } = await get(agent, origin, isPausing);
-      t.ok(Buffer.concat(pieces).equals(body));
-      for (const buffer of buffers) all.add(buffer);
-    }
-    t.equal(all.size, 1, 'the same for each piece of each answer');
-  });
+  t.test(
+    `bodies arrive whole through one buffer, ${isPausing ? 'paused at each chunk' : 'without a pause'}`,
+    async (t) => {
+      const server = createServer((_, response) => response.end(body));
+      const { agent, origin } = await connectTo(t, server);
+      const all = new Set<ArrayBufferLike>();
+      for (let i = 0; i < 3; i++) {
+        const { chunks, buffers } = await get(agent, origin, isPausing);
+        t.ok(Buffer.concat(chunks).equals(body));
+        for (const buffer of buffers) all.add(buffer);
+      }
+      t.equal(all.size, 1, 'the same buffer for each chunk of each response');
+    },
+  );
 }
 
-t.test('a head that comes in pieces keeps its fields', async (t) => {
+t.test('a head that arrives in chunks keeps its fields', async (t) => {
   const head = [
     'HTTP/1.1 206 Partial Content',
     'etag: "a-validator"',
@@ -71,7 +75,7 @@ t.test('a head that comes in pieces keeps its fields', async (t) => {
     'content-length: 5',
   ];
   const text = `${head.join('\r\n')}\r\n\r\nhello`;
-  // One kept connection, so that each head but the first follows another answer in the buffer.
+  // One connection is kept, so each head but the first follows another response in the buffer.
   let cut = 0;
   const server = createTcpServer((socket) => {
     socket.setNoDelay(true);
@@ -86,7 +90,7 @@ t.test('a head that comes in pieces keeps its fields', async (t) => {
   for (cut of [1, 40, 47, 60, 100, 570, 600, text.length - 3]) {
     const { headers, body } = await agent
       .request({ origin, path: '/', method: 'GET' })
-      .then(async (answer) => ({ ...answer, body: await answer.body.text() }));
+      .then(async (response) => ({ ...response, body: await response.body.text() }));
     t.match(headers, { etag: '"a-validator"', 'content-range': 'bytes 0-4/5' }, `cut after ${cut} bytes`);
     t.same(Object.keys(headers), ['etag', 'x-padding', 'content-range', 'content-length']);
     t.equal(body, 'hello');

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { type HttpOptions, HttpOrigin } from '../../../src/origins/http/http.ts';
-import { codeOf, collect, originContract, pattern, settled } from '../../contracts/origin.ts';
+import { codeOf, collect, originContract, pattern, untilReleased } from '../../contracts/origin.ts';
 import { startNginx, withoutNginx } from '../../servers/nginx.ts';
 
 const awake = new AbortController().signal;
@@ -54,7 +54,7 @@ function reading(t: Pick<Test, 'teardown'>, allowed: string[], more: Partial<Htt
   return origin;
 }
 
-/** A vendor that answers as told; gives its URL. */
+/** Starts a vendor with this listener. Returns its URL. */
 async function vendor(t: Test, listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -66,8 +66,8 @@ async function vendor(t: Test, listener: RequestListener): Promise<string> {
 }
 
 const audio = pattern(100_000);
-type Answering = (response: ServerResponse, request: IncomingMessage) => void;
-const ranged: Answering = (response, { headers }) => {
+type Responder = (response: ServerResponse, request: IncomingMessage) => void;
+const sendRange: Responder = (response, { headers }) => {
   const [first, last] = /(\d+)-(\d+)/
     .exec(headers.range ?? '')!
     .slice(1)
@@ -77,12 +77,12 @@ const ranged: Answering = (response, { headers }) => {
 };
 
 t.test('which vendors can be played from where they are', async (t) => {
-  const table: [string, Answering, string][] = [
-    ['ranges and a strong ETag', ranged, 'played'],
+  const table: [string, Responder, string][] = [
+    ['ranges and a strong ETag', sendRange, 'played'],
     [
       'ranges, no HEAD',
       (response, request) =>
-        request.method === 'HEAD' ? response.writeHead(405).end() : ranged(response, request),
+        request.method === 'HEAD' ? response.writeHead(405).end() : sendRange(response, request),
       'played',
     ],
     [
@@ -122,8 +122,8 @@ t.test('which vendors can be played from where they are', async (t) => {
     ['forbidden', (response) => response.writeHead(403).end(), 'origin_failed'],
     ['busy', (response) => response.writeHead(503).end(), 'origin_unavailable'],
   ];
-  for (const [name, answer, outcome] of table) {
-    const url = await vendor(t, (request, response) => answer(response, request));
+  for (const [name, respond, outcome] of table) {
+    const url = await vendor(t, (request, response) => respond(response, request));
     const origin = reading(t, [url]);
     const play = async () => {
       const version = await origin.stat(url);
@@ -132,16 +132,16 @@ t.test('which vendors can be played from where they are', async (t) => {
       return t.ok(body.equals(audio.subarray(500))) ? 'played' : 'not the same bytes';
     };
     t.equal(await play().catch((error) => error.code), outcome, `${name}: ${outcome}`);
-    t.equal(await settled(() => origin.underWay), 0);
+    t.equal(await untilReleased(() => origin.underWay), 0);
   }
 });
 
-t.test('a vendor that is busy at first is asked again', async (t) => {
+t.test('a vendor that is busy at first gets another request', async (t) => {
   let requests = 0;
   const url = await vendor(t, (request, response) => {
     requests++;
     if (requests % 3 !== 0) response.writeHead(requests % 3 === 1 ? 503 : 500).end();
-    else if (request.headers.range) ranged(response, request);
+    else if (request.headers.range) sendRange(response, request);
     else response.end(audio);
   });
   const origin = reading(t, [url]);
@@ -153,16 +153,16 @@ t.test('a vendor that is busy at first is asked again', async (t) => {
   t.equal(requests, 9);
 });
 
-t.test('what is fetched whole is whole, and within limits', async (t) => {
+t.test('a source that is fetched whole is whole, and within the limits', async (t) => {
   const cut = (response: ServerResponse) => {
     response.write(audio.subarray(0, 99));
     setTimeout(() => response.destroy(), 20);
   };
-  const drip: Answering = (response) => {
+  const drip: Responder = (response) => {
     const timer = setInterval(() => response.write('x'), 20);
     response.once('close', () => clearInterval(timer));
   };
-  const table: [string, Answering, string][] = [
+  const table: [string, Responder, string][] = [
     [
       'with a length',
       (response) => response.writeHead(200, { 'content-length': audio.length }).end(audio),
@@ -173,7 +173,7 @@ t.test('what is fetched whole is whole, and within limits', async (t) => {
       (response) => void response.write(audio.subarray(0, 9), () => response.end(audio.subarray(9))),
       'whole',
     ],
-    ['in spite of a weak ETag', (response) => response.writeHead(200, { etag: 'W/"x"' }).end(audio), 'whole'],
+    ['with a weak ETag', (response) => response.writeHead(200, { etag: 'W/"x"' }).end(audio), 'whole'],
     [
       'a range of it',
       (response) => response.writeHead(206, { 'content-range': 'bytes 0-9/10' }).end('0123456789'),
@@ -197,33 +197,33 @@ t.test('what is fetched whole is whole, and within limits', async (t) => {
     ],
     ['cut short in a chunk', cut, 'origin_failed'],
     [
-      'too large, and says so',
+      'too large by its Content-Length',
       (response) => response.writeHead(200, { 'content-length': 200_001 }).end(),
       'too_large',
     ],
     [
-      'too large, and does not say so',
+      'too large, without a Content-Length',
       (response) => response.write(Buffer.concat([audio, audio, audio])),
       'too_large',
     ],
-    ['dripping for ever', drip, 'origin_failed'],
-    ['standing still', (response) => response.write('x'), 'origin_failed'],
+    ['dripping without end', drip, 'origin_failed'],
+    ['stalled', (response) => response.write('x'), 'origin_failed'],
     ['silent', () => {}, 'origin_unavailable'],
     ['not there', (response) => response.writeHead(404).end(), 'not_found'],
     ['expired', (response) => response.writeHead(403).end(), 'origin_failed'],
-    ['nothing to say', (response) => response.writeHead(204).end(), 'origin_failed'],
+    ['no content', (response) => response.writeHead(204).end(), 'origin_failed'],
   ];
-  for (const [name, answer, outcome] of table) {
-    const url = await vendor(t, (request, response) => answer(response, request));
+  for (const [name, respond, outcome] of table) {
+    const url = await vendor(t, (request, response) => respond(response, request));
     const origin = reading(t, [url], { maxBytes: 200_000, fetchTimeoutMs: 600, stallTimeoutMs: 300 });
     const fetched = async () =>
       (await collect(await origin.fetchWhole(url, awake))).equals(audio) ? 'whole' : 'short';
     t.equal(await fetched().catch((error) => error.code), outcome, `${name}: ${outcome}`);
-    t.equal(await settled(() => origin.underWay), 0);
+    t.equal(await untilReleased(() => origin.underWay), 0);
   }
 });
 
-t.test('credentials go to their own host and stay there', async (t) => {
+t.test('credentials are sent to their own host only', async (t) => {
   const seen: Record<string, (string | undefined)[]> = { own: [], other: [] };
   let other = '';
   const own = await vendor(t, ({ headers, url }, response) => {

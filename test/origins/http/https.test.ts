@@ -15,7 +15,7 @@ import { codeOf, collect, pattern } from '../../contracts/origin.ts';
 const skip = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed';
 
 t.test(
-  'by https, the address is the one looked up and the certificate that of the name',
+  'https connects to the address that was looked up, and the certificate must be that of the name',
   { skip },
   async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'playhead-https-'));
@@ -30,11 +30,11 @@ t.test(
     const cert = await readFile(certFile, 'utf8');
 
     const recording = pattern(3 * 1024 * 1024);
-    const asked: (string | false | null)[] = [];
+    const serverNames: (string | false | null)[] = [];
     const server = createServer(
       { key: await readFile(keyFile), cert },
       ({ socket, headers, url }, response) => {
-        asked.push((socket as TLSSocket).servername);
+        serverNames.push((socket as TLSSocket).servername);
         response.end(url === '/call.wav' ? recording : headers.host);
       },
     ).listen(0, '127.0.0.1');
@@ -63,17 +63,21 @@ t.test(
     const fetched = async (host: string) =>
       String(await collect(await http.fetchWhole(`https://${host}:${port}/`, new AbortController().signal)));
 
-    t.equal(await codeOf(fetched('vendor.example')), 'origin_unavailable', 'a certificate from nobody known');
+    t.equal(
+      await codeOf(fetched('vendor.example')),
+      'origin_unavailable',
+      'a certificate from an unknown authority',
+    );
     setDefaultCACertificates([cert]);
     lookups = connections = 0;
     t.equal(await fetched('vendor.example'), `vendor.example:${port}`);
     t.equal(await fetched('vendor.example'), `vendor.example:${port}`);
     t.ok(connections > 0 && lookups === connections, 'one look-up for each connection');
-    t.same(asked, ['vendor.example', 'vendor.example']);
+    t.same(serverNames, ['vendor.example', 'vendor.example']);
     t.equal(await codeOf(fetched('other.example')), 'origin_unavailable', 'a certificate of another name');
-    t.equal(asked.length, 2, 'which therefore was asked nothing');
+    t.equal(serverNames.length, 2, 'no request was sent to it');
 
-    // Several TLS records arrive at once, and are decrypted one after the other whether or not anyone is ready.
+    // Several TLS records arrive at once, and are all decrypted even if the reader is not ready.
     const url = `https://vendor.example:${port}/call.wav`;
     let at = 0;
     for await (const chunk of await http.fetchWhole(url, new AbortController().signal)) {
@@ -81,6 +85,6 @@ t.test(
       if (!recording.subarray(at, at + chunk.length).equals(chunk)) return t.fail(`wrong bytes at ${at}`);
       at += chunk.length;
     }
-    t.equal(at, recording.length, 'a reader who takes its time gets every byte');
+    t.equal(at, recording.length, 'a slow reader gets every byte');
   },
 );

@@ -6,7 +6,7 @@ import { Problem } from '../../../src/errors.ts';
 import { createMetrics } from '../../../src/metrics.ts';
 import { HttpClient } from '../../../src/origins/http/http-client.ts';
 import { rangeBody, rangeHeaders, retry, statusProblem } from '../../../src/origins/http/ranged.ts';
-import { codeOf, collect, settled } from '../../contracts/origin.ts';
+import { codeOf, collect, untilReleased } from '../../contracts/origin.ts';
 
 const awake = new AbortController().signal;
 const range = { first: 10, last: 19 };
@@ -14,7 +14,7 @@ const etag = '"v1"';
 const right = { 'content-range': 'bytes 10-19/1000', 'content-length': 10, etag };
 const ten = 'abcdefghij';
 
-t.test('an answer is passed on only if it is the range that was asked for', async (t) => {
+t.test('a response is accepted only if it is the range that was requested', async (t) => {
   const table: [name: string, status: number, headers: OutgoingHttpHeaders, body: string, outcome: string][] =
     [
       ['right', 206, right, ten, ten],
@@ -94,15 +94,19 @@ t.test('an answer is passed on only if it is the range that was asked for', asyn
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   for (const [index, [name, , , , outcome]] of table.entries()) {
-    const ask = async () => {
-      const answer = await client.get({ origin, path: `/${index}` }, rangeHeaders(range, etag), awake);
-      return String(await collect(rangeBody(answer, range, etag)));
+    const request = async () => {
+      const response = await client.get({ origin, path: `/${index}` }, rangeHeaders(range, etag), awake);
+      return String(await collect(rangeBody(response, range, etag)));
     };
-    const got = await ask().catch((error) => (error instanceof Problem ? error.code : String(error)));
+    const got = await request().catch((error) => (error instanceof Problem ? error.code : String(error)));
     t.equal(got, outcome, `${name}: ${outcome}`);
     t.same(seen, ['bytes=10-19', etag, 'identity']);
   }
-  t.equal(await settled(() => client.underWay), 0, 'the one connection was free for each next request');
+  t.equal(
+    await untilReleased(() => client.underWay),
+    0,
+    'the only connection was free for each next request',
+  );
 });
 
 t.test('retry', async (t) => {
@@ -117,30 +121,30 @@ t.test('retry', async (t) => {
       },
     };
   };
-  const out = () => new Problem('origin_unavailable');
+  const unavailable = () => new Problem('origin_unavailable');
 
-  const twice = failing([out(), out()]);
+  const twice = failing([unavailable(), unavailable()]);
   t.equal(await retry(twice.attempt, 10_000), 'done');
   t.equal(twice.tries(), 3, 'two failures, then done');
 
-  const always = failing(Array.from({ length: 10 }, out));
+  const always = failing(Array.from({ length: 10 }, unavailable));
   t.equal(await codeOf(retry(always.attempt, 10_000)), 'origin_unavailable');
-  t.equal(always.tries(), 4, 'given up after four');
+  t.equal(always.tries(), 4, 'four attempts at most');
 
-  const late = failing(Array.from({ length: 10 }, out));
+  const late = failing(Array.from({ length: 10 }, unavailable));
   t.equal(await codeOf(retry(late.attempt, -1)), 'origin_unavailable');
-  t.equal(late.tries(), 1, 'given up when the time is over');
+  t.equal(late.tries(), 1, 'no attempt after the limit');
 
   for (const status of [404, 412, 403]) {
-    const other = failing([statusProblem(status), out()]);
+    const other = failing([statusProblem(status), unavailable()]);
     await t.rejects(retry(other.attempt, 10_000));
-    t.equal(other.tries(), 1, `${status} would be no other the next time`);
+    t.equal(other.tries(), 1, `${status} is not retried`);
   }
 
   const abortion = new AbortController();
-  const left = failing(Array.from({ length: 10 }, out));
+  const left = failing(Array.from({ length: 10 }, unavailable));
   const waiting = retry(left.attempt, 10_000, abortion.signal);
   abortion.abort(new Error('the listener left'));
   await t.rejects(waiting, { message: 'the listener left' });
-  t.equal(left.tries(), 1, 'nothing is tried for a listener who left');
+  t.equal(left.tries(), 1, 'no attempt for a listener who left');
 });

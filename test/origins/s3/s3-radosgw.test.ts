@@ -17,14 +17,14 @@ import t, { type Test } from 'tap';
 import { Problem } from '../../../src/errors.ts';
 import { createMetrics } from '../../../src/metrics.ts';
 import { S3Store } from '../../../src/origins/s3/s3.ts';
-import { codeOf, originContract, pattern, readAll, settled } from '../../contracts/origin.ts';
+import { codeOf, originContract, pattern, readAll, untilReleased } from '../../contracts/origin.ts';
 
 const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
 const skip = endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set';
 const megabyte = 1024 * 1024;
 let buckets = 0;
 
-/** A bucket of its own, a store below a prefix in it, and the SDK to look behind the store. */
+/** A new bucket, a store with a prefix in it, and the SDK to look behind the store. */
 async function setUp(t: Pick<Test, 'teardown'>, prefix = 'calls of 2026/') {
   const admin = new S3Client({ endpoint: endpoint!, region: 'us-east-1', forcePathStyle: true });
   const Bucket = `playhead-${process.pid}-${buckets++}`;
@@ -58,24 +58,24 @@ t.test('the contract', { skip }, async (t) => {
   });
 });
 
-/** In front of the S3 server: what it did for the first such request is done, but its answer gets lost. */
-async function losingAnswer(
+/** A proxy in front of S3: the first such request reaches S3, and its response is lost. */
+async function losingResponse(
   t: Test,
   isToBeLost: (method: string, query: URLSearchParams) => boolean,
-  said: 'nothing' | 404,
+  instead: 'nothing' | 404,
 ) {
   const { hostname, port } = new URL(endpoint!);
   let lost = 0;
   const server = createServer((request, response) => {
     const { method, headers, url } = request;
-    const passed = forward({ hostname, port, method, headers, path: url }, (answer) => {
+    const passed = forward({ hostname, port, method, headers, path: url }, (upstream) => {
       if (lost === 0 && isToBeLost(method!, new URL(url!, endpoint).searchParams)) {
         lost++;
-        answer.resume();
-        return void (said === 404 ? response.writeHead(said).end() : request.socket.resetAndDestroy());
+        upstream.resume();
+        return void (instead === 404 ? response.writeHead(instead).end() : request.socket.resetAndDestroy());
       }
-      response.writeHead(answer.statusCode!, answer.headers);
-      answer.pipe(response);
+      response.writeHead(upstream.statusCode!, upstream.headers);
+      upstream.pipe(response);
     });
     request.pipe(passed);
   }).listen(0, '127.0.0.1');
@@ -87,14 +87,19 @@ async function losingAnswer(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, lost: () => lost };
 }
 
-// The SDK asks again. Of an upload that is complete S3 may say that there is none: as if that were the second answer.
-for (const [name, size, isToBeLost, said] of [
-  ['an object was there when it was sent again', 1000, (method) => method === 'PUT', 'nothing'],
-  ['an upload was gone', 6 * megabyte, (method, query) => method === 'POST' && query.has('uploadId'), 404],
+// The SDK repeats the request. S3 may then report that a complete upload does not exist: the proxy does so itself.
+for (const [name, size, isToBeLost, instead] of [
+  ['the object existed when the request was repeated', 1000, (method) => method === 'PUT', 'nothing'],
+  [
+    'the upload was gone when the request was repeated',
+    6 * megabyte,
+    (method, query) => method === 'POST' && query.has('uploadId'),
+    404,
+  ],
 ] as [string, number, (method: string, query: URLSearchParams) => boolean, 'nothing' | 404][]) {
   t.test(`a write does not fail because ${name}: it is its own`, { skip }, async (t) => {
     const { Bucket, store: direct } = await setUp(t, '');
-    const s3 = await losingAnswer(t, isToBeLost, said);
+    const s3 = await losingResponse(t, isToBeLost, instead);
     const options = {
       endpoint: s3.url,
       forcePathStyle: true,
@@ -110,7 +115,7 @@ for (const [name, size, isToBeLost, said] of [
   });
 }
 
-t.test('keys hold whatever S3 lets them', { skip }, async (t) => {
+t.test('keys can have any characters that S3 allows', { skip }, async (t) => {
   const { store, anywhere, Bucket } = await setUp(t, '');
   const keys = [
     'plain.wav',
@@ -145,7 +150,7 @@ t.test('keys hold whatever S3 lets them', { skip }, async (t) => {
   for (const key of keys) t.equal(await codeOf(store.stat(key)), 'not_found');
 });
 
-t.test('a range costs one request, and a whole one, too', { skip }, async (t) => {
+t.test('a range costs one request, and so does the whole', { skip }, async (t) => {
   const { store, put, requests } = await setUp(t);
   const bytes = pattern(3 * megabyte);
   const key = await put('a.wav', bytes);
@@ -158,7 +163,7 @@ t.test('a range costs one request, and a whole one, too', { skip }, async (t) =>
   t.equal(await requests(), 22, 'the whole: one');
 });
 
-t.test('a recording of many parts is put together in order', { skip }, async (t) => {
+t.test('a recording of many parts is stored in order', { skip }, async (t) => {
   const { store, admin, Bucket } = await setUp(t);
   for (const size of [5 * megabyte - 1, 5 * megabyte, 5 * megabyte + 1, 30 * megabyte, 31_457_281]) {
     const bytes = pattern(size);
@@ -172,7 +177,7 @@ t.test('a recording of many parts is put together in order', { skip }, async (t)
   t.notOk((await admin.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads, 'no upload is left open');
 });
 
-t.test('a write that breaks or is aborted among the parts leaves no upload', { skip }, async (t) => {
+t.test('a write that breaks or is aborted between parts leaves no upload', { skip }, async (t) => {
   const { store, admin, Bucket } = await setUp(t);
   const breaking = (async function* () {
     yield pattern(17 * megabyte);
@@ -187,7 +192,7 @@ t.test('a write that breaks or is aborted among the parts leaves no upload', { s
   t.equal(
     await codeOf(store.write('a.wav', changing)),
     'version_changed',
-    'of what is copied, not of the copy',
+    'the error of the source, not of the write',
   );
 
   const abortion = new AbortController();
@@ -201,7 +206,7 @@ t.test('a write that breaks or is aborted among the parts leaves no upload', { s
   t.equal(await codeOf(store.stat('a.wav')), 'not_found');
 });
 
-t.test('remove clears what a killed process left of its upload, and nothing else', { skip }, async (t) => {
+t.test('remove aborts what a killed process left of its upload, and nothing else', { skip }, async (t) => {
   const { store, admin, Bucket } = await setUp(t, 'p');
   for (const Key of ['p/a.wav', 'p/a.wav', 'p/a.wav2']) {
     const { UploadId } = await admin.send(new CreateMultipartUploadCommand({ Bucket, Key }));
@@ -217,7 +222,7 @@ t.test('remove clears what a killed process left of its upload, and nothing else
   await store.remove('a.wav2');
 });
 
-t.test('in a bucket that keeps versions', { skip }, async (t) => {
+t.test('a bucket with versioning', { skip }, async (t) => {
   const { store, admin, put, Bucket } = await setUp(t, '');
   const VersioningConfiguration = { Status: 'Enabled' } as const;
   await admin.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
@@ -243,11 +248,11 @@ t.test('an object encrypted with a key of KMS', { skip }, async (t) => {
   const { store, put } = await setUp(t);
   const bytes = pattern(megabyte);
   const encrypted = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'testkey-1' } as const;
-  const refusal = await put('a.wav', bytes, encrypted).then(
+  const rejection = await put('a.wav', bytes, encrypted).then(
     () => undefined,
     (error) => error.name,
   );
-  if (refusal) return t.pass('not on this server', { skip: `it has no KMS: ${refusal}` });
+  if (rejection) return t.pass('not on this server', { skip: `it has no KMS: ${rejection}` });
   const version = await store.stat('a.wav');
   t.equal(version.size, bytes.length);
   for (const [first, last] of [
@@ -266,7 +271,7 @@ t.test('an object encrypted with a key of KMS', { skip }, async (t) => {
   await store.remove('a.wav');
 });
 
-t.test('what names no object asks nobody', { skip }, async (t) => {
+t.test('a key that names no object costs no request', { skip }, async (t) => {
   const { store, anywhere, requests } = await setUp(t);
   const nowhere = [
     '',
@@ -296,5 +301,5 @@ t.test('fifty connections serve two hundred reads at once', { skip }, async (t) 
     return (await readAll(store, key, range, version)).equals(bytes.subarray(range.first, range.last + 1));
   });
   t.same(new Set(await Promise.all(reads)), new Set([true]));
-  t.equal(await settled(() => store.underWay), 0);
+  t.equal(await untilReleased(() => store.underWay), 0);
 });

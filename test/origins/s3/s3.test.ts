@@ -5,18 +5,19 @@ import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { S3Store } from '../../../src/origins/s3/s3.ts';
 import { codeOf, pattern, readAll } from '../../contracts/origin.ts';
+import { until } from '../../until.ts';
 
-// What a sound S3 server never says: s3-radosgw.test.ts has the rest, with a real one.
+// What a sound S3 server never does. s3-radosgw.test.ts has the rest, with a real server.
 
 const bytes = pattern(100_000);
 const etag = '"v1"';
 const version = { etag, size: bytes.length };
 const range = { first: 10, last: 4009 };
 
-/** A status, or what becomes of the connection; undefined is the right answer. */
+/** A status, or what happens to the connection. undefined is the right response. */
 type Turn = number | 'reset' | 'silence' | undefined;
 
-/** A server with one object under every key, that takes each request as `turn` says, counted from 1. */
+/** A server with one object under every key. `turn` decides on each request, counted from 1. */
 async function setUp(
   t: Test,
   turn: (count: number, request: IncomingMessage, response: ServerResponse) => Turn,
@@ -33,7 +34,7 @@ async function setUp(
     else if (now === 'silence') return;
     else if (now !== undefined)
       response.writeHead(now, { 'content-type': 'application/xml' }).end('<Error/>');
-    else answer(request, response);
+    else respond(request, response);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const store = new S3Store({
@@ -60,14 +61,14 @@ async function setUp(
 const right = bytes.subarray(range.first, range.last + 1);
 const codeOfError = (error: unknown) => codeOf(Promise.reject(error));
 
-function answer({ method, headers }: IncomingMessage, response: ServerResponse): void {
+function respond({ method, headers }: IncomingMessage, response: ServerResponse): void {
   const common = { etag, 'last-modified': new Date(0).toUTCString() };
-  const asked = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '');
-  if (!asked)
+  const range = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '');
+  if (!range)
     return void response
       .writeHead(200, { ...common, 'content-length': bytes.length })
       .end(method === 'HEAD' ? '' : bytes);
-  const [first, last] = [Number(asked[1]), Number(asked[2])];
+  const [first, last] = [Number(range[1]), Number(range[2])];
   response.writeHead(206, { ...common, 'content-range': `bytes ${first}-${last}/${bytes.length}` });
   response.end(bytes.subarray(first, last + 1));
 }
@@ -87,7 +88,7 @@ function set(name: string, value: string | undefined): void {
 
 const key = { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' };
 
-t.test('what a range request is answered, and what comes of it', async (t) => {
+t.test('responses to a range request, and their outcomes', async (t) => {
   environment(t, key);
   const table: [string, Turn[], string, number][] = [
     ['the range', [], 'right', 1],
@@ -95,9 +96,9 @@ t.test('what a range request is answered, and what comes of it', async (t) => {
     ['an internal error', [500], 'right', 2],
     ['a reset before the first byte', ['reset'], 'right', 2],
     ['one reset after the other', ['reset', 'reset', 'reset'], 'right', 4],
-    ['SlowDown for ever', Array(9).fill(503), 'origin_unavailable', 4],
-    ['resets for ever', Array(9).fill('reset'), 'origin_unavailable', 4],
-    ['silence: asked no more, since the time is over', Array(9).fill('silence'), 'origin_unavailable', 1],
+    ['SlowDown every time', Array(9).fill(503), 'origin_unavailable', 4],
+    ['resets every time', Array(9).fill('reset'), 'origin_unavailable', 4],
+    ['silence: no second request, since the time is over', Array(9).fill('silence'), 'origin_unavailable', 1],
     ['another version', [412], 'version_changed', 1],
     ['nothing there', [404], 'not_found', 1],
     ['no permission', Array(9).fill(403), 'origin_failed', 1],
@@ -110,7 +111,7 @@ t.test('what a range request is answered, and what comes of it', async (t) => {
   }
 });
 
-t.test('one signed URL serves every range, until it no longer does', async (t) => {
+t.test('one signed URL serves every range until S3 rejects it', async (t) => {
   environment(t, key);
   let expired = '';
   const { read, requests } = await setUp(t, (n, { url }) => {
@@ -119,13 +120,14 @@ t.test('one signed URL serves every range, until it no longer does', async (t) =
   });
   for (let i = 0; i < 20; i++) t.equal(await read(), 'right');
   t.equal(new Set(requests.map(({ signature }) => signature)).size, 1, 'twenty ranges by one signature');
-  await new Promise((resolve) => setTimeout(resolve, 1000)); // signatures differ by the second
-  t.equal(await read(), 'right', 'refused once, signed anew');
+  const second = Math.floor(Date.now() / 1000);
+  await until(() => Math.floor(Date.now() / 1000) > second); // signatures differ by the second
+  t.equal(await read(), 'right', 'rejected once, then signed anew');
   t.equal(requests.length, 22);
   t.equal(new Set(requests.map(({ signature }) => signature)).size, 2);
 });
 
-t.test('a clock that is off is set by S3’s', async (t) => {
+t.test('a clock that is off is corrected by S3’s', async (t) => {
   environment(t, key);
   const hour = 3_600_000;
   for (const ahead of [-2 * hour, -hour, 0, hour, 2 * hour]) {
@@ -137,18 +139,18 @@ t.test('a clock that is off is set by S3’s', async (t) => {
       return at > now + hour / 4 || at + hour < now ? 403 : undefined;
     });
     for (let i = 0; i < 3; i++) t.equal(await read(), 'right', `S3 is ${ahead / hour} hours ahead`);
-    t.ok(requests.length <= 4, 'refused once at most');
+    t.ok(requests.length <= 4, 'rejected once at most');
   }
 });
 
 t.test('URLs are signed anew when the credentials change', async (t) => {
   const expiry = { soon: 240_000, later: 600_000 };
-  let [asked, validFor] = [0, expiry.later];
+  let [issued, validFor] = [0, expiry.later];
   const credentials = createServer((_, response) => {
-    asked++;
+    issued++;
     const Expiration = new Date(Date.now() + validFor).toISOString();
     response.end(
-      JSON.stringify({ AccessKeyId: `key${asked}`, SecretAccessKey: 's', Token: `t${asked}`, Expiration }),
+      JSON.stringify({ AccessKeyId: `key${issued}`, SecretAccessKey: 's', Token: `t${issued}`, Expiration }),
     );
   }).listen(0, '127.0.0.1');
   await once(credentials, 'listening');
@@ -167,7 +169,7 @@ t.test('URLs are signed anew when the credentials change', async (t) => {
     ['key1', 'key1', 'key1'],
   );
 
-  validFor = expiry.soon; // less than what the SDK keeps in hand, so that it asks anew each time
+  validFor = expiry.soon; // so soon that the SDK requests new credentials each time
   const rotating = await setUp(t, () => undefined);
   for (let i = 0; i < 3; i++) t.equal(await rotating.read(), 'right');
   const used = rotating.requests.map(({ identity }) => identity);

@@ -1,12 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
 import t from 'tap';
+import { read, textsOf } from './sources.ts';
 
-/** From top to bottom. A file may import from its own layer and from those below it. */
+/** From top to bottom. A file may import from its own folder and from the layers below, not from a neighbour. */
 const layers = [
-  ['cli.ts', 'demo.ts', 'demo/'],
-  ['commands/'],
+  ['cli.ts', 'demo.ts'],
+  ['commands/', 'demo/'],
   ['doctor/', 'sandbox/'],
   ['app.ts'],
   ['routes/', 'console/'],
@@ -17,18 +17,29 @@ const layers = [
   ['audio/', 'hubspot/'],
   ['access/', 'origins/'],
   ['db/'],
-  ['errors.ts', 'settings/', 'crm/', 'metrics.ts', 'turns.ts', 'version.ts', 'unions.ts'],
+  ['urls.ts'],
+  ['settings/'],
+  ['crm/', 'metrics.ts', 'turns.ts', 'version.ts'],
+  ['errors.ts', 'unions.ts'],
 ];
 
-/** What is used (a package, a built-in module or a global) and the only places that may use it. */
+/** What is used (a package, a built-in module or a global) and its one door: the only place that may use it. */
 const doors: [use: RegExp, places: string[]][] = [
-  [/^jose$/, ['access/', 'hubspot/oauth.ts']],
+  [/^jose$/, ['access/']],
   [/^@aws-sdk\//, ['origins/s3/']],
-  [/^@hubspot\/api-client/, ['hubspot/']],
-  [/^(music-metadata|@wasm-audio-decoders\/.+|node-web-audio-api)$/, ['audio/']],
-  [/^(fastify$|@fastify\/)/, ['routes/', 'app.ts', 'commands/', 'errors.ts', 'sandbox/']],
-  [/^(pg|node:sqlite)$/, ['db/']],
+  [/^undici$/, ['origins/http/']],
+  [/^@hubspot\/api-client/, ['hubspot/request.ts']],
+  [/^music-metadata$/, ['audio/opinion.ts']],
+  [/^@wasm-audio-decoders\//, ['audio/formats/flac/']],
+  [/^node-web-audio-api$/, ['audio/formats/mp4/']],
+  [/^(fastify$|@fastify\/)/, ['routes/', 'app.ts', 'commands/serve.ts', 'sandbox/']],
+  [/^ioredis$/, ['routes/counters.ts']],
+  [/^typebox/, ['ingest/input.ts', 'routes/']],
+  [/^pg$/, ['db/postgres.ts']],
+  [/^node:sqlite$/, ['db/sqlite.ts']],
   [/^prom-client$/, ['metrics.ts']],
+  [/^pino$/, ['parts.ts']],
+  [/^node:cluster$/, ['commands/']],
   [/^process\.env$/, ['settings/config.ts']],
 ];
 
@@ -59,10 +70,13 @@ function within(file: string, places: string[]): string | undefined {
   return places.find((place) => (place.endsWith('/') ? file.startsWith(place) : file === place));
 }
 
-/** The layer whose entry fits best: `audio/report.ts` before `audio/`. */
 function layerOf(file: string): number {
-  const exact = layers.findIndex((places) => places.includes(file));
-  return exact >= 0 ? exact : layers.findIndex((places) => within(file, places));
+  return layers.findIndex((places) => within(file, places));
+}
+
+/** The entry of `layers` that a file belongs to. */
+function placeOf(file: string): string | undefined {
+  return within(file, layers.flat());
 }
 
 function targetOf(file: string, name: string): string | undefined {
@@ -91,7 +105,7 @@ function violations(sources: Sources, dependencies: string[]): string[] {
   const found: string[] = [];
   for (const [file, source] of Object.entries(sources)) {
     const layer = layerOf(file);
-    if (layer < 0) found.push(`src/${file}:1: has no layer; give it one in test/tidy.test.ts`);
+    if (layer < 0) found.push(`src/${file}:1: has no layer; give it one in test/tidy/imports.test.ts`);
     const ring = ringFrom(file, sources);
     if (ring) found.push(`src/${file}:1: imports in a ring: ${ring.join(' -> ')}`);
 
@@ -99,6 +113,9 @@ function violations(sources: Sources, dependencies: string[]): string[] {
       const complain = (rule: string) => found.push(`src/${file}:${line}: ${rule}`);
       const target = targetOf(file, name);
       if (target && layerOf(target) >= 0 && layerOf(target) < layer) complain(`imports upwards: ${target}`);
+      if (target && layerOf(target) === layer && placeOf(target) !== placeOf(file)) {
+        complain(`imports from a neighbour: ${target}`);
+      }
       for (const [use, places] of doors) {
         if (use.test(name) && !within(file, places)) complain(`${name} belongs in ${places.join(', ')} only`);
       }
@@ -111,15 +128,11 @@ function violations(sources: Sources, dependencies: string[]): string[] {
   return found;
 }
 
-const src = new URL('../src/', import.meta.url);
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-const sources: Sources = Object.fromEntries(
-  files.map((file) => [file, readFileSync(new URL(file, src), 'utf8')]),
-);
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const sources = textsOf('src/');
+const manifest = JSON.parse(read('package.json'));
 
 t.test('src/ keeps every import rule', async (t) => {
-  t.ok(files.includes('settings/config.ts'), 'the sources were found');
+  t.ok('settings/config.ts' in sources, 'the sources were found');
   t.strictSame(violations(sources, Object.keys(manifest.dependencies)), []);
 });
 
@@ -138,6 +151,11 @@ const wrong: [outcome: string, sources: Sources, rule: RegExp][] = [
     'a type that points up',
     { 'streaming/range.ts': "import type { A } from '../routes/stream.ts';" },
     /range\.ts:1: imports upwards/,
+  ],
+  [
+    'an import from a neighbour',
+    { 'sandbox/sandbox.ts': "import { x } from '../doctor/doctor.ts';", 'doctor/doctor.ts': '' },
+    /sandbox\.ts:1: imports from a neighbour: doctor\/doctor\.ts$/,
   ],
   [
     'a package away from its door',
