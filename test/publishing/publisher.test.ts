@@ -27,14 +27,14 @@ async function setUp(test: Test, sandboxOptions: SandboxOptions = {}, more: Part
   async function add(...input: Parameters<typeof recordingOf>): Promise<Recording> {
     return (await catalog.put(recordingOf(...input), { replace: true })).recording;
   }
-  /** The publication once its job has come to an end. */
+  /** Waits until the job is done or dead. */
   async function ended(recording: Recording) {
     for (let patience = 0; patience < 2_000; patience++) {
       const publication = (await publisher.status(recording))!;
       if (publication.state !== 'waiting') return publication;
       await sleep(5);
     }
-    throw new Error(`It has not ended: ${JSON.stringify(await publisher.status(recording))}`);
+    throw new Error(`The job has not ended: ${JSON.stringify(await publisher.status(recording))}`);
   }
   dispatcher.start();
   return { sandbox, publisher, outbox, catalog, add, ended, calls: () => [...sandbox.world.calls.values()] };
@@ -88,9 +88,9 @@ for (const { name, fault } of transient) {
     const { sandbox, publisher, add, ended, calls } = await setUp(
       t,
       {
-        // Longer than the first backoff: a search that comes too early must not be believed.
+        // Longer than the first backoff: the first search finds nothing, although the call exists.
         searchLagMs: 200,
-        // How long a 429 asks to wait.
+        // How long to wait after a 429.
         limits: { windowMs: 100 },
         faults: [{ ...fault, times: 1 }],
       },
@@ -114,7 +114,7 @@ const deadEnds: {
   done: string[];
 }[] = [
   {
-    name: 'audio that is not proved',
+    name: 'audio with an inconclusive verdict',
     input: { verdict: 'inconclusive' },
     says: /^Not marked ready, because the verdict on the audio is "inconclusive" \(mono\)\.$/,
     done: ['log', 'associate contacts/104901/194'],
@@ -122,7 +122,7 @@ const deadEnds: {
   {
     name: 'a token that was revoked',
     before: ({ sandbox }) => sandbox.world.tokens.clear(),
-    says: /no longer accepts the access token \(INVALID_AUTHENTICATION\): connect the account again/,
+    says: /rejected the access token .* \(401 INVALID_AUTHENTICATION\): connect the account again/,
     done: [],
   },
   {
@@ -226,7 +226,7 @@ t.test('a call deleted at HubSpot is not logged again', async (t) => {
   await publisher.publish(replaced);
   t.match(await ended(replaced), {
     state: 'dead',
-    reason: /^HubSpot no longer has call 17591596434: it was deleted, or its account/,
+    reason: /^HubSpot no longer has call 17591596434: it was deleted, or the phone system's account/,
   });
   t.equal(sandbox.world.calls.size, 0);
 });
