@@ -121,7 +121,7 @@ export function recording(more: Partial<AcceptedRecording> = {}): AcceptedRecord
 
 export const failing: AcceptedRecording['report'] = { ...recording().report, verdict: 'fail' };
 
-/** As ingest does it: records the store key first. */
+/** Like ingest: records the store key first, then puts the recording. */
 export async function put(
   { catalog, storeKeys }: Worker,
   input: AcceptedRecording,
@@ -139,7 +139,7 @@ export function outcomeOf(attempt: Promise<PutResult>): Promise<string> {
   );
 }
 
-/** Waits for the condition, at most the 5 s within which a change must reach every worker. @returns whether it holds */
+/** Waits for the condition for 5 s at most: by then a change must have reached every worker. @returns whether it holds */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<boolean> {
   const deadline = performance.now() + 5_000;
   while (performance.now() < deadline) {
