@@ -155,7 +155,7 @@ export class Changes {
       .execute();
   }
 
-  /** @returns whether every listener succeeded; if not, the next poll delivers the row again */
+  /** @returns whether every listener succeeded; if not, polls deliver the row again until the floor passes it */
   async #deliver(kind: ChangeKind, subject: string): Promise<boolean> {
     const calls = (this.#listeners.get(kind) ?? []).map(async (listener) => listener(subject));
     const results = await Promise.allSettled(calls);

@@ -145,7 +145,7 @@ export interface InstallationRow {
   /** JSON of the access token and the refresh token, sealed by the vault. */
   tokens: string;
   expires_at: number;
-  /** Why HubSpot no longer accepts the tokens. Null while it does. */
+  /** Why HubSpot no longer accepts the tokens. Null while HubSpot accepts them. */
   lost: string | null;
   /** Until then, only the process that set it may renew the tokens. */
   lease_until: number;

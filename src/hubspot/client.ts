@@ -234,7 +234,7 @@ export class HubSpotClient {
     return `${this.#paths.transcripts}/${encodeURIComponent(transcriptId)}`;
   }
 
-  /** One request within the portal's rate limit. It is sent again if HubSpot rejects its token and there is a newer one. */
+  /** One request within the portal's rate limit. If its token is rejected, a newer token is tried once. */
   async #request(request: HubSpotRequest, begin?: () => Promise<void>): Promise<unknown> {
     const accessToken = await this.#options.accessToken();
     try {

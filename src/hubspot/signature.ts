@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Age after which a v3 signature is void (HubSpot, "Validating requests"). */
+/** Age after which a v3 signature is no longer valid (HubSpot, "Validating requests"). */
 const maxAgeMs = 300_000;
 /** How far HubSpot's clock may be ahead of ours. */
 const maxSkewMs = 30_000;

@@ -217,11 +217,7 @@ await onPostgres(t, 'the database becomes unreachable and comes back', async (t,
       ),
     ),
   );
-  t.same(
-    await near.db.kysely.selectFrom('secrets').selectAll().execute(),
-    [],
-    'no row of the broken transaction is stored',
-  );
+  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'none of its rows is stored');
   await t.rejects(
     sql`select nothing from nowhere`.execute(far.kysely),
     { code: '42P01' },

@@ -59,7 +59,7 @@ t.test('seconds in place of milliseconds are rejected', async (t) => {
   t.doesNotThrow(attempt(3_000_000));
 });
 
-t.test('a start that is no time is rejected', async (t) => {
+t.test('a start that is not a time is rejected', async (t) => {
   const attempt = () => callProperties({ ...recorded, call: { startedAt: 'noon' } }, '101');
   t.throws(attempt, { message: /^call\.startedAt / });
 });
