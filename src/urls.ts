@@ -13,7 +13,7 @@ export const callbackRoute = '/oauth/callback';
 /**
  * The URL at which HubSpot and players reach this gateway, without a slash at its end.
  *
- * @param server is asked only if the settings do not say: with port 0 only the listening server knows
+ * @param server is read only if the setting is empty: with port 0 only the listening server knows its URL
  */
 export function publicBase(
   { publicUrl }: Pick<Config, 'publicUrl'>,
@@ -27,7 +27,7 @@ export function streamUrl(base: string, token: string): string {
   return `${base}/stream/${token}`;
 }
 
-/** The token in a stream URL, or undefined if it is no stream URL. */
+/** The token in a stream URL. Undefined if it is not a stream URL. */
 export function tokenIn(url: string): string | undefined {
   return /.*\/stream\/([^/?#]+)/.exec(url)?.[1];
 }
@@ -41,7 +41,7 @@ export function retrieveUrlTemplate(
   return `${publicUrl}${key}/retrieve/authenticated/recordings/%s`;
 }
 
-/** What HubSpot requests: the registered URL with the recording in it. */
+/** The URL that HubSpot requests for a recording: the registered one with the ids in it. */
 export function retrieveUrl(
   template: string,
   { externalId, ...query }: { externalId: string; externalAccountId: string; appId: string },
@@ -64,7 +64,7 @@ export function externalIdIn(target: string): string {
   }
 }
 
-/** Where HubSpot sends the browser back to; registered in the app. */
+/** Where HubSpot redirects the browser back to. It is registered in the app. */
 export function callbackUrl(base: string): string {
   return `${base}${callbackRoute}`;
 }

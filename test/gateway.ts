@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { openAsBlob } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { createApp } from '../src/app.ts';
 import { openParts } from '../src/parts.ts';
@@ -120,14 +119,6 @@ async function client(url: string, dataDir: string) {
   return { url, apiKey, v1, ingest, streamOf };
 }
 
-/** The exit code, once the process has ended; null if a signal ended it. */
-export function ended(child: ChildProcess): Promise<number | null> {
-  return new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once('exit', resolve);
-  });
-}
-
 /** A recording that outgrows every buffer on the way: a fixture's samples over and over. */
 export async function longRecording(megabytes: number): Promise<Buffer<ArrayBuffer>> {
   const source = await readFile(join(fixtures, 'inbound-caller1.wav'));
@@ -137,23 +128,4 @@ export async function longRecording(megabytes: number): Promise<Buffer<ArrayBuff
   bytes.writeUInt32LE(bytes.length - 8, 4);
   bytes.writeUInt32LE(bytes.length - 44, 40);
   return bytes;
-}
-
-/** Waits until the condition holds. A machine that is busy may take long; half a minute says that it never will. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await condition()) && performance.now() < deadline) await sleep(10);
-}
-
-/** A clock that is put forward by hand, by milliseconds, so that no test has to be quick or to wait. Set right with the test. */
-export function clock(t: Test): (ms: number) => void {
-  const { now } = Date;
-  let ahead = 0;
-  Date.now = () => now() + ahead;
-  t.teardown(() => {
-    Date.now = now;
-  });
-  return (ms) => {
-    ahead += ms;
-  };
 }

@@ -15,7 +15,7 @@ const publicUrl = 'https://recordings.example/calls';
 const accessKey = 'access-key';
 const account = { externalAccountId: 'acct/1', appId: '101' };
 
-t.test('the public base is the setting, or else what the server listens on', async (t) => {
+t.test('the public base is the setting. If it is empty, the origin of the server', async (t) => {
   const server = { listeningOrigin: 'http://127.0.0.1:41234' };
   t.equal(publicBase({ publicUrl }, server), publicUrl);
   t.equal(publicBase({ publicUrl: '' }, server), server.listeningOrigin);
@@ -24,7 +24,7 @@ t.test('the public base is the setting, or else what the server listens on', asy
       throw new Error('not listening');
     },
   };
-  t.equal(publicBase({ publicUrl }, closed), publicUrl, 'a server that does not listen is not asked');
+  t.equal(publicBase({ publicUrl }, closed), publicUrl, 'a server that does not listen is not read');
 });
 
 t.test('the registered URL has the access key only if HubSpot authenticates by it', async (t) => {
@@ -37,7 +37,7 @@ t.test('the registered URL has the access key only if HubSpot authenticates by i
   t.equal(template('open'), `${publicUrl}${path}`);
 });
 
-/** What the gateway receives of a URL that HubSpot requests. */
+/** The target that the gateway receives if HubSpot requests this URL. */
 function targetOf(url: string): string {
   const { pathname, search } = new URL(url);
   return pathname + search;
@@ -48,7 +48,7 @@ function roundTrip(externalId: string): string {
   return externalIdIn(targetOf(retrieveUrl(template, { externalId, ...account })));
 }
 
-t.test('an externalId goes to HubSpot and comes back', async (t) => {
+t.test('an externalId survives the way to HubSpot and back', async (t) => {
   const ids = [
     'plain',
     'a/b',
@@ -64,13 +64,13 @@ t.test('an externalId goes to HubSpot and comes back', async (t) => {
     '😀',
   ];
   for (const id of ids) t.equal(roundTrip(id), id, id);
-  // A path segment of dots alone is resolved by every client, encoded or not.
+  // Every client resolves a path segment of dots alone, encoded or not.
   const text = fc.string({ unit: 'grapheme', minLength: 1 }).filter((id) => !/^\.+$/.test(id));
   fc.assert(fc.property(text, (id) => roundTrip(id) === id));
   t.pass('any text');
 });
 
-t.test('the account and the app go into the query', async (t) => {
+t.test('the query has the account and the app', async (t) => {
   const url = new URL(retrieveUrl('https://x.example/%s', { externalId: 'a?b', ...account }));
   t.same(Object.fromEntries(url.searchParams), account);
 });
@@ -84,7 +84,7 @@ t.test('the externalId is decoded once', async (t) => {
   for (const [name, target, externalId] of targets) t.equal(externalIdIn(target), externalId, name);
 });
 
-t.test('a token goes into a stream URL and comes back', async (t) => {
+t.test('the token of a stream URL can be read from it', async (t) => {
   const token = fc.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/);
   const base = fc.webUrl({ withQueryParameters: false }).map((url) => url.replace(/\/+$/, ''));
   fc.assert(fc.property(base, token, (base, token) => tokenIn(streamUrl(base, token)) === token));
@@ -93,7 +93,7 @@ t.test('a token goes into a stream URL and comes back', async (t) => {
   t.equal(tokenIn('a.b.c'), undefined, 'a token alone');
 });
 
-t.test('OAuth comes back below the public URL', async (t) => {
+t.test('the OAuth routes are below the public URL', async (t) => {
   t.equal(callbackUrl(publicUrl), `${publicUrl}/oauth/callback`);
   t.equal(oauthPath(publicUrl), '/calls/oauth');
   t.equal(oauthPath('https://recordings.example'), '/oauth');

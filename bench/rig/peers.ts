@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { freePort } from '../../test/servers/free-port.ts';
 import type { Library } from './library.ts';
-import { answering, freePort, type Running, startPinned } from './machine.ts';
+import { answering, type Running, startPinned } from './machine.ts';
 import { startNginx } from './nginx.ts';
 
 /** One way to serve the library. Another peer is another entry in `peers`. */

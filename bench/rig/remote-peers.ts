@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import { freePort } from '../../test/servers/free-port.ts';
 import type { Library } from './library.ts';
-import { freePort, startPinned } from './machine.ts';
+import { startPinned } from './machine.ts';
 import { startNginx } from './nginx.ts';
 import { type Serving, type Sources, served, startPlayhead } from './peers.ts';
 import type { S3 } from './s3.ts';

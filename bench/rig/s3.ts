@@ -7,8 +7,9 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
+import { freePort } from '../../test/servers/free-port.ts';
 import type { Library } from './library.ts';
-import { answering, freePort, loadCore } from './machine.ts';
+import { answering, loadCore } from './machine.ts';
 import { startNginx } from './nginx.ts';
 
 /** An S3 server that holds the library in a bucket that everyone may read. It is no part of what is measured. */

@@ -28,12 +28,12 @@ export const codes = {
   },
   extension_mismatch: {
     severity: 'warn',
-    sentence: 'The ending of the file name belongs to another format than the content.',
-    repair: 'Give the file name the ending of its content.',
+    sentence: 'The extension of the file name belongs to another format than the content.',
+    repair: 'Give the file the extension of its content.',
   },
   unsupported_codec: {
     severity: 'fail',
-    sentence: 'The container holds a codec other than PCM, FLAC, AAC or ALAC.',
+    sentence: 'HubSpot is not known to read this codec in this container.',
     repair: 'Record as PCM in WAV, as FLAC, or as AAC-LC in MP4.',
   },
   uncommon_codec: {
@@ -48,7 +48,7 @@ export const codes = {
   },
   truncated: {
     severity: 'fail',
-    sentence: 'The file ends before the audio that its header declares.',
+    sentence: 'The file is incomplete: its end is missing.',
     repair: 'Fetch the recording again once the call has ended and the upload is complete.',
   },
   corrupt_audio: {
@@ -58,13 +58,13 @@ export const codes = {
   },
   too_large: {
     severity: 'fail',
-    sentence: 'The size or the duration exceeds the limit.',
-    repair: 'Record at 8 or 16 kHz, use FLAC or AAC, or raise PLAYHEAD_MAX_AUDIO_SIZE.',
+    sentence: 'The recording is longer than the limit of 1.2 billion sample frames.',
+    repair: 'Record at 8 or 16 kHz, and check that the recorder stops when the call ends.',
   },
   too_complex: {
     severity: 'fail',
-    sentence: 'Checking the file takes more time, memory or reads than a call recording may take.',
-    repair: 'Write the audio again with a plain header and few tags.',
+    sentence: 'The check of this file would exceed its limits of time, memory or reads.',
+    repair: 'Convert the file, so that it gets a plain header and few tags.',
   },
   no_audio_track: {
     severity: 'fail',
@@ -137,7 +137,7 @@ export const codes = {
   parametric_stereo: {
     severity: 'warn',
     sentence:
-      'The codec (HE-AAC v2) stores one mixed channel and parameters for stereo, which blurs the speakers.',
+      'The codec (HE-AAC v2) stores one mixed channel and parameters for stereo, so the speakers are not separate.',
     repair: 'Encode as AAC-LC, or turn parametric stereo off.',
   },
 
@@ -145,18 +145,19 @@ export const codes = {
   swapped_channels: {
     severity: 'fail',
     sentence: 'The caller is on channel 2. HubSpot expects the caller, who placed the call, on channel 1.',
-    repair: 'Swap the two channels, or set up the phone system as docs/profiles.md describes.',
+    repair:
+      'Swap the two channels and declare the map caller,recipient, or set up the phone system as docs/profiles.md describes.',
   },
   channel_map_contradicted: {
     severity: 'fail',
     sentence:
-      'The declared map or a tag puts the caller on channel 1, but ringback is there, and ringback is on the channel of the recipient.',
-    repair: 'Find out which leg is on which channel. Then correct the map or swap the channels.',
+      'The declared map or a tag puts the caller on channel 1, but ringback is on channel 1. Ringback belongs to the channel of the recipient.',
+    repair: 'Find out which leg is on which channel. If the caller is on channel 2, swap the channels.',
   },
   profile_contradicted: {
     severity: 'inconclusive',
     sentence:
-      'The source profile puts the caller on channel 1, but ringback is there, and ringback is on the channel of the recipient.',
+      'The source profile puts the caller on channel 1, but ringback is on channel 1. Ringback belongs to the channel of the recipient.',
     repair: 'Check the profile, the direction and the recorded leg, or declare the map for this recording.',
   },
   channel_assignment_unknown: {
@@ -170,7 +171,7 @@ export const codes = {
     severity: 'pass',
     sentence: 'The source profile and the direction put the caller on channel 1.',
   },
-  signal_evidence: { severity: 'pass', sentence: 'The sound puts the caller on channel 1.' },
+  signal_evidence: { severity: 'pass', sentence: 'Ringback on channel 2 puts the caller on channel 1.' },
 } as const satisfies Record<string, Reason>;
 
 export type Code = keyof typeof codes;

@@ -1,10 +1,19 @@
-// A picture of both channels: who speaks when. Decoded by the browser, so only for calls of modest length.
-const longestSeconds = 900;
+// @ts-check
+// A picture of both channels: who speaks when. The browser decodes the audio, so it must not be too long.
+const maxSeconds = 900;
 const columns = 600;
 
-/** Draws the loudness of both channels under their names; a click seeks, and a line follows the sound. */
+/**
+ * Draws the loudness of both channels. A click seeks, and a line follows the playback.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLAudioElement} sound
+ * @param {{ url: string, lanes: string[], durationSeconds?: number | undefined }} recording `lanes` are the names of
+ *   the channels
+ * @throws {Error} if the recording is too long to decode
+ */
 export async function drawChannels(canvas, sound, { url, lanes, durationSeconds = 0 }) {
-  if (durationSeconds === 0 || durationSeconds > longestSeconds) throw new Error('too long to draw');
+  if (durationSeconds === 0 || durationSeconds > maxSeconds) throw new Error('too long to draw');
   const bytes = await (await fetch(url)).arrayBuffer();
   const audio = await new OfflineAudioContext(2, 1, 8000).decodeAudioData(bytes);
   const peaks = lanes.map((_, lane) =>
@@ -20,6 +29,10 @@ export async function drawChannels(canvas, sound, { url, lanes, durationSeconds 
   new ResizeObserver(draw).observe(canvas);
 }
 
+/**
+ * @param {Float32Array} samples
+ * @returns {number[]} the loudest sample of each column, 0 to 1
+ */
 function peaksOf(samples) {
   const step = Math.max(1, Math.floor(samples.length / columns));
   return Array.from({ length: columns }, (_, column) => {
@@ -31,22 +44,35 @@ function peaksOf(samples) {
   });
 }
 
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {string[]} lanes
+ * @param {number[][]} peaks
+ * @param {number} position of the playback, 0 to 1
+ */
 function paint(canvas, lanes, peaks, position) {
-  const style = getComputedStyle(canvas); // a canvas knows no custom properties, so two ordinary ones carry the colours
+  const pen = canvas.getContext('2d');
+  if (!pen) return;
+  // A canvas cannot use custom properties, so `color` and `caret-color` carry its two colours.
+  const style = getComputedStyle(canvas);
   canvas.width = canvas.clientWidth * devicePixelRatio;
   canvas.height = canvas.clientHeight * devicePixelRatio;
   const { width, height } = canvas;
-  const pen = canvas.getContext('2d');
-  const lane = height / peaks.length;
+  const laneHeight = height / peaks.length;
   pen.font = `${11 * devicePixelRatio}px system-ui`;
-  for (const [index, channel] of peaks.entries()) {
+  for (const [lane, channel] of peaks.entries()) {
     pen.fillStyle = style.color;
+    const middle = (lane + 0.5) * laneHeight;
     for (const [column, peak] of channel.entries()) {
-      const tall = Math.max(1, peak * lane * 0.9);
-      const middle = (index + 0.5) * lane;
-      pen.fillRect((column * width) / columns, middle - tall / 2, Math.max(1, width / columns - 1), tall);
+      const barHeight = Math.max(1, peak * laneHeight * 0.9);
+      pen.fillRect(
+        (column * width) / columns,
+        middle - barHeight / 2,
+        Math.max(1, width / columns - 1),
+        barHeight,
+      );
     }
-    pen.fillText(lanes[index], 6, index * lane + 14 * devicePixelRatio);
+    pen.fillText(lanes[lane] ?? '', 6, lane * laneHeight + 14 * devicePixelRatio);
   }
   pen.fillStyle = style.caretColor;
   pen.fillRect(position * width, 0, 2 * devicePixelRatio, height);

@@ -1,18 +1,16 @@
-// What a recording looks like on the page: pure pieces, made from what /v1 says of it.
+// @ts-check
+// How recordings and reports look on the page: elements made of what /v1 sends.
 
-/** An element with attributes and children; text never becomes markup. */
-export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith('on')) made.addEventListener(key.slice(2), value);
-    else if (value !== undefined) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== undefined && child !== false));
-  return made;
+import { element } from './element.js';
+
+/** @import { AudioFacts, Evidence, Publication, Report } from './v1.js' */
+
+/** @param {string} word */
+export function badge(word) {
+  return element('span', { class: `badge ${word}` }, word);
 }
 
-export const badge = (word) => element('span', { class: `badge ${word}` }, word);
-
+/** @param {Partial<AudioFacts>} [audio] */
 export function factsOf({ container, codec, channels, sampleRate, durationSeconds } = {}) {
   const facts = [
     container?.toUpperCase(),
@@ -21,14 +19,16 @@ export function factsOf({ container, codec, channels, sampleRate, durationSecond
     sampleRate && `${sampleRate / 1000} kHz`,
     durationSeconds !== undefined && `${durationSeconds.toFixed(1)} s`,
   ];
-  return [...new Set(facts.filter(Boolean))].join(' · '); // FLAC is the name of the container and of the codec
+  return [...new Set(facts.filter(Boolean))].join(' · '); // FLAC is the name of a container and of its codec
 }
 
+/** @param {string} stamp ISO 8601 */
 export function timeOf(stamp) {
   const shown = new Date(stamp).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
   return element('time', { datetime: stamp }, shown);
 }
 
+/** @param {Report} report */
 export function reportParts({ verdict, codes, audio, evidence, repairs }) {
   const sentences = Object.values(repairs);
   return [
@@ -40,26 +40,28 @@ export function reportParts({ verdict, codes, audio, evidence, repairs }) {
       element('div', { class: 'soft' }, factsOf(audio)),
     ),
     ...(sentences.length > 0 ? [element('h3', {}, 'How to repair it'), items(sentences)] : []),
-    ...(evidence.length > 0 ? [element('h3', {}, 'What it rests on'), items(evidence.map(sentenceOf))] : []),
+    ...(evidence.length > 0 ? [element('h3', {}, 'Evidence'), items(evidence.map(sentenceOn))] : []),
   ];
 }
 
-function sentenceOf({ code, source, channel, value, threshold, atSeconds, confidence }) {
-  return [
-    `${code}: ${value} (${source}`,
-    channel && `, channel ${channel}`,
-    atSeconds !== undefined && `, at ${atSeconds.toFixed(1)} s`,
-    threshold !== undefined && `, limit ${threshold}`,
-    `, ${Math.round(confidence * 100)} % sure)`,
-  ]
-    .filter(Boolean)
-    .join('');
+/** @param {Evidence} evidence */
+function sentenceOn({ code, source, channel, value, threshold, atSeconds, confidence }) {
+  const details = [
+    source,
+    channel && `channel ${channel}`,
+    atSeconds !== undefined && `at ${atSeconds.toFixed(1)} s`,
+    threshold !== undefined && `limit ${threshold}`,
+    `${Math.round(confidence * 100)} % sure`,
+  ];
+  return `${code}: ${value} (${details.filter(Boolean).join(', ')})`;
 }
 
+/** @param {string[]} sentences */
 function items(sentences) {
   return element('ul', {}, ...sentences.map((sentence) => element('li', {}, sentence)));
 }
 
+/** @param {Publication | null} publication null if the recording was never published */
 export function publicationParts(publication) {
   if (!publication) return [];
   const { state, callId, reason, steps } = publication;

@@ -1,12 +1,21 @@
 import { readFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 
+const html = 'text/html; charset=utf-8';
+const css = 'text/css; charset=utf-8';
+const script = 'text/javascript; charset=utf-8';
+
 const files = [
-  ['/console', 'index.html', 'text/html; charset=utf-8'],
-  ['/console/app.js', 'app.js', 'text/javascript; charset=utf-8'],
-  ['/console/channels.js', 'channels.js', 'text/javascript; charset=utf-8'],
-  ['/console/report.js', 'report.js', 'text/javascript; charset=utf-8'],
-  ['/console/style.css', 'style.css', 'text/css; charset=utf-8'],
+  ['/console', 'index.html', html],
+  ['/console/style.css', 'style.css', css],
+  ['/console/app.js', 'app.js', script],
+  ['/console/channels.js', 'channels.js', script],
+  ['/console/check.js', 'check.js', script],
+  ['/console/element.js', 'element.js', script],
+  ['/console/page.js', 'page.js', script],
+  ['/console/recordings.js', 'recordings.js', script],
+  ['/console/report.js', 'report.js', script],
+  ['/console/v1.js', 'v1.js', script],
 ] as const;
 
 const policy = [

@@ -122,7 +122,7 @@ function sameWeakly(one: string, other: string): boolean {
 /** One element of a list of entity tags, up to its comma or the end. It may be empty (§5.6.1.2). */
 const listedTag = /[ \t]*(?:((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)/gy;
 
-/** Whether `"*" / #entity-tag` names `etag`. A malformed list names nothing: that gives 412 or the whole, never wrong bytes. */
+/** Whether `"*" / #entity-tag` names `etag`. A malformed list names nothing, so no wrong bytes come of it. */
 function lists(field: string, etag: string, same: (one: string, other: string) => boolean): boolean {
   if (field === '*') return true;
   const elements = [...field.matchAll(listedTag)];

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import t from 'tap';
 import { ApiKeys } from '../../src/access/api-keys.ts';
-import { eachEngine, freshFolder, until } from '../contracts/db.ts';
+import { eachEngine, freshFolder } from '../contracts/db.ts';
+import { until } from '../until.ts';
 
 /** The name of the key, or the code of the Problem. */
 const nameOrCode = (apiKeys: ApiKeys, header: string | undefined) => {

@@ -6,7 +6,8 @@ import t from 'tap';
 import { Tokens } from '../../src/access/tokens.ts';
 import { openVault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
-import { eachEngine, type Place, until, type Worker } from '../contracts/db.ts';
+import { eachEngine, type Place, type Worker } from '../contracts/db.ts';
+import { until } from '../until.ts';
 
 const call = { accountId: 'acme', externalId: 'call-1', etag: '"a"' };
 const hour = 3_600_000;

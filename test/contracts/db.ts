@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { Tokens } from '../../src/access/tokens.ts';
@@ -137,14 +136,4 @@ export function outcomeOf(attempt: Promise<PutResult>): Promise<string> {
     ({ outcome }) => outcome,
     (error) => (isProblem(error) ? error.code : Promise.reject(error)),
   );
-}
-
-/** Waits for the condition for 5 s at most: by then a change must have reached every worker. @returns whether it holds */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + 5_000;
-  while (performance.now() < deadline) {
-    if (await condition()) return true;
-    await sleep(10);
-  }
-  return false;
 }

@@ -1,8 +1,9 @@
 import t from 'tap';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
-import { eachEngine, onPostgres, until } from '../contracts/db.ts';
+import { eachEngine, onPostgres } from '../contracts/db.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
+import { until } from '../until.ts';
 
 await eachEngine(
   t,

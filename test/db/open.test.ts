@@ -11,8 +11,10 @@ import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sqliteDialect } from '../../src/db/sqlite.ts';
-import { eachEngine, freshFolder, onPostgres, type Place, until } from '../contracts/db.ts';
+import { eachEngine, freshFolder, onPostgres, type Place } from '../contracts/db.ts';
+import { ended } from '../ended.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
+import { until } from '../until.ts';
 
 const opener = `
   import { openDatabase } from '${new URL('../../src/db/open.ts', import.meta.url)}';
@@ -255,7 +257,7 @@ const closer = `
   import { openDatabase } from '${new URL('../../src/db/open.ts', import.meta.url)}';
   const db = await openDatabase(process.argv[1]);
   const changes = await Changes.open(db, 60_000);
-  setTimeout(() => console.log('open'), 200); // until it listens
+  console.log('open');
   await once(process.stdin.resume(), 'end');
   await changes.close();
   await db.close();
@@ -267,10 +269,12 @@ await onPostgres(t, 'a silent server does not prevent a process from exiting', a
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
+  const { kysely } = await place.open();
+  const listening = sql`select from pg_stat_activity where datname = current_database() and query like 'listen %'`;
+  await until(async () => (await listening.execute(kysely)).rows.length === 1);
   proxy.silence();
   child.stdin.end();
-  t.ok(await until(() => child.exitCode !== null));
-  t.equal(child.exitCode, 0);
+  t.equal(await ended(child), 0);
 });
 
 await onPostgres(t, 'a replica is database_unavailable, and its connection is closed', async (t, place) => {

@@ -12,7 +12,9 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
-import { ended, longRecording, spawnGateway } from '../gateway.ts';
+import { ended } from '../ended.ts';
+import { longRecording, spawnGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 
 /** In total, over all lanes. */
 const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 12);
@@ -60,7 +62,7 @@ async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane:
 
   for (let round = 0; round < kills / lanes; round++) {
     const gateway = await start();
-    const acknowledged = Promise.withResolvers<void>();
+    let isAcknowledged = false;
     const isUp = () => gateway.child.exitCode === null && gateway.child.signalCode === null;
     const sending = Array.from({ length: senders }, async (_, sender) => {
       for (let turn = 0; isUp(); turn++) {
@@ -74,11 +76,11 @@ async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane:
           })
           .catch((): Outcome => 'cut off');
         sent.set(id, { size, outcome });
-        if (outcome === 'acknowledged') acknowledged.resolve();
+        isAcknowledged ||= outcome === 'acknowledged';
       }
     });
     // Every other round waits for an acknowledged ingest. The rounds between may kill the very first ones.
-    if (round % 2 === 0) await Promise.race([acknowledged.promise, sleep(10_000)]);
+    if (round % 2 === 0) await until(() => isAcknowledged);
     await sleep(random() * latestKillMs);
     gateway.child.kill('SIGKILL');
     await ended(gateway.child);
@@ -95,7 +97,7 @@ async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane:
     const { whole, partial } = await list();
     return whole.length === counts.playable && partial.length === 0;
   };
-  for (let tries = 0; tries < 600 && !(await isTidy()); tries++) await sleep(100);
+  await until(isTidy, 60_000).catch(() => {}); // what remains is shown below
   const { whole, partial } = await list();
   t.same(partial, [], 'no interrupted write remains');
   t.equal(whole.length, counts.playable, 'and no audio without a recording');

@@ -1,10 +1,9 @@
 import t from 'tap';
 import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
+import { clock } from '../clock.ts';
 import { eachEngine, type Place } from '../contracts/db.ts';
-import { clock } from '../gateway.ts';
 
 const kind = 'publication';
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function setUp(place: Place, options: OutboxOptions = {}) {
   const db = await place.open();
@@ -15,10 +14,11 @@ async function setUp(place: Place, options: OutboxOptions = {}) {
 }
 
 eachEngine(t, 'a job is taken once, the longest due first, by account', async (t, place) => {
+  const putForward = clock(t);
   const { outbox, enqueue } = await setUp(place);
   for (const id of ['a', 'b', 'c']) {
     await enqueue(id);
-    await sleep(2);
+    putForward(1);
   }
   await enqueue('d', 'other');
   t.same((await outbox.dueAccounts(kind)).sort(), ['acme', 'other']);
@@ -111,11 +111,12 @@ eachEngine(
 );
 
 eachEngine(t, 'a job whose process ends during each attempt becomes a dead letter', async (t, place) => {
-  const { outbox, enqueue } = await setUp(place, { maxAttempts: 2, leaseMs: 1 });
+  const putForward = clock(t);
+  const { outbox, enqueue } = await setUp(place, { maxAttempts: 2, leaseMs: 60_000 });
   await enqueue('a');
   for (const expected of [1, 1, 0]) {
     t.equal((await outbox.take(kind, 'acme', 1)).length, expected);
-    await sleep(5);
+    putForward(60_000);
   }
   t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
     state: 'dead',
@@ -124,13 +125,14 @@ eachEngine(t, 'a job whose process ends during each attempt becomes a dead lette
 });
 
 eachEngine(t, 'progress resets the attempts', async (t, place) => {
+  const putForward = clock(t);
   const { db, outbox, enqueue } = await setUp(place, { firstDelayMs: 0 });
   await enqueue('a');
   for (let attempt = 1; attempt <= 3; attempt++) {
     const [job] = await outbox.take(kind, 'acme', 1);
     t.equal(job?.attempts, attempt);
     await outbox.fail(job!, 'no');
-    await sleep(2);
+    putForward(1);
   }
   const [job] = await outbox.take(kind, 'acme', 1);
   await db.kysely.transaction().execute((trx) => outbox.renew(trx, job!, true));

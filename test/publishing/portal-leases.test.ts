@@ -1,7 +1,7 @@
 import t from 'tap';
 import { PortalLeases } from '../../src/publishing/portal-leases.ts';
+import { clock } from '../clock.ts';
 import { eachEngine } from '../contracts/db.ts';
-import { clock } from '../gateway.ts';
 
 eachEngine(t, 'one process at a time has a portal, the next when the lease expires', async (t, place) => {
   const putForward = clock(t);

@@ -7,6 +7,7 @@ import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import { createSandbox } from '../../src/sandbox/sandbox.ts';
 import type { Verdict } from '../../src/unions.ts';
+import { until } from '../until.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 
 const recordings = 200;
@@ -73,10 +74,7 @@ t.test(
       await once(child, 'exit');
       child = await startChild(databaseUrl, sandbox.url);
     }
-    for (let patience = 0; patience < 600; patience++) {
-      if ((await outbox.list({ state: 'waiting', limit: 1 })).length === 0) break;
-      await sleep(100);
-    }
+    await until(async () => (await outbox.list({ state: 'waiting', limit: 1 })).length === 0, 60_000);
     await sandbox.pickups.idle();
 
     const calls = [...sandbox.world.calls.values()];

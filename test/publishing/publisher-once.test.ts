@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { CrmError } from '../../src/crm/crm.ts';
 import { Limiter } from '../../src/hubspot/limiter.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import { until } from '../until.ts';
 import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
 
@@ -41,13 +41,12 @@ async function publishOne(t: Test, options: Partial<PublishingOptions>, sandboxO
         .where('state', '=', 'running')
         .execute();
     },
-    async until(holds: (now: Awaited<ReturnType<typeof status>>) => boolean) {
-      for (let patience = 0; patience < 6_000; patience++) {
+    /** Waits for such a status, and returns it. */
+    become(holds: (now: Awaited<ReturnType<typeof status>>) => boolean) {
+      return until(async () => {
         const now = await status();
-        if (holds(now)) return now;
-        await sleep(5);
-      }
-      throw new Error(`The condition was never met: ${JSON.stringify(await status())}`);
+        return holds(now) && now;
+      });
     },
   };
 }
@@ -56,15 +55,15 @@ t.test('a job whose lease expires while it waits for the rate limit is sent once
   const limits = { requests: new Limiter(1, 0), searches: new Limiter(5, 1) };
   const held = Promise.withResolvers<void>();
   void limits.requests.run(() => held.promise);
-  const { sandbox, until, putClockForward, stop } = await publishOne(t, {
+  const { sandbox, become, putClockForward, stop } = await publishOne(t, {
     limits: () => limits,
     outbox: { leaseMs: 200, firstDelayMs: 5 },
   });
-  await until(({ attempts }) => attempts >= 1);
+  await become(({ attempts }) => attempts >= 1);
   await putClockForward();
-  await until(({ attempts }) => attempts >= 2);
+  await become(({ attempts }) => attempts >= 2);
   held.resolve();
-  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done' });
+  t.match(await become(({ state }) => state !== 'waiting'), { state: 'done' });
   await stop();
   t.equal(sandbox.world.calls.size, 1);
 });
@@ -72,7 +71,7 @@ t.test('a job whose lease expires while it waits for the rate limit is sent once
 t.test('a clock set forward while HubSpot logs the call does not make it log the call twice', async (t) => {
   let searches = 0;
   // HubSpot logs the call but sends no response, and its search finds the call only after three seconds.
-  const { sandbox, until, putClockForward, stop } = await publishOne(
+  const { sandbox, become, putClockForward, stop } = await publishOne(
     t,
     { outbox: { firstDelayMs: 5 }, deadlineMs: 5_000 },
     {
@@ -83,10 +82,10 @@ t.test('a clock set forward while HubSpot logs the call does not make it log the
       },
     },
   );
-  await until(({ steps }) => steps[0]?.state === 'running');
+  await become(({ steps }) => steps[0]?.state === 'running');
   await putClockForward();
-  await until(() => searches > 0);
-  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done' });
+  await become(() => searches > 0);
+  t.match(await become(({ state }) => state !== 'waiting'), { state: 'done' });
   await stop();
   t.equal(sandbox.world.calls.size, 1);
 });
@@ -104,8 +103,8 @@ t.test('a rate limit after an attempt of unknown outcome leaves that outcome unk
     crm.unindexed.clear();
     throw new CrmError('Rate limit.', { retriable: true, outcomeUnknown: false });
   };
-  const { until } = await publishOne(t, { crm, outbox: { firstDelayMs: 5 }, searchDelayMs: 0 });
-  t.match(await until(({ state }) => state !== 'waiting'), { state: 'done', callId: '1' });
+  const { become } = await publishOne(t, { crm, outbox: { firstDelayMs: 5 }, searchDelayMs: 0 });
+  t.match(await become(({ state }) => state !== 'waiting'), { state: 'done', callId: '1' });
   t.equal(crm.calls.length, 1, 'the call is logged once');
   t.equal(crm.operations.filter((operation) => operation === 'logCall').length, 2);
 });

@@ -4,7 +4,7 @@ import { Limiter } from '../../src/hubspot/limiter.ts';
 import { createSandbox } from '../../src/sandbox/sandbox.ts';
 import type { Exchange } from '../../src/sandbox/traffic.ts';
 import { eachEngine } from '../contracts/db.ts';
-import { until } from '../gateway.ts';
+import { until } from '../until.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 
 t.test(

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { until } from '../gateway.ts';
+import { until } from '../until.ts';
 import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Job } from '../../src/publishing/outbox.ts';
 import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import { until } from '../until.ts';
 import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, type PublishingOptions, recordingOf } from './rig.ts';
 
@@ -27,14 +27,12 @@ async function setUp(test: Test, sandboxOptions: SandboxOptions = {}, more: Part
   async function add(...input: Parameters<typeof recordingOf>): Promise<Recording> {
     return (await catalog.put(recordingOf(...input), { replace: true })).recording;
   }
-  /** Waits until the job is done or dead. */
-  async function ended(recording: Recording) {
-    for (let patience = 0; patience < 2_000; patience++) {
+  /** Waits until the job is done or dead. @returns the publication */
+  function ended(recording: Recording) {
+    return until(async () => {
       const publication = (await publisher.status(recording))!;
-      if (publication.state !== 'waiting') return publication;
-      await sleep(5);
-    }
-    throw new Error(`The job has not ended: ${JSON.stringify(await publisher.status(recording))}`);
+      return publication.state !== 'waiting' && publication;
+    });
   }
   dispatcher.start();
   return { sandbox, publisher, outbox, catalog, add, ended, calls: () => [...sandbox.world.calls.values()] };

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { Catalog } from '../../src/recordings/catalog.ts';
 import type { AcceptedRecording, Recording } from '../../src/recordings/recording.ts';
-import { eachEngine, failing, onPostgres, outcomeOf, put, recording, until } from '../contracts/db.ts';
+import { eachEngine, failing, onPostgres, outcomeOf, put, recording } from '../contracts/db.ts';
+import { until } from '../until.ts';
 
 await eachEngine(t, 'a recording comes back as it was put', async (t, place) => {
   const worker = await place.worker();

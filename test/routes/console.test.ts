@@ -1,48 +1,62 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { startChromium, withoutChromium } from '../chromium.ts';
 import { fixtures, startGateway } from '../gateway.ts';
 
 const gateway = await startGateway(t);
 
-t.test('the page may run its own scripts and nobody else’s, and stands in no frame', async (t) => {
+t.test('the page may run only its own scripts, and in no frame', async (t) => {
   const page = await fetch(`${gateway.url}/console`);
   t.equal(page.status, 200);
   const policy = page.headers.get('content-security-policy');
   for (const rule of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"])
     t.match(policy, rule);
-  for (const [name, type] of [
-    ['app.js', 'text/javascript'],
-    ['channels.js', 'text/javascript'],
-    ['report.js', 'text/javascript'],
-    ['style.css', 'text/css'],
-  ] as const) {
-    const file = await fetch(`${gateway.url}/console/${name}`);
-    t.equal(file.status, 200, name);
-    t.match(file.headers.get('content-type'), type);
+  const types = { '.js': 'text/javascript', '.css': 'text/css' };
+  for (const [ending, type] of Object.entries(types)) {
+    const names = readdirSync('src/console').filter((name) => name.endsWith(ending));
+    t.ok(names.length > 0, ending);
+    for (const name of names) {
+      const file = await fetch(`${gateway.url}/console/${name}`);
+      t.equal(file.status, 200, name);
+      t.match(file.headers.get('content-type'), type, name);
+    }
   }
 });
 
+/** The console in a browser, with what a test reads of it. */
+async function openConsole(t: Test) {
+  const browser = await startChromium(t);
+  const tab = await browser.newPage();
+  const errors: string[] = [];
+  tab.on('pageerror', (error) => errors.push(String(error)));
+  await tab.goto(`${gateway.url}/console`);
+  const textOf = (selector: string) => tab.$eval(selector, (found) => found.textContent ?? '');
+  const enter = async (key: string) => {
+    await tab.type('#enter input[name=key]', key);
+    await tab.click('#enter button');
+  };
+  const message = async (text: string) => {
+    await tab.waitForFunction(
+      (text) => document.getElementById('message')?.textContent?.includes(text),
+      {},
+      text,
+    );
+  };
+  return { tab, errors, textOf, enter, message };
+}
+
 t.test(
-  'a person enters the key, finds a recording, hears it, and checks a file',
+  'a person enters the key, finds a recording, plays it, and checks a file',
   { skip: withoutChromium },
   async (t) => {
-    await gateway.ingest('inbound-caller1.wav', { externalId: 'heard', call: { title: '<b>Anna</b>' } });
-    await gateway.ingest('inbound-caller2.wav', { externalId: 'refused', channels: undefined });
-    const browser = await startChromium(t);
-    const tab = await browser.newPage();
-    const faults: string[] = [];
-    tab.on('pageerror', (error) => faults.push(String(error)));
-    const textOf = (selector: string) => tab.$eval(selector, (found) => found.textContent ?? '');
+    await gateway.ingest('inbound-caller1.wav', { externalId: 'played', call: { title: '<b>Anna</b>' } });
+    await gateway.ingest('inbound-caller2.wav', { externalId: 'rejected', channels: undefined });
+    const { tab, errors, textOf, enter, message } = await openConsole(t);
+    await enter('wrong');
+    await message('API key');
 
-    await tab.goto(`${gateway.url}/console`);
-    await tab.type('#enter input[name=key]', 'wrong');
-    await tab.click('#enter button');
-    await tab.waitForFunction(() => document.getElementById('message')?.textContent !== '');
-    t.match(await textOf('#message'), 'API key');
-
-    await tab.type('#enter input[name=key]', gateway.apiKey);
-    await tab.click('#enter button');
+    await enter(gateway.apiKey);
     await tab.waitForSelector('#rows tr:nth-child(2)');
     t.match(await textOf('#rows tr:nth-child(1)'), 'swapped_channels');
     t.match(await textOf('#rows tr:nth-child(2)'), '<b>Anna</b>', 'text is never markup');
@@ -67,11 +81,32 @@ t.test(
     await tab.click('#upload button');
     await tab.waitForSelector('#report .badge');
     t.match(await textOf('#report'), /fail.*swapped_channels.*Swap the two channels/s);
-    t.same(faults, []);
+    t.same(errors, []);
   },
 );
 
-t.test('the page is for who has no mouse and little room, too', { skip: withoutChromium }, async (t) => {
+t.test('a person filters, revokes URLs and erases a recording', { skip: withoutChromium }, async (t) => {
+  const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'erased' });
+  const { tab, errors, enter, message } = await openConsole(t);
+  await enter(gateway.apiKey);
+  await tab.type('#filter [name=externalId]', 'erased');
+  await tab.keyboard.press('Enter');
+  await tab.waitForFunction(() => document.querySelectorAll('#rows tr').length === 1);
+  await tab.click('#rows tr');
+
+  await tab.locator('#detail .actions button ::-p-text(Revoke)').click();
+  await message('URLs');
+  t.equal((await fetch(url)).status, 401);
+
+  tab.on('dialog', (dialog) => void dialog.accept());
+  await tab.locator('#detail .actions button ::-p-text(Erase)').click();
+  await message('erased is erased.');
+  t.equal((await gateway.v1('/recordings/acct/erased')).status, 404);
+  await tab.waitForSelector('#unmatched:not([hidden])');
+  t.same(errors, []);
+});
+
+t.test('the page works without a mouse and on a small screen', { skip: withoutChromium }, async (t) => {
   await gateway.ingest('inbound-caller1.flac', { externalId: `long-${'x'.repeat(150)}` });
   const browser = await startChromium(t);
   const tab = await browser.newPage();
@@ -93,18 +128,18 @@ t.test('the page is for who has no mouse and little room, too', { skip: withoutC
   await tab.keyboard.press('Enter');
   await tab.waitForSelector('#detail audio');
   const focused = () => tab.evaluate(() => document.activeElement?.textContent ?? '');
-  t.match(await focused(), /^long-x+$/, 'the focus is at the head of what was opened');
-  t.ok((await spare()) >= 0, 'nor is one recording');
+  t.match(await focused(), /^long-x+$/, 'the title of the recording has the focus');
+  t.ok((await spare()) >= 0, 'the recording is not wider than the screen');
   t.equal(
     await tab.$eval('#list', (list) => list.checkVisibility()),
     false,
-    'it stands in place of the list',
+    'the recording takes the place of the list',
   );
 
   await tab.keyboard.press('Tab');
   t.equal(await focused(), 'Close');
   await tab.keyboard.press('Enter');
-  t.match(await focused(), /^long-x+$/, 'and goes back to where it came from');
+  t.match(await focused(), /^long-x+$/, 'the focus returns to the row');
 
   await tab.type('#filter [name=externalId]', 'none of them');
   await tab.keyboard.press('Enter');

@@ -1,26 +1,27 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.ts';
+import { freePort } from './free-port.ts';
 
-/** False where there is a Redis, else the reason for a test to be skipped. */
+/** The reason to skip a test, or false if Redis is installed. */
 export const withoutRedis: string | false =
   spawnSync('redis-server', ['--version']).status === 0 ? false : 'redis-server is not installed';
 
 export interface RedisServer {
   /** `redis://127.0.0.1:PORT`, the same after `stop` and `start`. */
   readonly url: string;
-  /** Begins empty. */
+  /** Starts without data. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** While it is frozen it takes connections and answers nothing. */
+  /** While it is frozen, it accepts connections and does not respond. */
   freeze(isFrozen: boolean): void;
 }
 
-/** A Redis on a free port of the loopback that keeps nothing on disk, started. */
+/** Starts a Redis server on a free port of the loopback address. It keeps nothing on disk. */
 export async function startRedis(): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-redis-'));
   const port = await freePort();
@@ -30,11 +31,12 @@ export async function startRedis(): Promise<RedisServer> {
 
   const start = async () => {
     await mkdir(folder, { recursive: true });
-    server = spawn('redis-server', args, { stdio: 'ignore' });
-    for (let tries = 0; !(await isListening(port)); tries++) {
-      if (server.exitCode !== null || tries === 400) throw new Error('redis-server does not start');
-      await sleep(25);
-    }
+    const started = spawn('redis-server', args, { stdio: 'ignore' });
+    server = started;
+    await until(() => {
+      if (started.exitCode !== null) throw new Error('redis-server does not start');
+      return isListening(port);
+    });
   };
   await start();
   return {
@@ -59,13 +61,4 @@ async function isListening(port: number): Promise<boolean> {
   );
   socket.destroy();
   return result;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

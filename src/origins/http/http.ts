@@ -68,7 +68,7 @@ export class HttpOrigin implements Origin {
       throw unplayable('sends no byte ranges');
     }
     if (!isStrong(headers.etag)) throw unplayable('has no strong ETag');
-    // RFC 9110 §8.8.2.1: what a response carries was not modified after the response.
+    // RFC 9110 §8.8.2.1: a representation was not modified after the response that carries it.
     const modified =
       Date.parse(headers['last-modified'] ?? '') || Date.parse(headers.date ?? '') || Date.now();
     return { size: sent.size, etag: headers.etag, lastModified: new Date(modified) };

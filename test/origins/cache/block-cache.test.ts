@@ -1,6 +1,5 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
@@ -17,6 +16,7 @@ import {
   type Tap,
   untilReleased,
 } from '../../contracts/origin.ts';
+import { until } from '../../until.ts';
 import { CountingOrigin } from './counting.ts';
 
 const megabyte = 1024 * 1024;
@@ -44,13 +44,6 @@ function make(t: Tap, bytes = 64 * megabyte) {
       return origin.stat(await origin.put(name, bytes));
     },
   };
-}
-
-/** Waits until as many reads are open as expected, and a moment longer to see one too many. Returns their number. */
-async function underWay(far: CountingOrigin, expected: number): Promise<number> {
-  for (let tries = 0; far.open < expected && tries < 2_000; tries++) await sleep(5);
-  await sleep(20);
-  return far.open;
 }
 
 originContract(t, async (t) => {
@@ -141,7 +134,7 @@ t.test('a hundred listeners on a cold block are one request, and get it while it
   const bodies = Array.from({ length: 100 }, () =>
     readAll(cache, 'a.wav', { first: 0, last: megabyte - 1 }, version),
   );
-  t.equal(await underWay(far, 1), 1);
+  await until(() => far.open === 1);
   resolve();
   for (const body of await Promise.all(bodies)) if (!body.equals(bytes)) t.fail('wrong bytes');
   t.equal(far.reads.length, 1);
@@ -173,7 +166,7 @@ t.test('a listener that leaves ends its request, unless another one waits for it
 
   const left = readAll(cache, 'a.wav', whole, version, leaving.signal);
   const body = readAll(cache, 'a.wav', whole, version, staying.signal);
-  await underWay(far, 1);
+  await until(() => far.open === 1);
   leaving.abort();
   await t.rejects(left);
   t.equal(far.open, 1, 'one listener stays, and so does the request');
@@ -185,7 +178,7 @@ t.test('a listener that leaves ends its request, unless another one waits for it
   const other = await put('b.wav', pattern(4 * megabyte, 1));
   const alone = new AbortController();
   const lost = readAll(cache, 'b.wav', whole, other, alone.signal);
-  t.equal(await underWay(far, 1), 1);
+  await until(() => far.open === 1);
   alone.abort();
   await t.rejects(lost);
   t.equal(await untilReleased(held), 0, 'no listener stays, and the request has ended');
@@ -219,13 +212,14 @@ t.test('a listener that leaves while it waits for its turn blocks nobody', async
     readAll(cache, `${i}.wav`, { first: 0, last: megabyte - 1 }, version, i === 4 ? leaver.signal : awake()),
   );
   const outcomes = Promise.allSettled(bodies);
-  t.equal(await underWay(far, 2), 2);
+  await until(() => far.open === 2);
   leaver.abort();
   gate.resolve();
   t.same(
     (await outcomes).map(({ status }) => status === 'fulfilled'),
     [true, true, true, true, false, true],
   );
+  t.equal(far.peak, 2, 'two at once, and no more');
   t.equal(far.bytes, 5 * megabyte);
   t.equal(await untilReleased(held), 0);
 });
@@ -238,9 +232,9 @@ t.test('while loads wait for their turn, each brings only the block that is need
   far.gate = gate.promise;
   const [a, b, c] = [await put('a.wav', bytes), await put('b.wav', bytes), await put('c.wav', bytes)];
   const first = [readAll(cache, 'a.wav', whole, a), readAll(cache, 'b.wav', whole, b)];
-  await underWay(far, 2);
+  await until(() => far.open === 2);
   const late = readAll(cache, 'c.wav', whole, c);
-  for (let tries = 0; far.reads.length < 3 && tries < 2_000; tries++) await sleep(5);
+  await until(() => far.reads.length >= 3);
   t.same(
     far.reads.map(({ first, last }) => (last + 1 - first) / megabyte),
     [4, 4, 1],

@@ -5,6 +5,7 @@ import { Buffers } from '../../../src/origins/buffers.ts';
 import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
 import { Memory } from '../../../src/origins/cache/memory.ts';
 import { pattern, readAll, type Tap, untilReleased } from '../../contracts/origin.ts';
+import { until } from '../../until.ts';
 import { CountingOrigin } from './counting.ts';
 
 const megabyte = 1024 * 1024;
@@ -37,6 +38,7 @@ async function recordings(far: CountingOrigin, count: number, size: number) {
 t.test('five hundred slow listeners hold no request and little memory, and all are served', async (t) => {
   const { far, memory, buffers, cache, held } = make(t, 64 * megabyte);
   const made = await recordings(far, 20, 5 * megabyte);
+  const measured = Promise.withResolvers<void>();
   let started = 0;
   let wrong = 0;
   const listeners = Array.from({ length: 500 }, async (_, i) => {
@@ -44,19 +46,22 @@ t.test('five hundred slow listeners hold no request and little memory, and all a
     let position = (i * 7919) % (4 * megabyte);
     const range = { first: position, last: position + 250_000 };
     for await (const chunk of await cache.read(key, range, version, awake())) {
-      if (position === range.first) started++;
-      await sleep(slowMs * 12); // all have their first chunk by then
+      if (position === range.first) {
+        started++;
+        await measured.promise;
+      }
+      await sleep(slowMs);
       if (!bytes.subarray(position, position + chunk.length).equals(chunk)) wrong++;
       position += chunk.length;
     }
     return position === range.last + 1;
   });
-  for (let tries = 0; started < 500 && tries < 200; tries++) await sleep(5);
-  t.equal(started, 500, 'all have a first chunk, and none has finished');
+  t.ok(await until(() => started === 500), 'all have a first chunk, and none has finished');
   t.equal(await untilReleased(() => far.open), 0, 'no request is open');
   t.ok(memory.lent <= 16, `${memory.lent} of 64 blocks are lent`);
   t.ok(buffers.inUse <= 500, 'the others hold 32 KiB each');
   t.ok(far.peak <= 8, `${far.peak} requests at once`);
+  measured.resolve();
   t.same(new Set(await Promise.all(listeners)), new Set([true]));
   t.equal(wrong, 0);
   t.equal(await untilReleased(held), 0);

@@ -73,7 +73,7 @@ t.test('a body that nobody drains stays at the server', async (t) => {
   const body = pattern(64 * megabyte);
   const { get, metrics } = await pair(t, (_, response) => response.end(body));
   const response = await get();
-  await sleep(200);
+  await sleep(200); // time to take in more than it should
   const taken = (await metrics.originBytes.get()).values[0]!.value;
   t.ok(taken <= 384 * 1024, `${taken} bytes were received`);
   t.ok((await collect(response.bytes())).equals(body), 'and all of it can be drained later');
@@ -98,7 +98,7 @@ t.test('requests beyond the connections wait, and one that leaves the queue leav
 
 t.test('waiting for a connection has a limit', async (t) => {
   const { client, get } = await pair(t, (_, response) => response.end(pattern(2 * megabyte)), {
-    stallTimeoutMs: 300,
+    stallTimeoutMs: 1000,
   });
   const held = [await get(), await get()];
   t.equal(await codeOf(get()), 'origin_unavailable');
@@ -208,7 +208,7 @@ t.test('a body that is not whole never ends like a whole one', async (t) => {
     ],
   ];
   for (const [name, text, then, length, outcome] of table) {
-    const { client, get } = await sending(t, text, then, 400);
+    const { client, get } = await sending(t, text, then, 1000);
     let got = '';
     try {
       for await (const chunk of (await get()).bytes(length)) got += Buffer.from(chunk);
@@ -230,7 +230,7 @@ t.test('no response at all', async (t) => {
     ['an endless head', `HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(20_000)}`, () => {}],
   ];
   for (const [name, text, then] of table) {
-    const { client, get } = await sending(t, text, then, 400);
+    const { client, get } = await sending(t, text, then, 1000);
     t.equal(await codeOf(get()), 'origin_unavailable', name);
     t.equal(client.underWay, 0);
   }

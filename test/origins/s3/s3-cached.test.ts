@@ -16,7 +16,7 @@ const kilobyte = 1024;
 const megabyte = 1024 * kilobyte;
 const awake = () => new AbortController().signal;
 
-/** Block cache, healing and S3 as the gateway has them, in front of an nginx in the place of S3. What goes over the wire is counted. */
+/** Block cache, healing and S3 as in the gateway, with nginx in the place of S3. Counts what goes over the wire. */
 async function setUp(t: Test, sizes: number[], memoryBytes: number) {
   const root = await mkdtemp(join(tmpdir(), 'playhead-s3-'));
   await mkdir(join(root, 'bucket'));
