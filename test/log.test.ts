@@ -1,6 +1,6 @@
 import t from 'tap';
-import { ended } from './ended.ts';
 import { spawnGateway } from './gateway.ts';
+import { ended } from './processes.ts';
 
 t.test('the log of a whole run has no token and no key', async (t) => {
   const gateway = await spawnGateway(t, { 'log-level': 'trace' });

@@ -2,8 +2,8 @@ import { access } from 'node:fs/promises';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
-import { ended } from '../ended.ts';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { ended } from '../processes.ts';
 import { until } from '../until.ts';
 
 const recording = await longRecording(24);

@@ -1,12 +1,12 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { eachEngine, type Place } from '../contracts/db.ts';
-import { ended } from '../ended.ts';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { ended, isRunning } from '../processes.ts';
+import { listen } from '../servers/serve.ts';
 import { until } from '../until.ts';
 
 const recording = await longRecording(8);
@@ -34,14 +34,6 @@ async function statusOf(url: string): Promise<number> {
 async function workersOf(pid: number): Promise<number[]> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return children.split(' ').filter(Boolean).map(Number);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 /** The values of one metric, by worker. */
@@ -173,10 +165,7 @@ t.test('workers that die at once are replaced after growing delays', async (t) =
 });
 
 t.test('if the first worker cannot start, the command ends with its message and exit code', async (t) => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  t.teardown(() => taken.close());
-  const { port } = taken.address() as { port: number };
+  const { port } = await listen(t, createServer());
   const failed = await spawnGateway(t, { ...twoWorkers, port: String(port) }).catch(
     (error: Error) => error.message,
   );

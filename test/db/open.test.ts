@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat, writeFile } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,8 +12,9 @@ import { openDatabase } from '../../src/db/open.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sqliteDialect } from '../../src/db/sqlite.ts';
 import { eachEngine, freshFolder, onPostgres, type Place } from '../contracts/db.ts';
-import { ended } from '../ended.ts';
+import { ended } from '../processes.ts';
 import { faultProxy } from '../servers/fault-proxy.ts';
+import { listen } from '../servers/serve.ts';
 import { until } from '../until.ts';
 
 const opener = `
@@ -239,12 +240,10 @@ async function silentProxy(t: Test, url: URL) {
       from.on('error', () => {}).on('close', () => to.destroy());
       from.on('data', (bytes) => isSilent || to.write(bytes)).on('end', () => isSilent || to.end());
     }
-    t.teardown(() => near.destroy());
-  }).listen(0, '127.0.0.1');
-  t.teardown(() => server.close());
-  await once(server, 'listening');
+  });
+  const { port } = await listen(t, server);
   const proxied = new URL(url);
-  proxied.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  proxied.host = `127.0.0.1:${port}`;
   const silence = () => {
     isSilent = true;
   };

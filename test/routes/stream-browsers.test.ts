@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, launch } from 'puppeteer-core';
 import t, { type Test } from 'tap';
 import { startChromium, withoutChromium } from '../chromium.ts';
 import { startGateway } from '../gateway.ts';
+import { serve } from '../servers/serve.ts';
 import { until } from '../until.ts';
 
 const files = [
@@ -49,16 +48,13 @@ async function play(src, crossOrigin) {
 </script><body>`;
 
 const gateway = await startGateway(t);
-const timeline = createServer((_request, response) => {
+const timeline = await serve(t, (_request, response) => {
   response.setHeader('content-type', 'text/html; charset=utf-8').end(page);
 });
-await new Promise<void>((resolve) => timeline.listen(0, '127.0.0.1', resolve));
-t.teardown(() => timeline.close());
-const timelineUrl = `http://127.0.0.1:${(timeline.address() as AddressInfo).port}/`;
 
 async function playsEverything(t: Test, browser: Browser): Promise<void> {
   const tab = await browser.newPage();
-  await tab.goto(timelineUrl);
+  await tab.goto(timeline.url);
   for (const [file, crossOrigin] of [...files.map((file) => [file, '']), [files[0]!, 'anonymous']]) {
     const url = await gateway.streamOf(file!, { externalId: `${t.name} ${file} ${crossOrigin}` });
     const outcome = tab.evaluate(`play(${JSON.stringify(url)}, ${JSON.stringify(crossOrigin)})`);

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type tap from 'tap';
+import { listen } from './serve.ts';
 
 /** A fault of one connection, which strikes after `after` bytes of the server's responses. */
 export interface Fault {
@@ -100,17 +101,11 @@ export async function faultProxy(
     for (const socket of sockets) socket.resetAndDestroy();
   }
 
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    resetAll();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
+  const { port, url } = await listen(t, server);
   return {
     host: '127.0.0.1',
     port,
-    url: `http://127.0.0.1:${port}`,
+    url,
     counts,
     down(state) {
       isDown = state;

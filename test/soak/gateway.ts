@@ -3,7 +3,7 @@ import { openSync, readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ended } from '../ended.ts';
+import { ended } from '../processes.ts';
 
 /** One `playhead serve --workers 2`, which can be stopped and started again. */
 export interface Gateway {
