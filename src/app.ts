@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import multipart from '@fastify/multipart';
 import rateLimit from '@fastify/rate-limit';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifySchemaValidationError,
-  LogController,
-} from 'fastify';
-import { Problem } from './errors.ts';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Parts } from './parts.ts';
 import { checkRoutes } from './routes/check.ts';
 import { drainUploads, limitStandstill, observeResponses, rejectConnection } from './routes/connections.ts';
@@ -16,7 +10,7 @@ import { openCounters } from './routes/counters.ts';
 import { createFailures, createLimits } from './routes/limits.ts';
 import { oauthRoutes } from './routes/oauth.ts';
 import { openapi, opsRoutes } from './routes/ops.ts';
-import { handleErrors, sendProblem } from './routes/problems.ts';
+import { handleErrors, parameterError, sendProblem, urlProblem } from './routes/problems.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { retrieveRoutes } from './routes/retrieve.ts';
 import { streamRoutes } from './routes/stream.ts';
@@ -36,14 +30,14 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // it logs URLs, and our URLs hold tokens
-    frameworkErrors: (cause, _request, reply) => void sendProblem(reply, wrongUrl(cause)),
+    frameworkErrors: (cause, _request, reply) => void sendProblem(reply, urlProblem(cause)),
     clientErrorHandler: rejectConnection,
     genReqId: () => randomUUID(),
     bodyLimit: maxJsonBytes,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     routerOptions: { maxParamLength },
     ajv: { customOptions: { removeAdditional: false } }, // a misspelt filter must fail, not list everything
-    schemaErrorFormatter: ([error], part) => new Error(sentenceOn(error!, part)),
+    schemaErrorFormatter: parameterError,
     requestTimeout: requestTimeoutMs,
     connectionTimeout: stallTimeoutMs, // until limitStandstill takes over
     return503OnClosing: true,
@@ -89,7 +83,7 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   return app;
 }
 
-/** The only bodies that are parsed are JSON, and forms by `multipart`. */
+/** Only JSON is parsed, and forms by `multipart`. */
 function parseJson(app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -108,17 +102,4 @@ function addHeaders(app: FastifyInstance): void {
       'x-request-id': request.id,
     });
   });
-}
-
-/** The router's own message repeats the URL, which may hold a token. */
-function wrongUrl(cause: Error): Problem {
-  const sentence = 'The URL cannot be decoded, or one of its segments is too long.';
-  return new Problem('invalid_request', sentence, { cause });
-}
-
-/** What is wrong with the parameters, such as `querystring/limit must be >= 1`. */
-function sentenceOn({ keyword, params, instancePath, message }: FastifySchemaValidationError, part: string) {
-  return keyword === 'additionalProperties'
-    ? `the parameter ${params.additionalProperty} is not known`
-    : `${part}${instancePath} ${message}`;
 }

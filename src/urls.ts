@@ -41,7 +41,7 @@ export function retrieveUrlTemplate(
   return `${publicUrl}${keyPath}/retrieve/authenticated/recordings/%s`;
 }
 
-/** The URL that HubSpot requests: the registered one with the externalId filled in. */
+/** The URL that HubSpot requests: the registered one with the externalId filled in and the other ids as its query. */
 export function retrieveUrl(
   template: string,
   { externalId, ...query }: { externalId: string; externalAccountId: string; appId: string },

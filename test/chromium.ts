@@ -4,10 +4,10 @@ import type { Test } from 'tap';
 
 const executablePath = '/usr/bin/chromium';
 
-/** For a test's `skip`: false, or why there is no Chromium. */
+/** For the `skip` of a test: false, or the reason why there is no Chromium. */
 export const withoutChromium = existsSync(executablePath) ? false : `${executablePath} is missing`;
 
-/** A headless Chromium that plays without being clicked and asks nobody outside; closed with the test. */
+/** A headless Chromium that plays without a click and sends no requests of its own. Closed with the test. */
 export async function startChromium(t: Test): Promise<Browser> {
   const args = [
     '--no-sandbox',

@@ -1,29 +1,13 @@
-import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { playhead } from './commands/playhead.ts';
 import { fixtures, startGateway } from './gateway.ts';
-import { until } from './until.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'playhead-cli-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));
 const dataDir = join(folder, 'data');
-
-interface Ended {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-function playhead(...args: string[]): Promise<Ended> {
-  const env = { PATH: process.env.PATH, PLAYHEAD_DATA_DIR: dataDir };
-  return new Promise((resolve) => {
-    execFile(process.execPath, ['src/cli.ts', ...args], { env }, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
-    });
-  });
-}
 
 const pass = join(fixtures, 'inbound-caller1.flac');
 const fail = join(fixtures, 'inbound-caller2.wav');
@@ -147,7 +131,7 @@ const cases: [name: string, args: string[], code: number, output: RegExp][] = [
   ['outbox: list takes no argument', ['outbox', 'list', 'x'], 64, /Use outbox list/],
   ['outbox: retry takes an id or --all', ['outbox', 'retry', 'x', '--all'], 64, /Use outbox list/],
   ['outbox: retry --all without a dead letter', ['outbox', 'retry', '--all'], 0, /queued again: 0/],
-  ['outbox: retry an unknown job', ['outbox', 'retry', 'x'], 1, /nothing to retry under x/],
+  ['outbox: retry an unknown job', ['outbox', 'retry', 'x'], 1, /no unfinished job x/],
   ['installations without an app', ['installations'], 64, /PLAYHEAD_HUBSPOT_CLIENT_ID/],
   [
     'installations: revoke without a number',
@@ -158,7 +142,7 @@ const cases: [name: string, args: string[], code: number, output: RegExp][] = [
 ];
 for (const [name, args, code, output] of cases) {
   t.test(`${name}: exit code ${code}`, async (t) => {
-    const ended = await playhead(...args);
+    const ended = await playhead(dataDir, ...args);
     t.equal(ended.code, code, ended.stderr);
     t.match(ended.stdout + ended.stderr, output);
     t.notMatch(ended.stderr, /\n\s+at /, 'no stack');
@@ -167,94 +151,7 @@ for (const [name, args, code, output] of cases) {
 
 t.test('a URL from the command line plays on the gateway of the same folder', async (t) => {
   const gateway = await startGateway(t, { 'data-dir': dataDir });
-  const { stdout } = await playhead('url', ...ids);
-  const answer = await fetch(stdout.trim().replace(/^http:\/\/[^/]+/, gateway.url));
-  t.ok(Buffer.from(await answer.arrayBuffer()).equals(await readFile(pass)));
-});
-
-t.test('revoke ends one URL, those of one recording, or those of an account, and no other', async (t) => {
-  const gateway = await startGateway(t);
-  const given = await Promise.all(
-    [
-      ['a', '1'],
-      ['a', '1'],
-      ['a', '2'],
-      ['b', '1'],
-    ].map(async ([accountId, externalId]) => {
-      await gateway.ingest('inbound-caller1.wav', { accountId, externalId });
-      return gateway.streamOf('inbound-caller1.wav', { accountId, externalId });
-    }),
-  );
-  const statusOf = async (url: string) => (await fetch(url, { method: 'HEAD' })).status;
-  const statuses = () => Promise.all(given.map(statusOf));
-  // Each ends one URL more; only that one is asked for meanwhile, since too many refusals would end in 429.
-  const steps: [args: string[], expected: number[]][] = [
-    [[given[0]!], [401, 200, 200, 200]],
-    [
-      ['--account', 'a', '--id', '1'],
-      [401, 401, 200, 200],
-    ],
-    [
-      ['--account', 'a'],
-      [401, 401, 401, 200],
-    ],
-  ];
-  t.same(await statuses(), [200, 200, 200, 200]);
-  for (const [index, [args, expected]] of steps.entries()) {
-    const { databaseUrl } = gateway.config;
-    const revoked = await playhead(
-      'revoke',
-      ...args,
-      '--data-dir',
-      gateway.dataDir,
-      '--database-url',
-      databaseUrl,
-    );
-    t.equal(revoked.code, 0, revoked.stderr);
-    await until(async () => (await statusOf(given[index]!)) === 401);
-    t.same(await statuses(), expected, args.join(' '));
-  }
-});
-
-t.test('check --json and --junit say the same of a folder and of a glob', async (t) => {
-  const calls = join(folder, 'calls', 'june');
-  await mkdir(calls, { recursive: true });
-  await copyFile(pass, join(calls, 'good.flac'));
-  await copyFile(fail, join(calls, 'bad & "ugly".wav'));
-  for (const name of ['good.m4b', 'good.bwf', 'good.rf64', 'notes.txt'])
-    await copyFile(pass, join(calls, name));
-  const report = join(folder, 'report.xml');
-  const ofFolder = await playhead('check', join(folder, 'calls'), '--json', '--junit', report);
-  const { files, summary } = JSON.parse(ofFolder.stdout);
-  t.same(summary, { total: 5, pass: 4, fail: 1, inconclusive: 0 });
-  t.match(files[0], { path: join(calls, 'bad & "ugly".wav'), verdict: 'fail', codes: ['swapped_channels'] });
-  t.same(Object.keys(files[0]).sort(), ['audio', 'codes', 'evidence', 'path', 'repairs', 'verdict']);
-  const xml = await readFile(report, 'utf8');
-  t.match(xml, /tests="5" failures="1"/);
-  t.match(xml, 'bad &amp; &quot;ugly&quot;.wav');
-  t.equal((await playhead('check', join(folder, 'calls', '**', '*'), '--json')).stdout, ofFolder.stdout);
-});
-
-t.test('check reads a gateway’s stream by ranges', async (t) => {
-  const gateway = await startGateway(t);
-  const url = await gateway.streamOf('inbound-caller1.wav');
-  const { code, stdout } = await playhead('check', url, '--json');
-  t.equal(code, 0, stdout);
-  t.match(JSON.parse(stdout).files[0], { verdict: 'pass', codes: ['signal_evidence'] });
-});
-
-t.test('doctor finds nothing unmet in a gateway', async (t) => {
-  const gateway = await startGateway(t);
-  await gateway.ingest('inbound-caller1.wav', { accountId: 'a', externalId: 'call 1' });
-  const retrieve = `${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/%s`;
-  const { code, stdout } = await playhead('doctor', retrieve, '--id', 'call 1', '--account', 'a', '--json');
-  const { requirements } = JSON.parse(stdout) as {
-    requirements: { id: string; met: unknown; seen: string }[];
-  };
-  t.same(
-    requirements.filter(({ met }) => met !== true),
-    [],
-  );
-  t.ok(requirements.length > 20, `${requirements.length} requirements`);
-  t.equal(code, 0);
+  const { stdout } = await playhead(dataDir, 'url', ...ids);
+  const response = await fetch(stdout.trim().replace(/^http:\/\/[^/]+/, gateway.url));
+  t.ok(Buffer.from(await response.arrayBuffer()).equals(await readFile(pass)));
 });

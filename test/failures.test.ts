@@ -10,16 +10,16 @@ import { longRecording, spawnGateway, startGateway } from './gateway.ts';
 import { faultProxy } from './servers/fault-proxy.ts';
 import { until } from './until.ts';
 
-/** What docs/operations.md says of each part that may be away. */
+/** The failures that docs/operations.md marks with †. */
 
 const recording = await longRecording(2);
 
-async function problemOf(answer: Response) {
-  const { code } = (await answer.json()) as { code: string };
-  return { status: answer.status, code, retryAfter: Number(answer.headers.get('retry-after')) };
+async function problemOf(response: Response) {
+  const { code } = (await response.json()) as { code: string };
+  return { status: response.status, code, retryAfter: Number(response.headers.get('retry-after')) };
 }
 
-const away = (code: string) => ({ status: 503, code, retryAfter: 2 });
+const unavailable = (code: string) => ({ status: 503, code, retryAfter: 2 });
 
 /** Sends requests until one gets this status. */
 async function becomes(status: number, request: () => Promise<Response>): Promise<number> {
@@ -40,27 +40,31 @@ await t.test('the database is down', (t) =>
     const proxy = await faultProxy(t, { host: server.hostname, port: Number(server.port || 5432) });
     server.host = `127.0.0.1:${proxy.port}`;
     const gateway = await startGateway(t, { 'database-url': server.href });
-    const heard = await gateway.streamOf(recording);
-    await bytesOf(heard);
-    await gateway.streamOf('inbound-caller1.wav', { externalId: 'unheard' });
+    const played = await gateway.streamOf(recording);
+    await bytesOf(played);
+    await gateway.streamOf('inbound-caller1.wav', { externalId: 'unplayed' });
     const retrieve = () =>
-      fetch(`${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/unheard`);
+      fetch(`${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/unplayed`);
     t.equal((await retrieve()).status, 200);
 
     proxy.down(true);
-    t.ok((await bytesOf(heard)).equals(recording), 'a stream that was authorised goes on');
-    t.ok((await bytesOf(heard, { range: 'bytes=1000-1999' })).equals(recording.subarray(1000, 2000)));
-    t.same(await problemOf(await retrieve()), away('database_unavailable'), 'a new retrieval is put off');
+    t.ok((await bytesOf(played)).equals(recording), 'a stream whose token was verified continues');
+    t.ok((await bytesOf(played, { range: 'bytes=1000-1999' })).equals(recording.subarray(1000, 2000)));
+    t.same(
+      await problemOf(await retrieve()),
+      unavailable('database_unavailable'),
+      'a new retrieval fails for now',
+    );
     t.same(
       await problemOf(await gateway.ingest('inbound-caller1.flac')),
-      away('database_unavailable'),
-      'and so is an ingest',
+      unavailable('database_unavailable'),
+      'and so does an ingest',
     );
     const revoke = () => gateway.v1('/recordings/acct/bytes/revoke', { method: 'POST' });
     t.same(
       await problemOf(await revoke()),
-      away('database_unavailable'),
-      'and a revocation: nobody is told it holds',
+      unavailable('database_unavailable'),
+      'and a revocation, which is not acknowledged',
     );
     t.equal((await fetch(`${gateway.url}/healthz`)).status, 200, 'the process is alive');
     const ready = await fetch(`${gateway.url}/readyz`);
@@ -70,7 +74,7 @@ await t.test('the database is down', (t) =>
     t.equal(await becomes(200, retrieve), 200, 'it recovers without a restart');
     t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201);
     t.equal((await revoke()).status, 204);
-    t.equal(await becomes(401, () => fetch(heard)), 401);
+    t.equal(await becomes(401, () => fetch(played)), 401);
   }),
 );
 
@@ -87,28 +91,28 @@ t.test('S3 is down', { skip: endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is no
     's3-endpoint': proxy.url,
     's3-force-path-style': 'true',
   });
-  const heard = await gateway.streamOf(recording, { externalId: 'heard' });
-  await bytesOf(heard);
+  const played = await gateway.streamOf(recording, { externalId: 'played' });
+  await bytesOf(played);
   const restarted = await startGateway(t, {
     'data-dir': gateway.dataDir,
     store: `s3://${bucket}/calls`,
     's3-endpoint': proxy.url,
     's3-force-path-style': 'true',
   });
-  const cold = heard.replace(gateway.url, restarted.url);
+  const cold = played.replace(gateway.url, restarted.url);
 
   proxy.down(true);
-  t.ok((await bytesOf(heard)).equals(recording), 'what lies in the block cache goes on');
+  t.ok((await bytesOf(played)).equals(recording), 'cached blocks are still served');
   t.match(
     await problemOf(await fetch(cold)),
     { status: 503, code: 'origin_unavailable' },
-    'the rest is put off',
+    'everything else fails for now',
   );
   t.match(await problemOf(await gateway.ingest('inbound-caller1.flac')), {
     status: 503,
     code: 'origin_unavailable',
   });
-  t.equal((await fetch(`${gateway.url}/readyz`)).status, 200, 'what can still be served is served');
+  t.equal((await fetch(`${gateway.url}/readyz`)).status, 200, 'the gateway stays ready');
 
   proxy.down(false);
   t.equal(await becomes(200, () => fetch(cold)), 200, 'it recovers without a restart');
@@ -116,7 +120,7 @@ t.test('S3 is down', { skip: endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is no
   t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201);
 });
 
-/** A file system of a few megabytes, or undefined where mounting is not allowed. */
+/** A file system of a few megabytes, or undefined if mounting is not allowed. */
 async function smallDisk(t: Test, megabytes: number) {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-small-'));
   const mount = (options: string) =>
@@ -135,31 +139,28 @@ async function smallDisk(t: Test, megabytes: number) {
 
 const unmountable = 'mounting a small file system is not allowed here';
 
-t.test(
-  'the disk is full: an ingest is refused, nothing of it stays, and listeners notice nothing',
-  async (t) => {
-    const disk = await smallDisk(t, 4);
-    if (!disk) return t.test('full store', { skip: unmountable }, () => {});
-    const gateway = await startGateway(t, { store: `file:${disk.folder}/store` });
-    const url = await gateway.streamOf(recording);
-    const files = async () => {
-      const entries = await readdir(disk.folder, { recursive: true, withFileTypes: true });
-      return entries.filter((entry) => entry.isFile()).length;
-    };
-    const refused = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
-    t.match(await problemOf(refused), { status: 507, code: 'storage_full' });
-    t.equal(await files(), 1);
-    t.equal((await gateway.v1('/recordings/acct/too%20much')).status, 404);
-    t.ok((await bytesOf(url)).equals(recording));
-    t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'what fits is still taken');
+t.test('the disk is full: an ingest fails and leaves nothing, and streams continue', async (t) => {
+  const disk = await smallDisk(t, 4);
+  if (!disk) return t.test('full store', { skip: unmountable }, () => {});
+  const gateway = await startGateway(t, { store: `file:${disk.folder}/store` });
+  const url = await gateway.streamOf(recording);
+  const files = async () => {
+    const entries = await readdir(disk.folder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).length;
+  };
+  const failed = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
+  t.match(await problemOf(failed), { status: 507, code: 'storage_full' });
+  t.equal(await files(), 1);
+  t.equal((await gateway.v1('/recordings/acct/too%20much')).status, 404);
+  t.ok((await bytesOf(url)).equals(recording));
+  t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'a recording that fits is accepted');
 
-    disk.grow(16);
-    const taken = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
-    t.equal(taken.status, 201, 'with room again it is taken, without a restart');
-  },
-);
+  disk.grow(16);
+  const accepted = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
+  t.equal(accepted.status, 201, 'with room again, without a restart');
+});
 
-t.test('the disk is full at the first start: it says so, and the next start is whole', async (t) => {
+t.test('the disk is full at the first start: the message says so, and the next start works', async (t) => {
   const disk = await smallDisk(t, 1);
   if (!disk) return t.test('full data folder', { skip: unmountable }, () => {});
   const dataDir = join(disk.folder, 'data');

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { ended } from './ended.ts';
 import { spawnGateway } from './gateway.ts';
+import { ended } from './processes.ts';
 
-t.test('the log of a whole run holds no token and no key', async (t) => {
+t.test('the log of a whole run has no token and no key', async (t) => {
   const gateway = await spawnGateway(t, { 'log-level': 'trace' });
   const { url, apiKey, child } = gateway;
   const authorization = `Bearer ${apiKey}`;
@@ -23,7 +23,7 @@ t.test('the log of a whole run holds no token and no key', async (t) => {
   for (const [target, init] of requests) await (await fetch(target, init)).arrayBuffer();
 
   child.kill('SIGTERM');
-  t.equal(await ended(child), 0, 'SIGTERM ends it in order');
+  t.equal(await ended(child), 0, 'SIGTERM stops it cleanly');
   const log = gateway.log();
   t.match(log, /"route":"\/stream\/:token"/, 'there is a log');
   const secrets = {

@@ -7,7 +7,7 @@ const page = readFileSync(new URL('../docs/problems.md', import.meta.url), 'utf8
 const sections = page.split(/^### /m).slice(1);
 const heading = (section: string) => /^`(\w+)`\n/.exec(section)?.[1];
 
-t.test('docs/problems.md has one section for each code and none beside', async (t) => {
+t.test('docs/problems.md has exactly one section for each code', async (t) => {
   const named = sections.map(heading);
   t.strictSame(named, [...new Set(named)], 'no code has two sections');
   t.strictSame([...named].sort(), [...new Set([...Object.keys(codes), ...Object.keys(problems)])].sort());
@@ -17,7 +17,7 @@ const kinds = { fail: 'Fail', warn: 'Warning', inconclusive: 'Inconclusive', pas
 for (const section of sections) {
   const code = heading(section)!;
   const body = section.split('\n').slice(1).join('\n');
-  t.test(`the section of ${code} says its kind or status, and enough`, async (t) => {
+  t.test(`the section of ${code} has its kind or status, and enough text`, async (t) => {
     if (code in codes)
       t.match(body, new RegExp(`\\n${kinds[codes[code as keyof typeof codes].severity]}\\b`));
     if (code in problems)
@@ -30,7 +30,7 @@ for (const section of sections) {
   });
 }
 
-t.test('every recording that docs/problems.md names is in fixtures/', async (t) => {
+t.test('every recording named in docs/problems.md is in fixtures/', async (t) => {
   const examples = page.match(/`[\w.-]+\.(wav|flac|mp4|m4a|ogg)`/g)!.map((name) => name.slice(1, -1));
   const made = /^(call|two|one|clean|joined|audio|swapped|caller|recipient)\./;
   for (const name of new Set(examples.filter((name) => !made.test(name)))) {

@@ -1,15 +1,15 @@
 import { connect } from 'node:net';
 
-export interface RawAnswer {
+export interface RawResponse {
   status: number;
-  /** As they stood on the wire, names in lower case. */
+  /** As received, with names in lower case. */
   headers: Record<string, string>;
   body: Buffer;
 }
 
 /**
- * One request over a socket of its own, written to the letter: no client in between adds, drops or
- * mends a header. Reads until the server closes, which `connection: close` asks for.
+ * Sends one request over a socket of its own, exactly as given: no client adds, drops or changes a header.
+ * Reads until the server closes, as `connection: close` requests.
  */
 export function rawRequest(
   url: string,
@@ -18,12 +18,12 @@ export function rawRequest(
     target,
     headers = {},
   }: { method?: string; target?: string; headers?: Record<string, string | string[]> } = {},
-): Promise<RawAnswer> {
+): Promise<RawResponse> {
   const { hostname, port, host, pathname, search } = new URL(url);
   const lines = Object.entries({ host, connection: 'close', ...headers }).flatMap(([name, values]) =>
     [values].flat().map((value) => `${name}: ${value}`),
   );
-  const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
+  const { promise, resolve, reject } = Promise.withResolvers<RawResponse>();
   const chunks: Buffer[] = [];
   const socket = connect(Number(port), hostname)
     .on('connect', () => {
@@ -37,7 +37,7 @@ export function rawRequest(
     .on('close', () => {
       const all = Buffer.concat(chunks);
       const end = all.indexOf('\r\n\r\n');
-      if (end < 0) return reject(new Error('No whole head came.'));
+      if (end < 0) return reject(new Error('The response has no complete head.'));
       const [statusLine = '', ...fields] = all.subarray(0, end).toString('latin1').split('\r\n');
       const named = fields.map((field) => {
         const colon = field.indexOf(':');

@@ -53,30 +53,30 @@ const forged: [name: string, token: string][] = [
   ['4,000 characters', 'x'.repeat(4000)],
 ];
 for (const [name, forgery] of forged) {
-  t.test(`a token with ${name} is 401 and gets no byte`, async (t) => {
-    const answer = await rawRequest(`${gateway.url}/stream/${forgery}`);
-    t.equal(answer.status, 401);
-    t.match(JSON.parse(answer.body.toString()), { code: 'invalid_token', status: 401 });
+  t.test(`forged token, ${name}: 401 and no audio`, async (t) => {
+    const response = await rawRequest(`${gateway.url}/stream/${forgery}`);
+    t.equal(response.status, 401);
+    t.match(JSON.parse(response.body.toString()), { code: 'invalid_token', status: 401 });
   });
 }
 
-t.test('a token of another recording opens that one and no other', async (t) => {
+t.test('a token is valid for its own recording', async (t) => {
   t.equal(decode(tokenOf(otherUrl).split('.')[1]!).sub, 'acct/two');
   t.equal((await fetch(otherUrl)).status, 200);
 });
 
-t.test('an expired token is 401, also when it was verified before', async (t) => {
+t.test('an expired token gets 401, even if it was verified before', async (t) => {
   const putForward = clock(t);
   const fresh = await startGateway(t, { 'token-ttl': '1h' });
-  const heard = await fresh.streamOf(file);
-  const unheard = await fresh.streamOf(file, { externalId: 'unheard' });
-  t.equal((await fetch(heard)).status, 200);
+  const verified = await fresh.streamOf(file);
+  const unverified = await fresh.streamOf(file, { externalId: 'unverified' });
+  t.equal((await fetch(verified)).status, 200);
   putForward(3_600_000);
-  t.equal((await fetch(heard)).status, 401);
-  t.equal((await fetch(unheard)).status, 401);
+  t.equal((await fetch(verified)).status, 401);
+  t.equal((await fetch(unverified)).status, 401);
 });
 
-t.test('rotation leaves URLs alive, retirement ends them', async (t) => {
+t.test('URLs survive the rotation of their key, but not its retirement', async (t) => {
   const ring = await startGateway(t);
   const before = await ring.streamOf(file);
   const { kid } = decode(tokenOf(before).split('.')[0]!);
@@ -117,14 +117,14 @@ const keys: [name: string, authorization: string | undefined][] = [
 ];
 for (const [name, authorization] of keys) {
   for (const path of ['/v1/recordings', '/v1/recordings/acct/one', '/v1/check']) {
-    t.test(`${path} with ${name} is 401`, async (t) => {
+    t.test(`${path} with ${name} gets 401`, async (t) => {
       const method = path.endsWith('check') ? 'POST' : 'GET';
-      const answer = await fetch(gateway.url + path, {
+      const response = await fetch(gateway.url + path, {
         method,
         headers: authorization ? { authorization } : {},
       });
-      t.equal(answer.status, 401);
-      t.equal(answer.headers.get('www-authenticate'), 'Bearer');
+      t.equal(response.status, 401);
+      t.equal(response.headers.get('www-authenticate'), 'Bearer');
     });
   }
 }
@@ -140,20 +140,20 @@ const hostile: [name: string, target: string][] = [
   ['an absolute target', 'http://elsewhere.example/stream/x'],
 ];
 for (const [name, target] of hostile) {
-  t.test(`${name} is a 4xx`, async (t) => {
+  t.test(`${name}: 4xx`, async (t) => {
     const { status } = await rawRequest(gateway.url, { target });
     t.ok(status >= 400 && status < 500, `${status}`);
   });
 }
 
-t.test('a bomb of headers is a 4xx', async (t) => {
+t.test('3,000 headers: 4xx', async (t) => {
   const many = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`x-${index}`, 'y']));
   const { status } = await rawRequest(url, { headers: many });
   t.ok(status >= 400 && status < 500, `${status}`);
 });
 
-t.test('what is no HTTP is refused as a problem like any other', async (t) => {
-  const refused = [
+t.test('a request that is not HTTP gets a problem', async (t) => {
+  const rejected = [
     ['headers of 20 KB', { headers: { x: 'a'.repeat(20_000) } }, 431, 'headers_too_large'],
     [
       'two lengths',
@@ -162,15 +162,15 @@ t.test('what is no HTTP is refused as a problem like any other', async (t) => {
       'invalid_request',
     ],
   ] as const;
-  for (const [name, request, status, code] of refused) {
-    const answer = await rawRequest(gateway.url, { method: 'POST', ...request });
-    t.equal(answer.status, status, name);
-    t.equal(answer.headers['content-type'], 'application/problem+json', name);
-    t.match(JSON.parse(answer.body.toString()), { status, code }, name);
+  for (const [name, request, status, code] of rejected) {
+    const response = await rawRequest(gateway.url, { method: 'POST', ...request });
+    t.equal(response.status, status, name);
+    t.equal(response.headers['content-type'], 'application/problem+json', name);
+    t.match(JSON.parse(response.body.toString()), { status, code }, name);
   }
 });
 
-t.test('what is no HTTP puts nothing between the bytes of a recording that is being sent', async (t) => {
+t.test('a request that is not HTTP adds nothing to the response that is being sent', async (t) => {
   const whole = await longRecording(24);
   const { hostname, port, pathname } = new URL(await gateway.streamOf(whole));
   const received: Buffer[] = [];
@@ -182,15 +182,15 @@ t.test('what is no HTTP puts nothing between the bytes of a recording that is be
   await new Promise((resolve) => socket.once('close', resolve));
   const all = Buffer.concat(received);
   const body = all.subarray(all.indexOf('\r\n\r\n') + 4);
-  t.ok(body.length > 0 && body.length < whole.length, 'broken off');
-  t.ok(body.equals(whole.subarray(0, body.length)), 'of the recording alone');
+  t.ok(body.length > 0 && body.length < whole.length, 'the response is cut off');
+  t.ok(body.equals(whole.subarray(0, body.length)), 'and has only bytes of the recording');
 });
 
-t.test('a 5xx tells nothing of its cause', async (t) => {
+t.test('a 5xx does not reveal its cause', async (t) => {
   const broken = await startGateway(t);
   const streamUrl = await broken.streamOf(file);
   broken.parts.origins.store.read = () => Promise.reject(new Error('secret path /var/lib/x'));
-  const answer = await fetch(streamUrl);
-  t.equal(answer.status, 500);
-  t.notMatch(await answer.text(), /secret path/);
+  const response = await fetch(streamUrl);
+  t.equal(response.status, 500);
+  t.notMatch(await response.text(), /secret path/);
 });

@@ -48,7 +48,7 @@ function roundTrip(externalId: string): string {
   return externalIdIn(targetOf(retrieveUrl(template, { externalId, ...account })));
 }
 
-t.test('an externalId goes to HubSpot and comes back', async (t) => {
+t.test('an externalId survives the way to HubSpot and back', async (t) => {
   const ids = [
     'plain',
     'a/b',
@@ -70,7 +70,7 @@ t.test('an externalId goes to HubSpot and comes back', async (t) => {
   t.pass('any text');
 });
 
-t.test('the account and the app go into the query', async (t) => {
+t.test('the query has the account and the app', async (t) => {
   const url = new URL(retrieveUrl('https://x.example/%s', { externalId: 'a?b', ...account }));
   t.same(Object.fromEntries(url.searchParams), account);
 });
@@ -84,7 +84,7 @@ t.test('the externalId is decoded once', async (t) => {
   for (const [name, target, externalId] of targets) t.equal(externalIdIn(target), externalId, name);
 });
 
-t.test('a token goes into a stream URL and comes back', async (t) => {
+t.test('the token of a stream URL can be read from it', async (t) => {
   const token = fc.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/);
   const base = fc.webUrl({ withQueryParameters: false }).map((url) => url.replace(/\/+$/, ''));
   fc.assert(fc.property(base, token, (base, token) => tokenIn(streamUrl(base, token)) === token));
@@ -97,7 +97,7 @@ t.test('a token goes into a stream URL and comes back', async (t) => {
   t.equal(tokenIn('a.b.c'), undefined, 'a token alone');
 });
 
-t.test('the OAuth callback is below the public URL', async (t) => {
+t.test('the OAuth routes are below the public URL', async (t) => {
   t.equal(callbackUrl(publicUrl), `${publicUrl}/oauth/callback`);
   t.equal(oauthPath(publicUrl), '/calls/oauth');
   t.equal(oauthPath('https://recordings.example'), '/oauth');

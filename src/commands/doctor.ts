@@ -1,4 +1,5 @@
-import { examine, formatDiagnosis } from '../doctor/doctor.ts';
+import { formatDiagnosis } from '../doctor/diagnosis.ts';
+import { examine } from '../doctor/doctor.ts';
 import { retrieveUrlTemplate } from '../urls.ts';
 import { type Command, exitCode, flag, option, print, UsageError, withParts } from './command.ts';
 import { declaredOptions, readChannels } from './declared.ts';

@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifySchemaValidationError } from 'fastify';
 import { asProblem, Problem, problemDetails } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Failures } from './limits.ts';
@@ -30,4 +30,20 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(problemDetails(problem));
+}
+
+/** For a URL that the router rejects. The router's own message repeats the URL, which may hold a token. */
+export function urlProblem(cause: Error): Problem {
+  const sentence = 'The URL cannot be decoded, or one of its segments is too long.';
+  return new Problem('invalid_request', sentence, { cause });
+}
+
+/** What is wrong with the parameters of a request, such as `querystring/limit must be >= 1`. */
+export function parameterError([error]: FastifySchemaValidationError[], part: string): Error {
+  const { keyword, params, instancePath, message } = error!;
+  return new Error(
+    keyword === 'additionalProperties'
+      ? `the parameter ${params.additionalProperty} is not known`
+      : `${part}${instancePath} ${message}`,
+  );
 }

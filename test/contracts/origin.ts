@@ -258,9 +258,9 @@ export function originContract(t: Tap, make: (t: Tap) => Promise<Harness>): void
     const bytes = pattern(64 * megabyte);
     const before = bufferBytes();
     let peak = 0;
-    let looks = 0;
+    let chunks = 0;
     const measure = () => {
-      if (looks++ % 64 === 0) peak = Math.max(peak, bufferBytes() - before);
+      if (chunks++ % 64 === 0) peak = Math.max(peak, bufferBytes() - before);
     };
     const version = await store.write('big.wav', inChunks(bytes, measure));
     const whole = { first: 0, last: bytes.length - 1 };

@@ -3,9 +3,11 @@ import http from 'node:http';
 import { dirname } from 'node:path';
 import t from 'tap';
 import type { Report } from '../../src/audio/report.ts';
-import { type Examination, examine, formatDiagnosis } from '../../src/doctor/doctor.ts';
-import { answerRules, retrieveRules } from '../../src/doctor/requirements.ts';
-import { listen, recording, serve, token } from '../servers/recording.ts';
+import { formatDiagnosis } from '../../src/doctor/diagnosis.ts';
+import { type Examination, examine } from '../../src/doctor/doctor.ts';
+import { fetchRules } from '../../src/doctor/rules/fetch.ts';
+import { retrieveRules } from '../../src/doctor/rules/retrieve.ts';
+import { listen, recording, serve, token } from './endpoint.ts';
 
 async function unmet(examination: Examination): Promise<string[]> {
   const { requirements, met } = await examine(examination);
@@ -22,7 +24,7 @@ const passing: Report = {
   repairs: {},
 };
 
-t.test('an endpoint that does all of it meets every requirement', async (t) => {
+t.test('a correct endpoint meets every requirement', async (t) => {
   const origin = await serve(t);
   let path = '';
   let checked: Buffer | undefined;
@@ -40,26 +42,26 @@ t.test('an endpoint that does all of it meets every requirement', async (t) => {
     requirements.filter((requirement) => requirement.met !== true),
     [],
   );
-  t.equal(new Set(requirements.map(({ id }) => id)).size, requirements.length, 'each id is there once');
-  t.ok(checked?.equals(recording), 'the check sees the bytes that were served');
-  t.notMatch(JSON.stringify(requirements), token, 'the URL of the recording is not told');
-  t.notOk(existsSync(dirname(path)), 'nothing is left behind');
+  t.equal(new Set(requirements.map(({ id }) => id)).size, requirements.length, 'each id once');
+  t.ok(checked?.equals(recording), 'the check reads the bytes that were served');
+  t.notMatch(JSON.stringify(requirements), token, 'the URL of the recording is not in the diagnosis');
+  t.notOk(existsSync(dirname(path)), 'the temporary folder is removed');
   t.match(
     formatDiagnosis({ requirements, met }),
-    /^met +The endpoint is reached by https, or is on this machine \(http:\/\/127/,
+    /^met +The endpoint uses https or is on this machine \(http:\/\/127/,
   );
 });
 
-t.test('a URL without %s is taken for what it answers', async (t) => {
+t.test('a URL without %s is an endpoint or a recording by its response', async (t) => {
   const origin = await serve(t);
-  const rows: [name: string, url: string, tried: boolean][] = [
+  const rows: [name: string, url: string, tested: boolean][] = [
     ['JSON: an endpoint', `${origin}/retrieve/call%2F1?externalAccountId=acme`, true],
     ['bytes: a recording', `${origin}/stream/x`, false],
   ];
-  for (const [name, url, tried] of rows) {
+  for (const [name, url, tested] of rows) {
     const { requirements, met } = await examine({ url });
     const retrieval = requirements.filter(({ id }) => id.startsWith('retrieve-'));
-    t.same([...new Set(retrieval.map(({ met }) => met))], [tried || 'unknown'], name);
+    t.same([...new Set(retrieval.map(({ met }) => met))], [tested || 'unknown'], name);
     t.equal(met, true);
   }
   const audio = (await examine({ url: rows[1]![1] })).requirements.filter(({ id }) =>
@@ -72,33 +74,33 @@ t.test('a URL without %s is taken for what it answers', async (t) => {
   );
 });
 
-t.test('only a URL with %s is given a query', async (t) => {
-  const asked: (string | undefined)[] = [];
+t.test('only a URL with %s gets a query', async (t) => {
+  const requested: (string | undefined)[] = [];
   const origin = await listen(
     t,
     http.createServer(({ url }, response) => {
-      asked.push(url);
+      requested.push(url);
       response.writeHead(404).end();
     }),
   );
   const call = { externalId: 'a b/%s$&', externalAccountId: 'x&y', appId: '101' };
   await examine({ url: `${origin}/r/%s?v=1&s=%s`, ...call });
   await examine({ url: `${origin}/r/1?signature=a%2Fb+c`, ...call });
-  t.same(asked, [
+  t.same(requested, [
     '/r/a%20b%2F%25s%24%26?v=1&s=a+b%2F%25s%24%26&appId=101&externalAccountId=x%26y',
     '/r/1?signature=a%2Fb+c',
     '/r/1?signature=a%2Fb+c',
   ]);
 });
 
-t.test('recordings of a few bytes are no trouble', async (t) => {
+t.test('recordings of a few bytes meet every requirement', async (t) => {
   for (const size of [1, 2, 10]) {
     const origin = await serve(t, {}, recording.subarray(0, size));
     t.same(await unmet({ url: `${origin}/stream/x` }), [], `${size} bytes`);
   }
 });
 
-t.test('what the endpoint for authenticated URLs does wrong is said of it', async (t) => {
+t.test('a fault of the endpoint for authenticated URLs fails its requirement and no other', async (t) => {
   const stream = await serve(t);
   const rows: [
     name: string,
@@ -110,10 +112,10 @@ t.test('what the endpoint for authenticated URLs does wrong is said of it', asyn
     ['a redirect', 302, { location: '/login' }, '', ['retrieve-direct']],
     ['a login', 401, {}, '{}', ['retrieve-direct']],
     ['an unknown call', 404, {}, '{}', ['retrieve-json']],
-    ['a page in place of JSON', 200, { 'content-type': 'text/html' }, '<html>', ['retrieve-json']],
+    ['a page instead of JSON', 200, { 'content-type': 'text/html' }, '<html>', ['retrieve-json']],
     ['another member', 200, {}, JSON.stringify({ url: `${stream}/stream/x` }), ['retrieve-json']],
     ['a relative URL', 200, {}, '{"authenticatedUrl":"/stream/x"}', ['retrieve-json']],
-    ['a URL that is none', 200, {}, '{"authenticatedUrl":"https://"}', ['retrieve-json']],
+    ['an invalid URL', 200, {}, '{"authenticatedUrl":"https://"}', ['retrieve-json']],
     ['another scheme', 200, {}, '{"authenticatedUrl":"file:///etc/passwd"}', ['retrieve-json']],
     ['null', 200, {}, 'null', ['retrieve-json']],
     ['JSON without end', 200, {}, `{"a":"${'x'.repeat(200_000)}`, ['retrieve-json']],
@@ -127,11 +129,11 @@ t.test('what the endpoint for authenticated URLs does wrong is said of it', asyn
     const failed = requirements.filter((requirement) => requirement.met === false).map(({ id }) => id);
     t.same(failed, expected, `${name} → ${expected}`);
     t.equal(met, false);
-    t.equal(requirements.find(({ id }) => id === 'whole')?.met, 'unknown', 'the recording is not tried');
+    t.equal(requirements.find(({ id }) => id === 'whole')?.met, 'unknown', 'the recording is not tested');
   }
 });
 
-t.test('only loopback goes without https, and only the endpoint has to hurry', async (t) => {
+t.test('only loopback may use http, and only the endpoint has a time limit', async (t) => {
   const rows: [url: string, expected: boolean][] = [
     ['https://example.com/x', true],
     ['http://127.0.0.1:80/x', true],
@@ -141,19 +143,19 @@ t.test('only loopback goes without https, and only the endpoint has to hurry', a
     ['http://127.0.0.1.example.com/x', false],
     ['http://10.0.0.1/x', false],
   ];
-  const answered = { status: 200, seen: '200', authenticatedUrl: undefined, milliseconds: 0 };
+  const fetched = { status: 200, seen: '200', authenticatedUrl: undefined, milliseconds: 0 };
   for (const [url, expected] of rows) {
     const origin = new URL(url).origin;
-    t.same(await retrieveRules[0]!.test({ ...answered, url }), [expected, origin], `${url} → ${expected}`);
-    t.same(await answerRules[0]!.test({ ...answered, url }), [expected, origin]);
+    t.same(await retrieveRules[0]!.test({ ...fetched, url }), [expected, origin], `${url} → ${expected}`);
+    t.same(await fetchRules[0]!.test({ ...fetched, url }), [expected, origin]);
   }
   const fast = retrieveRules.find(({ id }) => id === 'retrieve-fast')!;
-  const slow = { ...answered, url: rows[0]![0], milliseconds: 5001 };
+  const slow = { ...fetched, url: rows[0]![0], milliseconds: 5001 };
   t.same(await fast.test(slow), [false, '5001 ms']);
   t.same(await fast.test({ ...slow, milliseconds: 4999 }), [true, '4999 ms']);
 });
 
-t.test('what is late, endless or not there ends as a requirement unmet', async (t) => {
+t.test('a late, endless or missing response is an unmet requirement', async (t) => {
   const silent = await listen(
     t,
     http.createServer(() => {}),
@@ -174,17 +176,12 @@ t.test('what is late, endless or not there ends as a requirement unmet', async (
     }),
   );
   const rows: [name: string, examination: Examination, id: string, seen: string][] = [
-    ['silent', { url: silent, timeoutMs: 500 }, 'stream-direct', 'no answer in time'],
-    ['silent endpoint', { url: `${silent}/%s`, timeoutMs: 500 }, 'retrieve-direct', 'no answer in time'],
+    ['silent', { url: silent, timeoutMs: 500 }, 'stream-direct', 'no response in time'],
+    ['silent endpoint', { url: `${silent}/%s`, timeoutMs: 500 }, 'retrieve-direct', 'no response in time'],
     ['closed', { url: closed }, 'stream-direct', 'ECONNRESET'],
-    ['nobody there', { url: 'http://127.0.0.1:1/' }, 'stream-direct', 'ECONNREFUSED'],
-    ['stalled', { url: stalled, timeoutMs: 2000 }, 'whole', 'it broke off after 1 bytes: no answer in time'],
-    [
-      'endless',
-      { url: endless, maxBytes: 1_000_000 },
-      'whole',
-      'it is larger than the limit of 1000000 bytes',
-    ],
+    ['no server', { url: 'http://127.0.0.1:1/' }, 'stream-direct', 'ECONNREFUSED'],
+    ['stalled', { url: stalled, timeoutMs: 2000 }, 'whole', 'broken off after 1 bytes: no response in time'],
+    ['endless', { url: endless, maxBytes: 1_000_000 }, 'whole', 'larger than the limit of 1000000 bytes'],
   ];
   for (const [name, examination, id, seen] of rows) {
     const { requirements, met } = await examine(examination);
@@ -197,7 +194,7 @@ t.test('what is late, endless or not there ends as a requirement unmet', async (
   }
 });
 
-t.test('the channel check has its say', async (t) => {
+t.test('the channel check decides on format and channels', async (t) => {
   const origin = await serve(t);
   const failing = {
     ...passing,
@@ -210,7 +207,7 @@ t.test('the channel check has its say', async (t) => {
     ['fail', async () => failing, true, false],
     ['inconclusive', async () => ({ ...passing, verdict: 'inconclusive' }), true, 'unknown'],
     ['another format', async () => ({ ...failing, audio: { size: 1 } }), false, false],
-    ['a check that breaks', () => Promise.reject(new Error('broken')), 'unknown', 'unknown'],
+    ['a check that fails to run', () => Promise.reject(new Error('broken')), 'unknown', 'unknown'],
   ];
   for (const [name, check, format, channels] of rows) {
     const { requirements } = await examine({ url: `${origin}/stream/x`, check });
@@ -220,7 +217,7 @@ t.test('the channel check has its say', async (t) => {
   }
 });
 
-t.test('a URL that is none is refused', async (t) => {
+t.test('an invalid URL throws a TypeError', async (t) => {
   for (const url of ['recordings', 'file:///etc/passwd', 's3://bucket/%s', '']) {
     await t.rejects(examine({ url }), TypeError, url);
   }

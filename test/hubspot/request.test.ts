@@ -1,7 +1,8 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import t from 'tap';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotSpecs, specsMissing } from '../contracts/hubspot-specs.ts';
+import { listen } from '../servers/serve.ts';
 import { example, failure, setUp } from './setup.ts';
 
 t.test('failures become one error that says what to do', async (t) => {
@@ -12,7 +13,7 @@ t.test('failures become one error that says what to do', async (t) => {
     ],
     numericAppId: true,
   });
-  const hubspot = client('2026-03', { deadlineMs: 300 });
+  const hubspot = client('2026-03', { deadlineMs: 5_000 });
   const as = (token: string) => client('2026-03', { accessToken: async () => token });
   const numeric = { ...example, hs_call_app_id: '101' };
   const cases: {
@@ -107,9 +108,7 @@ t.test('a credential that HubSpot repeats in its error is removed', async (t) =>
       socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => server.close());
-  const apiBase = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url: apiBase } = await listen(t, server);
   const options = {
     portal: '1',
     apiBase,
@@ -130,9 +129,7 @@ t.test('an HTML page instead of JSON is an error with its status', async (t) => 
       );
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => server.close());
-  const apiBase = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url: apiBase } = await listen(t, server);
   const options = {
     portal: '1',
     apiBase,

@@ -12,8 +12,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
-import { ended } from '../ended.ts';
 import { longRecording, spawnGateway } from '../gateway.ts';
+import { ended } from '../processes.ts';
 import { until } from '../until.ts';
 
 /** Of all lanes together. */

@@ -1,7 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -24,6 +23,7 @@ import { S3Store } from '../../src/origins/s3/s3.ts';
 import { pattern, untilReleased } from '../contracts/origin.ts';
 import { type Fault, faultProxy } from '../servers/fault-proxy.ts';
 import { startNginx, withoutNginx } from '../servers/nginx.ts';
+import { listen } from '../servers/serve.ts';
 
 const megabyte = 1024 * 1024;
 const stallTimeoutMs = 250;
@@ -122,11 +122,12 @@ async function startSecureVendor(t: Test): Promise<Server> {
     plain.on('error', () => client.destroy());
     client.pipe(plain).pipe(client);
   });
-  server.on('tlsClientError', () => {}).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => server.close());
+  const { port } = await listen(
+    t,
+    server.on('tlsClientError', () => {}),
+  );
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     isSealed: true,
     put: vendor.put,
     through: (url) => vendor.through(url.replace(/^http:/, 'https:')),

@@ -1,7 +1,5 @@
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -15,6 +13,8 @@ import { HttpOrigin } from '../../src/origins/http/http.ts';
 import type { ByteRange, Origin } from '../../src/origins/origin.ts';
 import { S3Store } from '../../src/origins/s3/s3.ts';
 import { codeOf, originContract, pattern, readAll, type Tap, untilReleased } from '../contracts/origin.ts';
+import { setEnvironment } from '../environment.ts';
+import { serve } from '../servers/serve.ts';
 
 type Fault = { readonly kind: 'reject' | 'reset' | 'end' | 'stall'; readonly after: number };
 
@@ -186,9 +186,7 @@ t.test('a silent origin gets two attempts, before or after the first byte', asyn
 
 t.test('a server that never responds gets two requests at most', async (t) => {
   const requests: string[] = [];
-  const server = createServer(({ url }) => requests.push(url!)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url } = await serve(t, ({ url }) => requests.push(url!));
   const limits = { stallTimeoutMs: 400, metrics: createMetrics() };
   const s3 = new S3Store({ bucket: 'bucket', endpoint: url, region: 'eu', forcePathStyle: true, ...limits });
   const http = new HttpOrigin({
@@ -197,14 +195,8 @@ t.test('a server that never responds gets two requests at most', async (t) => {
     ...{ maxBytes: 1000, fetchTimeoutMs: 60_000 },
     ...limits,
   });
-  const before = { ...process.env };
-  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret' });
-  t.teardown(async () => {
-    process.env = before;
-    await Promise.all([s3.close(), http.close()]);
-    server.closeAllConnections();
-    server.close();
-  });
+  setEnvironment(t, { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret' });
+  t.teardown(() => Promise.all([s3.close(), http.close()]));
   for (const [name, far, key] of [
     ['S3', s3, 'a.wav'],
     ['a vendor', http, `${url}/a.wav`],

@@ -1,17 +1,16 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { Sources } from '../../src/ingest/sources.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { openOrigins } from '../../src/origins/open.ts';
 import { readConfig } from '../../src/settings/config.ts';
 import { collect, pattern } from '../contracts/origin.ts';
+import { setEnvironment } from '../environment.ts';
+import { serve } from '../servers/serve.ts';
 
 t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
   const bytes = pattern(300_000);
   const ranges: (string | undefined)[] = [];
-  const server = createServer(({ method, headers }, response) => {
+  const { url } = await serve(t, ({ method, headers }, response) => {
     const common = { etag: '"v1"', 'last-modified': new Date(0).toUTCString() };
     if (method === 'HEAD')
       return response.writeHead(200, { ...common, 'content-length': bytes.length }).end();
@@ -21,27 +20,16 @@ t.test('an object in S3 whose connection breaks is copied whole', async (t) => {
     response.writeHead(206, { ...common, 'content-range': range, 'content-length': bytes.length - first });
     if (ranges.length > 1) response.end(bytes.subarray(first));
     else response.write(bytes.subarray(0, 100_000), () => response.socket?.end());
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-
-  const before = { ...process.env };
-  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' });
+  });
+  setEnvironment(t, { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' });
   const flags = {
     'data-dir': t.testdir(),
-    's3-endpoint': `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    's3-endpoint': url,
     's3-force-path-style': 'true',
     'source-roots': 's3://bucket',
   };
   const origins = await openOrigins(readConfig(flags, {}), createMetrics());
-  t.teardown(async () => {
-    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']) {
-      if (before[name] === undefined) delete process.env[name];
-      else process.env[name] = before[name];
-    }
-    await origins.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  t.teardown(() => origins.close());
   const sources = new Sources(origins.sources);
   const copy = await collect(await sources.open('s3://bucket/a.wav', new AbortController().signal));
   t.ok(copy.equals(bytes));

@@ -44,7 +44,7 @@ t.test(
   },
 );
 
-eachEngine(t, 'publishing again while it runs logs nothing twice', async (t, place) => {
+eachEngine(t, 'publishing a recording again while its job runs logs no call twice', async (t, place) => {
   const sandbox = await createSandbox({
     accounts: [{ portalId: 1, appId: '101', accessToken: 'token-acme' }],
     limits: { requests: 10_000 },

@@ -15,8 +15,8 @@ async function startReplicas(t: Test) {
   const first = await startGateway(t, settings);
   const second = await startGateway(t, { ...settings, 'data-dir': first.dataDir });
   const readiness = async () => {
-    const answer = await fetch(`${first.url}/readyz`);
-    return { status: answer.status, ...((await answer.json()) as { database: string; redis: string }) };
+    const response = await fetch(`${first.url}/readyz`);
+    return { status: response.status, ...((await response.json()) as { database: string; redis: string }) };
   };
   const ready = () => until(async () => (await readiness()).redis === 'ok');
   await ready();
@@ -24,11 +24,11 @@ async function startReplicas(t: Test) {
   return { redis, first, second, readiness, ready };
 }
 
-/** How many of `count` requests were answered with 206; the others were told to wait. */
+/** How many of `count` requests got 206. The others must get 429. */
 async function passed(t: Test, url: string, count: number): Promise<number> {
   const headers = { range: 'bytes=0-0' };
-  const answers = await Promise.all(Array.from({ length: count }, () => fetch(url, { headers })));
-  const statuses = answers.map(({ status }) => status);
+  const responses = await Promise.all(Array.from({ length: count }, () => fetch(url, { headers })));
+  const statuses = responses.map(({ status }) => status);
   t.ok(
     statuses.every((status) => status === 206 || status === 429),
     statuses.join(' '),
@@ -51,41 +51,44 @@ t.test('with Redis', { skip: withoutRedis }, async (t) => {
     const token = url.split('/').at(-1)!;
     t.notOk(
       keys.some((key) => key.includes(token) || key.includes(first.apiKey)),
-      'no secret is kept there',
+      'Redis has no secret',
     );
     for (const key of keys) t.ok((await client.pttl(key)) > 0, `${key} expires`);
   });
 
-  await t.test('while Redis is away each process holds the limit, and says so', async (t) => {
-    const { redis, first, readiness, ready } = await startReplicas(t);
-    const before = await first.streamOf(file, { externalId: 'before' });
-    t.equal(await passed(t, before, 1), 1);
+  await t.test(
+    'while Redis is out of reach each process keeps the limit, and /readyz reports it',
+    async (t) => {
+      const { redis, first, readiness, ready } = await startReplicas(t);
+      const before = await first.streamOf(file, { externalId: 'before' });
+      t.equal(await passed(t, before, 1), 1);
 
-    await redis.stop();
-    await until(async () => (await readiness()).redis !== 'ok');
-    t.same(await readiness(), { status: 200, database: 'ok', redis: 'out of reach' });
-    t.equal(await passed(t, before, 1), 1, 'what was counted there goes on here');
-    const during = await first.streamOf(file, { externalId: 'during' });
-    t.equal(await passed(t, during, limit + 5), limit);
+      await redis.stop();
+      await until(async () => (await readiness()).redis !== 'ok');
+      t.same(await readiness(), { status: 200, database: 'ok', redis: 'out of reach' });
+      t.equal(await passed(t, before, 1), 1, 'a counter of Redis continues in the process');
+      const during = await first.streamOf(file, { externalId: 'during' });
+      t.equal(await passed(t, during, limit + 5), limit);
 
-    await redis.start();
-    await ready();
-    t.same(await readiness(), { status: 200, database: 'ok', redis: 'ok' });
-    const after = await first.streamOf(file, { externalId: 'after' });
-    t.equal(await passed(t, after, limit + 5), limit);
-  });
+      await redis.start();
+      await ready();
+      t.same(await readiness(), { status: 200, database: 'ok', redis: 'ok' });
+      const after = await first.streamOf(file, { externalId: 'after' });
+      t.equal(await passed(t, after, limit + 5), limit);
+    },
+  );
 
-  await t.test('a Redis that takes questions and answers none keeps nobody waiting for long', async (t) => {
+  await t.test('a Redis that accepts commands and does not respond keeps nobody waiting', async (t) => {
     const { redis, first, readiness } = await startReplicas(t);
     const url = await first.streamOf(file);
     redis.freeze(true);
     t.teardown(() => redis.freeze(false));
-    t.equal(await passed(t, url, limit + 5), limit, 'counted here');
+    t.equal(await passed(t, url, limit + 5), limit, 'the process counts');
     t.match(await readiness(), { status: 200, redis: 'out of reach' });
   });
 });
 
-t.test('without Redis /readyz says nothing of it', async (t) => {
+t.test('without Redis /readyz does not mention it', async (t) => {
   const gateway = await startGateway(t);
   t.same(await (await fetch(`${gateway.url}/readyz`)).json(), { database: 'ok' });
 });

@@ -7,7 +7,7 @@ import { until } from '../until.ts';
 
 const app = { 'hubspot-client-id': 'sandbox-client', 'hubspot-client-secret': 'sandbox-secret' };
 
-/** A gateway that publishes to a local HubSpot, in which the app is not installed yet. */
+/** A gateway that publishes to the sandbox. No portal has installed the app yet. */
 async function setUp(t: Test) {
   const sandbox = await createSandbox({ accounts: [{ portalId: 4711, appId: '101' }] });
   t.teardown(() => sandbox.close());
@@ -15,7 +15,7 @@ async function setUp(t: Test) {
   const gateway = await startGateway(t, { ...hubspot, 'public-url': 'https://playhead.example/calls' });
   gateway.parts.dispatcher.start();
 
-  /** Follows the browser of an operator; the proxy in front takes the path of the public URL away. */
+  /** Does what the browser of an operator does. The proxy in front removes the path of the public URL. */
   async function install(accountId: string): Promise<string> {
     const authorization = `Bearer ${gateway.apiKey}`;
     const begun = await fetch(`${gateway.url}/oauth/install?accountId=${accountId}`, {
@@ -25,7 +25,7 @@ async function setUp(t: Test) {
     const cookie = begun.headers.get('set-cookie')!;
     const granted = await fetch(begun.headers.get('location')!, { redirect: 'manual' });
     const back = new URL(granted.headers.get('location')!);
-    t.ok(back.pathname.startsWith(/Path=([^;]*)/.exec(cookie)![1]!), 'the browser sends the cookie back');
+    t.ok(back.pathname.startsWith(/Path=([^;]*)/.exec(cookie)![1]!), 'the browser returns the cookie');
     const path = back.pathname.replace('/calls', '') + back.search;
     return (await fetch(gateway.url + path, { headers: { cookie: cookie.split(';')[0]! } })).text();
   }
@@ -40,36 +40,33 @@ async function setUp(t: Test) {
   return { sandbox, gateway, install, playhead };
 }
 
-t.test(
-  'what could not be published for want of an installation is published once there is one',
-  async (t) => {
-    const { sandbox, gateway, install } = await setUp(t);
-    const stateOf = async (id: string) =>
-      (await gateway.parts.outbox.get('publication', { accountId: 'acct', externalId: id }))?.state;
-    await gateway.ingest('inbound-caller1.wav', { externalId: '1', call: { title: 'A call' } });
-    await until(async () => (await stateOf('1')) === 'dead');
-    t.match(await gateway.parts.outbox.list(), [{ state: 'dead', reason: /oauth\/install\?accountId=acct/ }]);
-    t.match(await install('acct'), /serves acct\. 1 of their recordings could not be published/);
-    await until(async () => (await stateOf('1')) === 'done');
-    t.equal(sandbox.world.calls.size, 1);
+t.test('publications that failed without an installation are retried once there is one', async (t) => {
+  const { sandbox, gateway, install } = await setUp(t);
+  const stateOf = async (id: string) =>
+    (await gateway.parts.outbox.get('publication', { accountId: 'acct', externalId: id }))?.state;
+  await gateway.ingest('inbound-caller1.wav', { externalId: '1', call: { title: 'A call' } });
+  await until(async () => (await stateOf('1')) === 'dead');
+  t.match(await gateway.parts.outbox.list(), [{ state: 'dead', reason: /oauth\/install\?accountId=acct/ }]);
+  t.match(await install('acct'), /serves acct\. 1 of their recordings could not be published/);
+  await until(async () => (await stateOf('1')) === 'done');
+  t.equal(sandbox.world.calls.size, 1);
 
-    sandbox.world.uninstalled.add(4711);
-    await gateway.ingest('inbound-caller1.wav', { externalId: '2', call: { title: 'Another' } });
-    await until(async () => (await stateOf('2')) === 'dead');
-    t.match(await install('another'), /serves acct, another\. 1 of their recordings/);
-    await until(async () => (await stateOf('2')) === 'done');
-    t.equal(sandbox.world.calls.size, 2);
-  },
-);
+  sandbox.world.uninstalled.add(4711);
+  await gateway.ingest('inbound-caller1.wav', { externalId: '2', call: { title: 'Another' } });
+  await until(async () => (await stateOf('2')) === 'dead');
+  t.match(await install('another'), /serves acct, another\. 1 of their recordings/);
+  await until(async () => (await stateOf('2')) === 'done');
+  t.equal(sandbox.world.calls.size, 2);
+});
 
-t.test('an operator sees who has installed the app, and gives one back', async (t) => {
+t.test('an operator lists the installations and revokes one', async (t) => {
   const { gateway, install, playhead } = await setUp(t);
   t.match(await playhead('installations'), /^No HubSpot account has installed the app/);
   await install('acct');
   t.match(await playhead('installations', 'list'), /^4711 .* acct/);
   const [listed] = JSON.parse(await playhead('installations', 'list', '--json'));
   t.match(listed, { portalId: 4711, accountIds: ['acct'], lost: null });
-  t.match(await playhead('installations', 'revoke', '4711'), /^HubSpot account 4711 has its grant back/);
+  t.match(await playhead('installations', 'revoke', '4711'), /^Access to HubSpot account 4711 was revoked/);
   t.same(await gateway.parts.hubspot.installations!.list(), []);
   await t.rejects(playhead('installations', 'revoke', '4711'), {
     code: 1,
@@ -77,15 +74,15 @@ t.test('an operator sees who has installed the app, and gives one back', async (
   });
 });
 
-t.test('a browser that would install is asked for the API key, a program for its token', async (t) => {
+t.test('an installation prompts a browser for the API key', async (t) => {
   const gateway = await startGateway(t, {
     'public-url': 'https://playhead.example',
     ...app,
   });
-  const asked = async (path: string) => {
-    const answer = await fetch(gateway.url + path, { redirect: 'manual' });
-    return [answer.status, answer.headers.get('www-authenticate')];
+  const challenge = async (path: string) => {
+    const response = await fetch(gateway.url + path, { redirect: 'manual' });
+    return [response.status, response.headers.get('www-authenticate')];
   };
-  t.match(await asked('/oauth/install?accountId=a'), [401, /^Basic realm=/]);
-  t.same(await asked('/v1/recordings'), [401, 'Bearer']);
+  t.match(await challenge('/oauth/install?accountId=a'), [401, /^Basic realm=/]);
+  t.same(await challenge('/v1/recordings'), [401, 'Bearer']);
 });

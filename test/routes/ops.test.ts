@@ -5,11 +5,11 @@ import { until } from '../until.ts';
 
 const gateway = await startGateway(t);
 
-t.test('/healthz says that it lives, and which version', async (t) => {
+t.test('/healthz returns ok and the version', async (t) => {
   t.match(await (await fetch(`${gateway.url}/healthz`)).json(), { status: 'ok', version: /^\d+\.\d+\.\d+$/ });
 });
 
-t.test('/readyz says that the database answers, and 503 when it does not', async (t) => {
+t.test('/readyz reports the database, and is 503 if it is out of reach', async (t) => {
   t.match(await (await fetch(`${gateway.url}/readyz`)).json(), { database: 'ok' });
   const broken = await startGateway(t);
   await broken.parts.db.close();
@@ -28,11 +28,11 @@ t.test('/metrics counts requests by route and bytes by kind, and names no record
   t.notMatch(text, url.slice(-43));
 });
 
-t.test('/metrics counts an answer that its listener leaves, once', async (t) => {
+t.test('/metrics counts a response that its listener aborts once', async (t) => {
   const { url, parts, streamOf } = await startGateway(t);
-  const listened = await streamOf(await longRecording(24));
-  const answer = await new Promise<IncomingMessage>((resolve) => get(listened, resolve));
-  answer.on('error', () => {}).destroy();
+  const played = await streamOf(await longRecording(24));
+  const response = await new Promise<IncomingMessage>((resolve) => get(played, resolve));
+  response.on('error', () => {}).destroy();
   const counted = /playhead_requests_total\{route="\/stream\/:token",status="200"\} (\d+)/;
   const count = async () => counted.exec(await parts.metricsPage())?.[1];
   await until(async () => (await count()) !== undefined);
@@ -40,7 +40,7 @@ t.test('/metrics counts an answer that its listener leaves, once', async (t) => 
   t.equal(await count(), '1');
 });
 
-t.test('/openapi.json describes every route that is for others', async (t) => {
+t.test('/openapi.json describes every public route', async (t) => {
   const { paths } = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { security?: unknown[] }>>;
   };
@@ -58,19 +58,19 @@ t.test('/openapi.json describes every route that is for others', async (t) => {
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, { security }] of Object.entries(methods)) {
       const keys = path.startsWith('/v1/') ? [{ apiKey: [] }] : undefined;
-      t.same(security, keys, `${method} ${path} ${keys ? 'asks' : 'does not ask'} for the API key`);
+      t.same(security, keys, `${method} ${path} ${keys ? 'requires' : 'does not require'} the API key`);
     }
   }
 });
 
-t.test('/docs shows them to people', async (t) => {
+t.test('/docs is a page about them', async (t) => {
   const page = await fetch(`${gateway.url}/docs`);
   t.equal(page.status, 200);
   t.match(page.headers.get('content-type'), 'text/html');
 });
 
-t.test('an unknown path is a problem like any other', async (t) => {
-  const answer = await fetch(`${gateway.url}/nothing`);
-  t.equal(answer.status, 404);
-  t.match(answer.headers.get('content-type'), 'application/problem+json');
+t.test('an unknown path gets a problem', async (t) => {
+  const response = await fetch(`${gateway.url}/nothing`);
+  t.equal(response.status, 404);
+  t.match(response.headers.get('content-type'), 'application/problem+json');
 });

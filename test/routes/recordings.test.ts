@@ -8,17 +8,17 @@ const file = 'inbound-caller1.wav';
 const other = 'inbound-caller1.flac';
 const gateway = await startGateway(t);
 
-async function json(answer: Response): Promise<Record<string, unknown>> {
-  return (await answer.json()) as Record<string, unknown>;
+async function json(response: Response): Promise<Record<string, unknown>> {
+  return (await response.json()) as Record<string, unknown>;
 }
 
-/** Files below the store, however deep. */
+/** The names of all files in the store. */
 async function stored(dataDir: string): Promise<string[]> {
   const entries = await readdir(join(dataDir, 'recordings'), { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
 }
 
-t.test('created, repeated, contradicted, replaced', async (t) => {
+t.test('a recording is created, repeated, rejected as a conflict, and replaced', async (t) => {
   const created = await gateway.ingest(file, { externalId: 'a' });
   t.equal(created.status, 201);
   const recording = await json(created);
@@ -42,25 +42,32 @@ t.test('created, repeated, contradicted, replaced', async (t) => {
   t.same(await json(repeated), recording, 'the same record');
   t.equal((await stored(gateway.dataDir)).length, 1, 'one file');
 
-  const contradicted = await gateway.ingest(other, { externalId: 'a' });
-  t.equal(contradicted.status, 409);
-  t.equal((await json(contradicted)).code, 'conflict');
+  const conflicting = await gateway.ingest(other, { externalId: 'a' });
+  t.equal(conflicting.status, 409);
+  t.equal((await json(conflicting)).code, 'conflict');
 
   const replaced = await gateway.ingest(other, { externalId: 'a', replace: true });
   t.equal(replaced.status, 200);
   t.match((await json(replaced)).audio, { container: 'flac' });
-  t.equal((await stored(gateway.dataDir)).length, 1, 'the old file is gone');
+  t.equal((await stored(gateway.dataDir)).length, 1, 'the old file is removed');
 });
 
-t.test('the same audio offered again may bring news of the call', async (t) => {
-  await gateway.ingest(file, { externalId: 'news', call: { title: 'before' } });
-  const again = await gateway.ingest(file, { externalId: 'news', call: { title: 'after', to: '+15550123' } });
+t.test('the same audio sent again may update the call', async (t) => {
+  await gateway.ingest(file, { externalId: 'updated', call: { title: 'before' } });
+  const again = await gateway.ingest(file, {
+    externalId: 'updated',
+    call: { title: 'after', to: '+15550123' },
+  });
   t.equal(again.status, 200);
-  const silent = await gateway.ingest(file, { externalId: 'news' });
-  t.match((await json(silent)).call, { title: 'after', to: '+15550123' }, 'nothing said changes nothing');
+  const without = await gateway.ingest(file, { externalId: 'updated' });
+  t.match(
+    (await json(without)).call,
+    { title: 'after', to: '+15550123' },
+    'an upload without a call changes nothing',
+  );
 });
 
-t.test('a URL of audio that was replaced is dead, the new one plays the new audio', async (t) => {
+t.test('once audio is replaced, its URL stops working and a new URL plays the new audio', async (t) => {
   const before = await gateway.streamOf(file, { externalId: 'b' });
   await gateway.ingest(other, { externalId: 'b', replace: true });
   t.equal((await fetch(before)).status, 401);
@@ -69,16 +76,16 @@ t.test('a URL of audio that was replaced is dead, the new one plays the new audi
   t.ok(bytes.equals(await readFile(join(fixtures, other))));
 });
 
-t.test('twenty at once for one id: one is kept', async (t) => {
-  const answers = await Promise.all(
+t.test('of twenty uploads at once for one id, one is kept', async (t) => {
+  const responses = await Promise.all(
     Array.from({ length: 20 }, () => gateway.ingest(file, { externalId: 'race' })),
   );
-  t.equal(answers.filter(({ status }) => status === 201).length, 1);
-  t.equal(answers.filter(({ status }) => status === 200).length, 19);
+  t.equal(responses.filter(({ status }) => status === 201).length, 1);
+  t.equal(responses.filter(({ status }) => status === 200).length, 19);
   t.equal((await stored(gateway.dataDir)).length, 4);
 });
 
-t.test('revoke ends the URLs given out, and new ones work', async (t) => {
+t.test('revoke ends the URLs that exist, and new ones work', async (t) => {
   const url = await gateway.streamOf(file, { externalId: 'c' });
   t.equal((await fetch(url)).status, 200);
   t.equal((await gateway.v1('/recordings/acct/c/revoke', { method: 'POST' })).status, 204);
@@ -87,7 +94,7 @@ t.test('revoke ends the URLs given out, and new ones work', async (t) => {
   t.equal((await fetch(String(authenticatedUrl))).status, 200);
 });
 
-t.test('listed newest first, page by page', async (t) => {
+t.test('recordings are listed newest first, page by page', async (t) => {
   for (const externalId of ['p1', 'p2', 'p3']) await gateway.ingest(file, { accountId: 'pages', externalId });
   const seen: unknown[] = [];
   let query = 'accountId=pages&limit=2';
@@ -100,21 +107,21 @@ t.test('listed newest first, page by page', async (t) => {
   t.equal((await gateway.v1('/recordings?cursor=nonsense')).status, 400);
 });
 
-t.test('ids with any characters are found under them', async (t) => {
+t.test('ids may contain any characters', async (t) => {
   const externalId = 'a/b ?#%2F😀';
   await gateway.ingest(file, { accountId: 'a/c', externalId });
   const path = `/recordings/${encodeURIComponent('a/c')}/${encodeURIComponent(externalId)}`;
   t.match(await json(await gateway.v1(path)), { accountId: 'a/c', externalId });
 });
 
-t.test('refused audio: the report says why, and no audio is kept', async (t) => {
+t.test('rejected audio: the report says why, and no audio is kept', async (t) => {
   const before = (await stored(gateway.dataDir)).length;
   const form = new FormData();
   form.append('recording', JSON.stringify({ accountId: 'acct', externalId: 'bad', direction: 'inbound' }));
   form.append('audio', new Blob(['<html>please log in</html>']), 'call.wav');
-  const answer = await gateway.v1('/recordings', { method: 'POST', body: form });
-  t.equal(answer.status, 422);
-  const problem = await json(answer);
+  const response = await gateway.v1('/recordings', { method: 'POST', body: form });
+  t.equal(response.status, 422);
+  const problem = await json(response);
   t.match(problem, { code: 'refused_audio', report: { verdict: 'fail', codes: ['unsupported_container'] } });
   t.equal((await stored(gateway.dataDir)).length, before);
   t.match(await json(await gateway.v1('/recordings/acct/bad')), { playable: false, verdict: 'fail' });
@@ -122,43 +129,43 @@ t.test('refused audio: the report says why, and no audio is kept', async (t) => 
   t.equal((await gateway.ingest(file, { externalId: 'bad' })).status, 201, 'good audio may follow');
 });
 
-t.test('POST /v1/check reports and keeps nothing', async (t) => {
+t.test('POST /v1/check returns the report and keeps nothing', async (t) => {
   const before = (await stored(gateway.dataDir)).length;
   const form = new FormData();
   form.append('recording', JSON.stringify({ channels: ['recipient', 'caller'] }));
   form.append('audio', new Blob([await readFile(join(fixtures, file))]), 'x.wav');
-  const answer = await gateway.v1('/check', { method: 'POST', body: form });
-  t.equal(answer.status, 200);
-  t.match(await json(answer), { verdict: 'fail', codes: ['swapped_channels'] });
+  const response = await gateway.v1('/check', { method: 'POST', body: form });
+  t.equal(response.status, 200);
+  t.match(await json(response), { verdict: 'fail', codes: ['swapped_channels'] });
   t.equal((await stored(gateway.dataDir)).length, before);
 });
 
-t.test('what is wrong with a request is said by its field', async (t) => {
+t.test('the message names the field at fault', async (t) => {
   const good = { accountId: 'a', externalId: 'b', direction: 'inbound' };
-  const cases: [name: string, recording: unknown, said: RegExp][] = [
+  const cases: [name: string, recording: unknown, message: RegExp][] = [
     ['no direction', { accountId: 'a', externalId: 'b' }, /The field direction is missing/],
-    ['a direction of its own', { ...good, direction: 'sideways' }, /direction must be inbound or outbound/],
+    ['an unknown direction', { ...good, direction: 'sideways' }, /direction must be inbound or outbound/],
     ['an empty id', { ...good, externalId: '' }, /externalId/],
     ['an id too long', { ...good, externalId: 'x'.repeat(600) }, /externalId/],
     ['an id with NUL', { ...good, accountId: 'a\0' }, /accountId/],
     ['a map that names one twice', { ...good, channels: ['caller', 'caller'] }, /channels/],
     ['an unknown profile', { ...good, profile: 'x' }, /profile/],
-    ['a field that is none', { ...good, colour: 'red' }, /The field colour is not known/],
+    ['an unknown field', { ...good, colour: 'red' }, /The field colour is not known/],
     ['no recording', undefined, /must be a JSON object/],
-    ['a duration that is no number', { ...good, call: { durationMs: '3' } }, /call\.durationMs/],
+    ['a duration that is not a number', { ...good, call: { durationMs: '3' } }, /call\.durationMs/],
     ['a source beside the audio', { ...good, source: 'file:/x' }, /source/],
   ];
-  for (const [name, recording, said] of cases) {
+  for (const [name, recording, message] of cases) {
     const form = new FormData();
     if (recording) form.append('recording', JSON.stringify(recording));
     form.append('audio', new Blob(['x']), 'x.wav');
-    const answer = await gateway.v1('/recordings', { method: 'POST', body: form });
-    t.equal(answer.status, 400, name);
-    t.match((await json(answer)).detail, said, name);
+    const response = await gateway.v1('/recordings', { method: 'POST', body: form });
+    t.equal(response.status, 400, name);
+    t.match((await json(response)).detail, message, name);
   }
 });
 
-t.test('strict refuses what lenient keeps: audio whose caller nobody can prove', async (t) => {
+t.test('strict rejects and lenient accepts audio whose caller cannot be proved', async (t) => {
   const unproved = { channels: undefined, externalId: 'x' };
   const name = 'outbound-no-ringback.wav';
   const strict = await gateway.ingest(name, unproved);
@@ -170,7 +177,7 @@ t.test('strict refuses what lenient keeps: audio whose caller nobody can prove',
   t.match(await json(kept), { verdict: 'inconclusive', playable: true });
 });
 
-t.test('source: a file below an allowed folder is taken, others are not', async (t) => {
+t.test('source: only files inside an allowed folder are accepted', async (t) => {
   const root = join(gateway.dataDir, 'allowed');
   await mkdir(root);
   await copyFile(join(fixtures, file), join(root, 'call 1.wav'));
@@ -178,12 +185,12 @@ t.test('source: a file below an allowed folder is taken, others are not', async 
   await symlink(join(gateway.dataDir, 'outside.wav'), join(root, 'link.wav'));
   const sourced = await startGateway(t, { 'source-roots': root });
   const cases: [source: string, status: number, name: string][] = [
-    [`file:${root}/call%201.wav`, 201, 'below the folder'],
-    [`file:${root}/../outside.wav`, 422, 'beside it'],
-    [`file:${root}/%2e%2e/outside.wav`, 422, 'beside it, encoded'],
-    [`file:${root}/link.wav`, 404, 'a link that leads out'],
-    [`file:${root}/none.wav`, 404, 'not there'],
-    ['file:///etc/passwd', 422, 'elsewhere'],
+    [`file:${root}/call%201.wav`, 201, 'inside the folder'],
+    [`file:${root}/../outside.wav`, 422, 'outside it'],
+    [`file:${root}/%2e%2e/outside.wav`, 422, 'outside it, encoded'],
+    [`file:${root}/link.wav`, 404, 'a link to the outside'],
+    [`file:${root}/none.wav`, 404, 'missing'],
+    ['file:///etc/passwd', 422, 'an absolute path'],
     ['file://host/share/call.wav', 422, 'on another host'],
     [`file:${root}/call%2F1.wav`, 422, 'an encoded slash'],
     [`file:${root}/call%zz.wav`, 422, 'a broken escape'],
@@ -198,20 +205,20 @@ t.test('source: a file below an allowed folder is taken, others are not', async 
       source,
     });
     const headers = { authorization: `Bearer ${sourced.apiKey}`, 'content-type': 'application/json' };
-    const answer = await fetch(`${sourced.url}/v1/recordings`, { method: 'POST', headers, body });
-    t.equal(answer.status, status, `${name}: ${answer.status}`);
+    const response = await fetch(`${sourced.url}/v1/recordings`, { method: 'POST', headers, body });
+    t.equal(response.status, status, `${name}: ${response.status}`);
   }
 });
 
-t.test('a filter that is not known is refused by its name', async (t) => {
-  const answer = await gateway.v1('/recordings?verdikt=fail');
-  t.equal(answer.status, 400);
-  t.match(await json(answer), { code: 'invalid_request', detail: /the parameter verdikt is not known/ });
+t.test('an unknown filter is rejected by its name', async (t) => {
+  const response = await gateway.v1('/recordings?verdikt=fail');
+  t.equal(response.status, 400);
+  t.match(await json(response), { code: 'invalid_request', detail: /the parameter verdikt is not known/ });
   const wrong = await gateway.v1('/recordings?limit=0');
   t.match(await json(wrong), { detail: /querystring\/limit must be >= 1/ });
 });
 
-t.test('a JSON body that is empty is none', async (t) => {
+t.test('an empty JSON body counts as no body', async (t) => {
   await gateway.ingest(file, { externalId: 'bodiless' });
   const headers = { 'content-type': 'application/json' };
   const path = '/recordings/acct/bodiless';

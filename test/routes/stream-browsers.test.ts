@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, launch } from 'puppeteer-core';
 import t, { type Test } from 'tap';
 import { startChromium, withoutChromium } from '../chromium.ts';
 import { startGateway } from '../gateway.ts';
+import { serve } from '../servers/serve.ts';
 import { until } from '../until.ts';
 
 const files = [
@@ -23,9 +22,9 @@ const seconds = 20.3;
 const firefox = '/usr/bin/firefox-esr';
 const pulseaudio = '/usr/bin/pulseaudio';
 
-/** A page of another origin, as HubSpot's timeline is, that plays a URL, seeks to 80 % and listens on. */
+/** A page of another origin, as HubSpot's timeline is. It plays a URL, seeks to 80 % and continues. */
 const page = `<!doctype html><title>A timeline</title><script>
-async function listen(src, crossOrigin) {
+async function play(src, crossOrigin) {
   const audio = document.createElement('audio');
   const happens = (name) => new Promise((resolve, reject) => {
     audio.addEventListener(name, resolve, { once: true });
@@ -49,29 +48,29 @@ async function listen(src, crossOrigin) {
 </script><body>`;
 
 const gateway = await startGateway(t);
-const timeline = createServer((_request, response) => {
+const timeline = await serve(t, (_request, response) => {
   response.setHeader('content-type', 'text/html; charset=utf-8').end(page);
 });
-await new Promise<void>((resolve) => timeline.listen(0, '127.0.0.1', resolve));
-t.teardown(() => timeline.close());
-const timelineUrl = `http://127.0.0.1:${(timeline.address() as AddressInfo).port}/`;
 
 async function playsEverything(t: Test, browser: Browser): Promise<void> {
   const tab = await browser.newPage();
-  await tab.goto(timelineUrl);
+  await tab.goto(timeline.url);
   for (const [file, crossOrigin] of [...files.map((file) => [file, '']), [files[0]!, 'anonymous']]) {
     const url = await gateway.streamOf(file!, { externalId: `${t.name} ${file} ${crossOrigin}` });
-    const outcome = tab.evaluate(`listen(${JSON.stringify(url)}, ${JSON.stringify(crossOrigin)})`);
-    const heard = (await outcome.catch((error) => ({ error: String(error) }))) as Record<string, number>;
+    const outcome = tab.evaluate(`play(${JSON.stringify(url)}, ${JSON.stringify(crossOrigin)})`);
+    const played = (await outcome.catch((error) => ({ error: String(error) }))) as Record<string, number>;
     const name = crossOrigin ? `${file}, read across origins` : file;
-    t.notOk(heard.error, `${name} plays on after a seek: ${JSON.stringify(heard)}`);
-    t.ok(Math.abs(heard.duration! - seconds) < 0.2, `${name} has its length: ${heard.duration} s`);
-    t.ok(heard.seekableTo! > seconds - 0.2, `${name} can be sought to its end`);
-    t.ok(Math.abs(heard.landed! - heard.duration! * 0.8) < 0.5, `${name} lands at 80 %: ${heard.landed} s`);
+    t.notOk(played.error, `${name} continues after a seek: ${JSON.stringify(played)}`);
+    t.ok(Math.abs(played.duration! - seconds) < 0.2, `${name} has its duration: ${played.duration} s`);
+    t.ok(played.seekableTo! > seconds - 0.2, `${name} is seekable to its end`);
+    t.ok(
+      Math.abs(played.landed! - played.duration! * 0.8) < 0.5,
+      `${name} lands at 80 %: ${played.landed} s`,
+    );
   }
 }
 
-/** Firefox decodes nothing without an audio device: a PulseAudio of the test's own, with a sink into nowhere. */
+/** Firefox decodes nothing without an audio device. This starts a PulseAudio with a null sink. */
 async function startSound(t: Test): Promise<Record<string, string>> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-sound-'));
   const env = { ...process.env, XDG_RUNTIME_DIR: folder, HOME: folder } as Record<string, string>;
@@ -92,8 +91,8 @@ t.test('Chromium', { skip: withoutChromium }, async (t) => {
   await playsEverything(t, await startChromium(t));
 });
 
-const forFirefox = [firefox, pulseaudio].find((path) => !existsSync(path));
-t.test('Firefox', { skip: forFirefox ? `${forFirefox} is missing` : false }, async (t) => {
+const missing = [firefox, pulseaudio].find((path) => !existsSync(path));
+t.test('Firefox', { skip: missing ? `${missing} is missing` : false }, async (t) => {
   const env = await startSound(t);
   const browser = await launch({
     browser: 'firefox',

@@ -17,9 +17,9 @@ const files = [
 const gateway = await startGateway(t);
 
 async function rangeOf(url: string, first: number, last: number): Promise<Buffer> {
-  const answer = await fetch(url, { headers: { range: `bytes=${first}-${last}` } });
-  if (answer.status !== 206) throw new Error(`status ${answer.status}`);
-  return Buffer.from(await answer.arrayBuffer());
+  const response = await fetch(url, { headers: { range: `bytes=${first}-${last}` } });
+  if (response.status !== 206) throw new Error(`status ${response.status}`);
+  return Buffer.from(await response.arrayBuffer());
 }
 
 /** Paths of the recordings that this process has open. */
@@ -51,7 +51,7 @@ for (const file of files) {
   });
 }
 
-t.test('64 ranges asked for at once make up the file', async (t) => {
+t.test('64 ranges requested at once make up the file', async (t) => {
   const bytes = await longRecording(24);
   const url = await gateway.streamOf(bytes);
   const step = Math.ceil(bytes.length / 64);
@@ -64,41 +64,41 @@ t.test('64 ranges asked for at once make up the file', async (t) => {
   t.equal(digest(Buffer.concat(parts)), digest(bytes));
 });
 
-t.test('a listener that stops reading holds less than 2 MB of the gateway', async (t) => {
+t.test('a listener that stops reading takes less than 2 MB of memory', async (t) => {
   const url = await gateway.streamOf(await longRecording(24));
   const listeners = 100;
   const before = bufferBytes();
-  const answers = await listenWithoutReading(url, listeners);
+  const responses = await listenWithoutReading(url, listeners);
   t.equal(await activeStreams(), listeners);
   await new Promise((resolve) => setTimeout(resolve, 500)); // time to take more than it should
   const held = (bufferBytes() - before) / listeners;
   t.ok(held < 2 * 1024 * 1024, `${Math.round(held / 1024)} KiB each, with what the listener holds`);
-  for (const answer of answers) answer.destroy();
+  for (const response of responses) response.destroy();
 });
 
-t.test('listeners that leave free what they held', async (t) => {
+t.test('listeners that leave free what they used', async (t) => {
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'leaves' });
-  const answers = await listenWithoutReading(url, 20);
-  for (const answer of answers) answer.destroy();
+  const responses = await listenWithoutReading(url, 20);
+  for (const response of responses) response.destroy();
   t.ok(await until(async () => (await activeStreams()) === 0));
   t.ok(
     (await openRecordings()).length <= files.length + 2,
-    'one descriptor a recording, however many listened',
+    'one descriptor for each recording, however many listened',
   );
 });
 
-/** Opens streams and reads the head of each answer only. */
+/** Opens streams and reads only the head of each response. */
 function listenWithoutReading(url: string, listeners: number): Promise<IncomingMessage[]> {
   const agent = new Agent({ maxSockets: listeners });
   const listen = () => {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    get(url, { agent }, (answer) => resolve(answer.pause().on('error', () => {}))).on('error', reject);
+    get(url, { agent }, (response) => resolve(response.pause().on('error', () => {}))).on('error', reject);
     return promise;
   };
   return Promise.all(Array.from({ length: listeners }, listen));
 }
 
-t.test('a recording that is erased is not kept open', async (t) => {
+t.test('an erased recording is not kept open', async (t) => {
   for (const { externalId } of (await listed()).recordings) {
     await gateway.v1(`/recordings/acct/${encodeURIComponent(externalId)}`, { method: 'DELETE' });
   }
@@ -109,7 +109,7 @@ async function listed(): Promise<{ recordings: { externalId: string }[] }> {
   return (await (await gateway.v1('/recordings?accountId=acct')).json()) as never;
 }
 
-t.test('a stream whose origin breaks is broken off, never ended short', async (t) => {
+t.test('a stream whose origin breaks is aborted, and never ends short', async (t) => {
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'breaks' });
   const { read } = gateway.parts.origins.store;
   gateway.parts.origins.store.read = async function (...args) {
@@ -121,7 +121,7 @@ t.test('a stream whose origin breaks is broken off, never ended short', async (t
       }
     })();
   };
-  const answer = await fetch(url);
-  t.equal(answer.status, 200);
-  await t.rejects(answer.arrayBuffer(), 'the listener sees a broken connection');
+  const response = await fetch(url);
+  t.equal(response.status, 200);
+  await t.rejects(response.arrayBuffer(), 'the connection breaks');
 });

@@ -15,8 +15,8 @@ const longUrl = await gateway.streamOf(long);
 const movie = 'inbound-caller1-moov-last.mp4';
 const movieUrl = await gateway.streamOf(movie);
 
-/** Where the first part of a broken download ends, amid a block and a sample. */
-const already = 1_234_567;
+/** Bytes of a broken download. It ends within a block and within a sample. */
+const received = 1_234_567;
 
 function installed(tool: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
@@ -29,7 +29,7 @@ function installed(tool: string): boolean {
   });
 }
 
-/** Runs one test with a program of the machine's, or says that it is missing. */
+/** A test with a program of this machine. It is skipped if the program is missing. */
 function withTool(tool: string, outcome: string, body: (t: Test) => Promise<void>): void {
   t.test(`${tool} ${outcome}`, { skip: installed(tool) ? false : `${tool} is not installed` }, body);
 }
@@ -38,7 +38,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Has each read of the store stop after its first chunk until `count` of them have begun. */
+/** Makes each read of the store wait after its first chunk until `count` reads have begun. */
 function startTogether(t: Test, count: number): void {
   const { origins } = gateway.parts;
   const { store } = origins;
@@ -63,19 +63,19 @@ function startTogether(t: Test, count: number): void {
   });
 }
 
-/** A download that broke off after `already` bytes, in a folder of the test's own. */
+/** A download that broke after `received` bytes, in a folder of the test. */
 async function brokenDownload(t: Test): Promise<string> {
   const file = join(t.testdir({}), 'call.wav');
-  await writeFile(file, long.subarray(0, already));
+  await writeFile(file, long.subarray(0, received));
   return file;
 }
 
-withTool('curl', '-r takes each kind of range', async (t) => {
+withTool('curl', '-r downloads each kind of range', async (t) => {
   const size = long.length;
   const ranges: [range: string, slice: Uint8Array][] = [
     ['0-0', long.subarray(0, 1)],
     ['0-43', long.subarray(0, 44)],
-    [`${already}-${already + 65_535}`, long.subarray(already, already + 65_536)],
+    [`${received}-${received + 65_535}`, long.subarray(received, received + 65_536)],
     [`${size - 1}-`, long.subarray(size - 1)],
     ['-1000', long.subarray(size - 1000)],
     ['0-', long],
@@ -86,37 +86,37 @@ withTool('curl', '-r takes each kind of range', async (t) => {
   }
 });
 
-withTool('curl', '-C - goes on where a download broke off', async (t) => {
+withTool('curl', '-C - continues a broken download', async (t) => {
   const file = await brokenDownload(t);
   const { stdout } = await run(
     'curl',
     ['-sfS', '-C', '-', '-o', file, '-w', '%{http_code} %{size_download}', longUrl],
     limits,
   );
-  t.equal(stdout, `206 ${long.length - already}`, 'only what was missing');
+  t.equal(stdout, `206 ${long.length - received}`, 'only the missing bytes');
   t.equal(sha256(await readFile(file)), sha256(long));
 });
 
-withTool('wget', '-c goes on where a download broke off', async (t) => {
+withTool('wget', '-c continues a broken download', async (t) => {
   const file = await brokenDownload(t);
   const { stderr } = await run('wget', ['-c', '-nv', '-S', '-O', file, longUrl], limits);
   t.match(stderr, '206 Partial Content');
-  t.match(stderr, `content-range: bytes ${already}-${long.length - 1}/${long.length}`);
+  t.match(stderr, `content-range: bytes ${received}-${long.length - 1}/${long.length}`);
   t.equal(sha256(await readFile(file)), sha256(long));
 });
 
-withTool('aria2c', '-x8 puts a file together from eight connections', async (t) => {
+withTool('aria2c', '-x8 downloads a file over eight connections', async (t) => {
   const dir = t.testdir({});
-  const pieces = ['-x8', '-s8', '--min-split-size=1M', '--file-allocation=none', '--allow-overwrite=true'];
-  startTogether(t, 8); // with fewer at a time it comes to no end
-  await run('aria2c', [...pieces, '--no-conf', '-q', '-d', dir, '-o', 'call.wav', longUrl], limits);
+  const split = ['-x8', '-s8', '--min-split-size=1M', '--file-allocation=none', '--allow-overwrite=true'];
+  startTogether(t, 8); // with fewer at a time it never ends
+  await run('aria2c', [...split, '--no-conf', '-q', '-d', dir, '-o', 'call.wav', longUrl], limits);
   t.equal(sha256(await readFile(join(dir, 'call.wav'))), sha256(long));
 });
 
-withTool('ffprobe', 'reads the length of an MP4 whose index lies at its end', async (t) => {
-  const ask = ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0'];
+withTool('ffprobe', 'reads the duration of an MP4 whose index is at its end', async (t) => {
+  const duration = ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0'];
   const [remote, local] = await Promise.all(
-    [movieUrl, join(fixtures, movie)].map((source) => run('ffprobe', [...ask, source], limits)),
+    [movieUrl, join(fixtures, movie)].map((source) => run('ffprobe', [...duration, source], limits)),
   );
   t.ok(Number(remote!.stdout) > 5, `${remote!.stdout.trim()} s`);
   t.equal(remote!.stdout, local!.stdout);

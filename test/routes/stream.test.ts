@@ -21,8 +21,6 @@ interface Case {
   headers?: Record<string, string>;
   status: number;
   range?: [first: number, last: number];
-  /** Other than what the status and range say. */
-  contentRange?: string | undefined;
   body?: Buffer;
 }
 
@@ -30,7 +28,7 @@ const last = size - 1;
 const wholeBody = { status: 200, body: whole };
 const nothing = Buffer.alloc(0);
 
-/** Numbers are rows of the table of mistakes found in public proxies; each is right here. */
+/** Each number is a row in a table of mistakes that public proxies make. */
 const cases: Case[] = [
   {
     name: '1: bytes=0- is 206 with Content-Range',
@@ -70,7 +68,7 @@ const cases: Case[] = [
     range: [0, last],
   },
   {
-    name: '7: an octet-stream is sought in',
+    name: '7: an octet-stream supports ranges',
     headers: { range: 'bytes=44-1043' },
     status: 206,
     range: [44, 1043],
@@ -102,7 +100,7 @@ const cases: Case[] = [
     ...wholeBody,
   },
   {
-    name: '11: If-None-Match hides If-Modified-Since',
+    name: '11: If-None-Match overrides If-Modified-Since',
     headers: { 'if-none-match': '"other"', 'if-modified-since': later },
     ...wholeBody,
   },
@@ -136,13 +134,13 @@ const cases: Case[] = [
   },
   { name: 'If-Match with * passes', headers: { 'if-match': '*' }, ...wholeBody },
   {
-    name: 'If-Unmodified-Since an earlier date is 412',
+    name: 'If-Unmodified-Since with an earlier date is 412',
     headers: { 'if-unmodified-since': earlier },
     status: 412,
     body: nothing,
   },
   {
-    name: 'a precondition comes before the range',
+    name: 'a precondition is evaluated before the range',
     headers: { 'if-none-match': etag, range: 'bytes=0-0' },
     status: 304,
     body: nothing,
@@ -151,32 +149,32 @@ const cases: Case[] = [
 
 for (const { name, method = 'GET', headers = {}, status, range, body } of cases) {
   t.test(name, async (t) => {
-    const answer = await rawRequest(url, { method, headers });
-    t.equal(answer.status, status);
-    t.equal(answer.headers.etag, etag, '17: one strong ETag on every status');
-    t.equal(answer.headers['accept-ranges'], 'bytes');
+    const response = await rawRequest(url, { method, headers });
+    t.equal(response.status, status);
+    t.equal(response.headers.etag, etag, '17: one strong ETag on every status');
+    t.equal(response.headers['accept-ranges'], 'bytes');
     const expected = range ? whole.subarray(range[0], range[1] + 1) : (body ?? nothing);
     t.ok(
-      answer.body.equals(expected),
-      `the body is ${expected.length} right bytes, and came with ${answer.body.length}`,
+      response.body.equals(expected),
+      `the body has the expected ${expected.length} bytes: ${response.body.length}`,
     );
     const contentRange = range
       ? `bytes ${range[0]}-${range[1]}/${size}`
       : status === 416
         ? `bytes */${size}`
         : undefined;
-    t.equal(answer.headers['content-range'], contentRange);
-    if (status === 200) t.equal(answer.headers['content-length'], String(size));
-    if (status === 206) t.equal(answer.headers['content-length'], String(expected.length));
+    t.equal(response.headers['content-range'], contentRange);
+    if (status === 200) t.equal(response.headers['content-length'], String(size));
+    if (status === 206) t.equal(response.headers['content-length'], String(expected.length));
   });
 }
 
-t.test('10: several ranges come as multipart/byteranges, each part whole', async (t) => {
-  const answer = await rawRequest(url, { headers: { range: 'bytes=0-9, 100-109, -5' } });
-  t.equal(answer.status, 206);
-  t.equal(answer.headers['content-length'], String(answer.body.length));
-  const boundary = /^multipart\/byteranges; boundary=(.+)$/.exec(answer.headers['content-type']!)?.[1];
-  const parts = answer.body.toString('latin1').split(`--${boundary}`).slice(1, -1);
+t.test('10: several ranges are sent as multipart/byteranges, each part whole', async (t) => {
+  const response = await rawRequest(url, { headers: { range: 'bytes=0-9, 100-109, -5' } });
+  t.equal(response.status, 206);
+  t.equal(response.headers['content-length'], String(response.body.length));
+  const boundary = /^multipart\/byteranges; boundary=(.+)$/.exec(response.headers['content-type']!)?.[1];
+  const parts = response.body.toString('latin1').split(`--${boundary}`).slice(1, -1);
   const expected = [
     [0, 9],
     [100, 109],
@@ -191,13 +189,13 @@ t.test('10: several ranges come as multipart/byteranges, each part whole', async
   }
 });
 
-t.test('16: hundreds of overlapping ranges send about the file and no more', async (t) => {
+t.test('16: hundreds of overlapping ranges send no more than the file', async (t) => {
   const range = `bytes=${Array.from({ length: 600 }, (_, index) => `${index}-`).join(',')}`;
-  const answer = await rawRequest(url, { headers: { range } });
-  t.ok(answer.body.length <= size + 1024, `${answer.body.length} bytes for a file of ${size}`);
+  const response = await rawRequest(url, { headers: { range } });
+  t.ok(response.body.length <= size + 1024, `${response.body.length} bytes for a file of ${size}`);
 });
 
-t.test('the headers are those of a download that any page may play', async (t) => {
+t.test('the headers allow any page to play a download', async (t) => {
   const { headers } = await rawRequest(url);
   t.match(headers, {
     'content-type': 'application/octet-stream',
@@ -221,7 +219,7 @@ t.test('the headers are those of a download that any page may play', async (t) =
 });
 
 t.test('a preflight allows Range and If-Range', async (t) => {
-  const answer = await rawRequest(url, {
+  const response = await rawRequest(url, {
     method: 'OPTIONS',
     headers: {
       origin: 'https://app.hubspot.com',
@@ -229,35 +227,35 @@ t.test('a preflight allows Range and If-Range', async (t) => {
       'access-control-request-headers': 'range, if-range',
     },
   });
-  t.equal(answer.status, 204);
-  t.match(answer.headers['access-control-allow-headers'], /\bRange, If-Range\b/);
-  t.equal(answer.headers['access-control-allow-origin'], '*');
+  t.equal(response.status, 204);
+  t.match(response.headers['access-control-allow-headers'], /\bRange, If-Range\b/);
+  t.equal(response.headers['access-control-allow-origin'], '*');
 });
 
-t.test('an error can be read by a page of another origin', async (t) => {
-  const answer = await rawRequest(`${gateway.url}/stream/nonsense`);
-  t.equal(answer.status, 401);
-  t.equal(answer.headers['access-control-allow-origin'], '*');
-  t.equal(answer.headers['content-type']?.split(';')[0], 'application/problem+json');
-  t.equal(JSON.parse(answer.body.toString()).code, 'invalid_token');
+t.test('a page of another origin can read an error', async (t) => {
+  const response = await rawRequest(`${gateway.url}/stream/nonsense`);
+  t.equal(response.status, 401);
+  t.equal(response.headers['access-control-allow-origin'], '*');
+  t.equal(response.headers['content-type']?.split(';')[0], 'application/problem+json');
+  t.equal(JSON.parse(response.body.toString()).code, 'invalid_token');
 });
 
-t.test('what one process has just replaced, the others serve at once', async (t) => {
+t.test('a recording that one process has replaced is served by the others at once', async (t) => {
   const one = await startGateway(t);
   const other = await startGateway(t, { 'data-dir': one.dataDir });
   const old = new URL(await one.streamOf(file)).pathname;
-  for (const { url } of [one, other]) t.equal((await rawRequest(url + old)).status, 200, 'it is in memory');
+  for (const { url } of [one, other]) t.equal((await rawRequest(url + old)).status, 200, 'it is cached');
 
   const flac = 'inbound-caller1.flac';
   const replacing = { externalId: file, replace: true };
   const fresh = new URL(await one.streamOf(flac, replacing)).pathname;
-  const asked = await rawRequest(
+  const retrieval = await rawRequest(
     `${other.url}/k/${other.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/${file}?externalAccountId=acct`,
   );
-  const retrieved = new URL(JSON.parse(asked.body.toString()).authenticatedUrl).pathname;
-  for (const [name, url] of Object.entries({ 'put in': other.url + fresh, asked: one.url + retrieved })) {
+  const retrieved = new URL(JSON.parse(retrieval.body.toString()).authenticatedUrl).pathname;
+  for (const [name, url] of Object.entries({ replaced: other.url + fresh, retrieved: one.url + retrieved })) {
     const { status, body } = await rawRequest(url);
-    t.equal(status, 200, `the URL from whoever was ${name}, at the other`);
+    t.equal(status, 200, `a URL that one process has ${name}, at the other`);
     t.ok(body.equals(await readFile(join(fixtures, flac))));
   }
 });

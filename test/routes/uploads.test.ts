@@ -12,11 +12,11 @@ import { until } from '../until.ts';
 const file = 'inbound-caller1.wav';
 const gateway = await startGateway(t);
 
-async function json(answer: Response): Promise<Record<string, unknown>> {
-  return (await answer.json()) as Record<string, unknown>;
+async function json(response: Response): Promise<Record<string, unknown>> {
+  return (await response.json()) as Record<string, unknown>;
 }
 
-/** Files below the store, however deep, whole or in the making. */
+/** The names of all files in the store, whole or being written. */
 async function stored(dataDir: string): Promise<string[]> {
   const folder = join(dataDir, 'recordings');
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
@@ -26,7 +26,7 @@ async function stored(dataDir: string): Promise<string[]> {
 const offer = JSON.stringify({ accountId: 'a', externalId: 'broken', direction: 'inbound' });
 const form = `--b\r\ncontent-disposition: form-data; name="recording"\r\n\r\n${offer}\r\n--b\r\ncontent-disposition: form-data; name="audio"; filename="x.wav"\r\n\r\n`;
 
-t.test('forms out of order, without audio, or not JSON are refused', async (t) => {
+t.test('forms out of order, without audio, or without JSON are rejected', async (t) => {
   const audioFirst = new FormData();
   audioFirst.append('audio', new Blob(['x']), 'x.wav');
   audioFirst.append('recording', '{}');
@@ -39,8 +39,8 @@ t.test('forms out of order, without audio, or not JSON are refused', async (t) =
   for (const _ of [1, 2]) twice.append('recording', '{}');
   twice.append('audio', new Blob(['x']), 'x.wav');
   for (const body of [noAudio, notJson, audioFirst, twice]) {
-    const answer = await gateway.v1('/recordings', { method: 'POST', body });
-    t.equal(answer.status, 400);
+    const response = await gateway.v1('/recordings', { method: 'POST', body });
+    t.equal(response.status, 400);
   }
   const text = await gateway.v1('/recordings', {
     method: 'POST',
@@ -50,7 +50,7 @@ t.test('forms out of order, without audio, or not JSON are refused', async (t) =
   t.equal(text.status, 415);
 });
 
-t.test('the recording is read however a client writes its part', async (t) => {
+t.test('the part "recording" may have any type and file name', async (t) => {
   const audio = new Blob([await readFile(join(fixtures, file))]);
   const offer = (externalId: string) =>
     JSON.stringify({
@@ -89,16 +89,16 @@ t.test('the recording is read however a client writes its part', async (t) => {
       audio,
       '\r\n--b--\r\n',
     ];
-    const answer = await gateway.v1('/recordings', {
+    const response = await gateway.v1('/recordings', {
       method: 'POST',
       body: new Blob(parts),
       headers: { 'content-type': 'multipart/form-data; boundary=b' },
     });
-    return { status: answer.status, body: await answer.text() };
+    return { status: response.status, body: await response.text() };
   }
 });
 
-t.test('forms that cannot be read, or end early, are the sender’s mistake', async (t) => {
+t.test('malformed and incomplete forms get 400', async (t) => {
   const fresh = await startGateway(t);
   const recording = JSON.stringify({ accountId: 'a', externalId: 'b', direction: 'inbound' });
   const upToAudio = [
@@ -112,40 +112,44 @@ t.test('forms that cannot be read, or end early, are the sender’s mistake', as
     ['cut in the audio', 'multipart/form-data; boundary=b', upToAudio],
   ];
   for (const [name, type, body] of cases) {
-    const answer = await fresh.v1('/recordings', { method: 'POST', body, headers: { 'content-type': type } });
-    t.equal(answer.status, 400, name);
-    t.match(await json(answer), { code: 'invalid_request' }, name);
+    const response = await fresh.v1('/recordings', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': type },
+    });
+    t.equal(response.status, 400, name);
+    t.match(await json(response), { code: 'invalid_request' }, name);
   }
   t.same(await stored(fresh.dataDir), []);
 });
 
-t.test('audio beyond the limit is refused while it streams in', async (t) => {
+t.test('audio beyond the limit is rejected while it arrives', async (t) => {
   const small = await startGateway(t, { 'max-audio-size': '64KB' });
-  const answer = await small.ingest(file);
-  t.equal(answer.status, 413);
+  const response = await small.ingest(file);
+  t.equal(response.status, 413);
   t.same(await stored(small.dataDir), []);
 });
 
-t.test('an upload broken off leaves nothing', async (t) => {
+t.test('an aborted upload leaves nothing', async (t) => {
   const fresh = await startGateway(t);
   const socket = send(fresh, `${form}${'x'.repeat(300_000)}`);
-  t.ok(await until(async () => (await stored(fresh.dataDir)).length === 1), 'it had begun');
+  t.ok(await until(async () => (await stored(fresh.dataDir)).length === 1), 'it has begun');
   socket.destroy();
-  const notes = () => fresh.parts.db.kysely.selectFrom('uploads').select('key').execute();
-  await until(async () => (await notes()).length === 0);
+  const pendingKeys = () => fresh.parts.db.kysely.selectFrom('uploads').select('key').execute();
+  await until(async () => (await pendingKeys()).length === 0);
   t.same(await stored(fresh.dataDir), []);
-  t.same(await notes(), []);
+  t.same(await pendingKeys(), []);
 });
 
-t.test('a sender that stands still is cut off, whatever it sends and whoever it is', async (t) => {
+t.test('a sender that stands still is disconnected, whatever it sends', async (t) => {
   const impatient = await startGateway(t, { 'stall-timeout': '300ms' });
-  const stranger = { ...impatient, apiKey: 'none' };
-  const cases: [name: string, from: typeof stranger, sent: string, type?: string, path?: string][] = [
+  const anonymous = { ...impatient, apiKey: 'none' };
+  const cases: [name: string, from: typeof anonymous, sent: string, type?: string, path?: string][] = [
     ['a form in its audio', impatient, form],
     ['a form before its audio', impatient, form.slice(0, 40)],
     ['JSON', impatient, '{', 'application/json'],
-    ['JSON to a route that is none', stranger, '{', 'application/json', '/nothing'],
-    ['a form, after it was refused', impatient, form.replace('inbound', 'sideways')],
+    ['JSON to an unknown route', anonymous, '{', 'application/json', '/nothing'],
+    ['a form, after it was rejected', impatient, form.replace('inbound', 'sideways')],
   ];
   for (const [name, from, sent, type, path] of cases) {
     const socket = send(from, sent, type, path).resume();
@@ -153,7 +157,7 @@ t.test('a sender that stands still is cut off, whatever it sends and whoever it 
   }
 });
 
-t.test('a store that stands still is waited for, and its sender is not', async (t) => {
+t.test('a sender may wait for a slow store, but not stand still itself', async (t) => {
   const { write } = FileStore.prototype;
   t.teardown(() => {
     FileStore.prototype.write = write;
@@ -179,7 +183,7 @@ t.test('a store that stands still is waited for, and its sender is not', async (
   t.ok(waited);
 });
 
-t.test('a client that sends half a request, or takes nothing of its answer, is cut off', async (t) => {
+t.test('a client that sends half a request, or reads no response, is disconnected', async (t) => {
   const impatient = await startGateway(t, { 'stall-timeout': '300ms' });
   const { hostname, port } = new URL(impatient.url);
   const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
@@ -191,15 +195,15 @@ t.test('a client that sends half a request, or takes nothing of its answer, is c
     t.ok(await until(() => socket.closed), half);
   }
   const connected = once(impatient.app.server, 'connection');
-  const deaf = connect(Number(port), hostname).on('error', () => {});
-  t.teardown(() => deaf.destroy());
-  deaf.write(request('/docs/static/swagger-ui-bundle.js').repeat(30)); // more than the sockets hold
+  const client = connect(Number(port), hostname).on('error', () => {});
+  t.teardown(() => client.destroy());
+  client.write(request('/docs/static/swagger-ui-bundle.js').repeat(30)); // more than the sockets hold
   const connections = promisify(impatient.app.server.getConnections.bind(impatient.app.server));
   await connected;
-  t.ok(await until(async () => (await connections()) === 0), 'it took nothing');
+  t.ok(await until(async () => (await connections()) === 0), 'it read nothing');
 });
 
-t.test('a check that takes longer than a sender may stand still is waited for', async (t) => {
+t.test('a sender may wait for a check longer than it may stand still', async (t) => {
   const impatient = await startGateway(t, { 'stall-timeout': '3s', 'source-roots': fixtures });
   const { checkPool } = impatient.parts;
   const { check } = checkPool;
@@ -219,14 +223,14 @@ t.test('a check that takes longer than a sender may stand still is waited for', 
     body: JSON.stringify(source),
     headers: { 'content-type': 'application/json' },
   };
-  const answers = await Promise.all([impatient.ingest(file), impatient.v1('/recordings', asJson)]);
+  const responses = await Promise.all([impatient.ingest(file), impatient.v1('/recordings', asJson)]);
   t.same(
-    answers.map(({ status }) => status),
+    responses.map(({ status }) => status),
     [201, 201],
   );
 });
 
-/** Promises a megabyte and sends this much of it. */
+/** Announces a megabyte and sends this much of it. */
 function send(
   { url, apiKey }: { url: string; apiKey: string },
   sent: string,

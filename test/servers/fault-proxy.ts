@@ -1,15 +1,16 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type tap from 'tap';
+import { listen } from './serve.ts';
 
-/** What befalls one connection, once `after` bytes of the server's answers went through it. */
+/** A fault of one connection, which strikes after `after` bytes of the server's responses. */
 export interface Fault {
   readonly kind:
-    | 'reset' // RST: what a crashed server or a firewall does
-    | 'end' // a clean FIN: a body cut short
-    | 'stall' // nothing more comes, and the connection stays
-    | 'drip'; // the rest comes in pieces of `bytes`, one every `everyMs`
+    | 'reset' // RST, as from a crashed server or a firewall
+    | 'end' // FIN, so the body is cut short
+    | 'stall' // nothing more is sent, and the connection stays open
+    | 'drip'; // the rest is sent in chunks of `bytes`, one every `everyMs`
   readonly after: number;
   readonly bytes?: number;
   readonly everyMs?: number;
@@ -20,17 +21,17 @@ export interface FaultProxy {
   readonly port: number;
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** Connections so far, those open now, the most there were at once, faults that struck, bytes handed on. */
-  readonly counts: { connections: number; open: number; peak: number; faults: number; bytes: number };
-  /** Refuses connections and breaks those that are there, until it is called with false. */
+  /** The most connections that were open at once, the faults that struck, and the bytes sent to clients. */
+  readonly counts: { peak: number; faults: number; bytes: number };
+  /** While it is down, it resets every connection. */
   down(isDown: boolean): void;
 }
 
 /**
- * A TCP proxy on loopback that breaks what goes through it.
+ * A TCP proxy on loopback that injects faults.
  *
- * @param plan the fault of the nth connection, counted from 0; undefined leaves it whole
- * @param alter rewrites what the server sends, chunk by chunk: another ETag, another Content-Length
+ * @param plan the fault of the nth connection, counted from 0; undefined for none
+ * @param alter rewrites each chunk from the server, such as its ETag or Content-Length
  */
 export async function faultProxy(
   t: Pick<typeof tap, 'teardown'>,
@@ -38,23 +39,25 @@ export async function faultProxy(
   plan: (connection: number) => Fault | undefined = () => undefined,
   alter: (chunk: Buffer) => Buffer = (chunk) => chunk,
 ): Promise<FaultProxy> {
-  const counts = { connections: 0, open: 0, peak: 0, faults: 0, bytes: 0 };
+  const counts = { peak: 0, faults: 0, bytes: 0 };
+  let connections = 0;
+  let open = 0;
   const sockets = new Set<Socket>();
   let isDown = false;
 
   const server = createServer((client) => {
     if (isDown) return client.resetAndDestroy();
-    const fault = plan(counts.connections++);
+    const fault = plan(connections++);
     const upstream = connect({ host: target.host ?? '127.0.0.1', port: target.port });
-    counts.open++;
-    counts.peak = Math.max(counts.peak, counts.open);
+    open++;
+    counts.peak = Math.max(counts.peak, open);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.setNoDelay(true);
-      socket.on('error', () => {}); // breaking things is the point
+      socket.on('error', () => {}); // resets are expected
     }
     client.once('close', () => {
-      counts.open--;
+      open--;
       sockets.delete(client);
       upstream.destroy();
     });
@@ -89,30 +92,24 @@ export async function faultProxy(
 
   async function send(client: Socket, bytes: Buffer): Promise<void> {
     if (bytes.length === 0) return;
-    if (client.destroyed) throw new Error('the client left');
+    if (client.destroyed) throw new Error('the client closed the connection');
     counts.bytes += bytes.length;
     if (!client.write(bytes)) await Promise.race([once(client, 'drain'), once(client, 'close')]);
   }
 
-  function breakAll(): void {
+  function resetAll(): void {
     for (const socket of sockets) socket.resetAndDestroy();
   }
 
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    breakAll();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
+  const { port, url } = await listen(t, server);
   return {
     host: '127.0.0.1',
     port,
-    url: `http://127.0.0.1:${port}`,
+    url,
     counts,
     down(state) {
       isDown = state;
-      if (isDown) breakAll();
+      if (isDown) resetAll();
     },
   };
 }

@@ -6,24 +6,22 @@ import { join } from 'node:path';
 import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
-/** False where there is an nginx, else the reason for a test to be skipped. */
+/** The reason to skip a test, or false if nginx is installed. */
 export const withoutNginx: string | false =
   spawnSync('nginx', ['-v']).status === 0 ? false : 'nginx is not installed';
 
 export interface Nginx {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** Of the one worker, whose CPU time a benchmark may want. */
-  readonly pid: number;
   stop(): Promise<void>;
 }
 
 /**
- * A vendor's server on a free port of the loopback: the files below `root`, with ranges, If-Match and
- * strong ETags. An nginx ETag is made of size and modification time in whole seconds, so whoever puts one
- * file in the place of another has to give it another time.
+ * Serves the files below `root` on a free port of the loopback address, as a vendor's server: with ranges,
+ * If-Match and strong ETags. nginx makes an ETag from the size and the modification time in whole seconds, so
+ * a file that replaces another one needs another time.
  *
- * @param server more directives for the server block
+ * @param server further directives for the server block
  */
 export async function startNginx(root: string, server = ''): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-nginx-'));
@@ -34,13 +32,13 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
      events { worker_connections 1024; }
      http {
        access_log off; sendfile on; etag on; default_type application/octet-stream;
-       ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${folder}/${of};`).join(' ')}
+       ${tempPaths(folder)}
        server { listen 127.0.0.1:${port}; root ${root}; ${server} }
      }`,
   );
   const nginx = spawn('nginx', ['-p', folder, '-c', 'nginx.conf'], { stdio: ['ignore', 'ignore', 'pipe'] });
   const kill = () => nginx.kill('SIGKILL');
-  process.once('exit', kill); // of a test that fails before it stops its servers
+  process.once('exit', kill); // for a test that fails before it stops its servers
   let log = '';
   nginx.stderr.on('data', (text) => {
     log += text;
@@ -48,11 +46,10 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
   const url = `http://127.0.0.1:${port}`;
   await until(() => {
     if (nginx.exitCode !== null) throw new Error(`nginx does not start: ${log}`);
-    return answers(url);
+    return responds(url);
   });
   return {
     url,
-    pid: nginx.pid!,
     async stop() {
       process.off('exit', kill);
       nginx.kill('SIGTERM');
@@ -62,9 +59,15 @@ export async function startNginx(root: string, server = ''): Promise<Nginx> {
   };
 }
 
-function answers(url: string): Promise<boolean> {
+function responds(url: string): Promise<boolean> {
   return fetch(url).then(
-    (answer) => answer.body?.cancel().then(() => true) ?? true,
+    (response) => response.body?.cancel().then(() => true) ?? true,
     () => false,
   );
+}
+
+/** Directives that keep nginx's temporary files in `folder`, because the default folders need root. */
+export function tempPaths(folder: string): string {
+  const uses = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return uses.map((use) => `${use}_temp_path ${folder}/nginx-${use};`).join(' ');
 }

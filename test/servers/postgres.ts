@@ -6,20 +6,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { until } from '../until.ts';
 
-/** False where there is a Postgres, else the reason for a test to be skipped. */
-export const withoutPostgres: string | false = existsSync('/usr/lib/postgresql')
-  ? false
-  : 'postgresql is not installed';
-
 export interface PostgresServer {
   readonly url: string;
-  /** Breaks every connection; what was committed is there after `start`. */
+  /** Closes every connection. Committed data is there again after `start`. */
   stop(): Promise<void>;
   start(): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** A Postgres of its own on the loopback, started, by postgres.sh. */
+/** Starts a Postgres server on loopback with postgres.sh. */
 export async function startPostgres(port: number): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-postgres-'));
   const script = new URL('./postgres.sh', import.meta.url).pathname;
@@ -29,7 +24,7 @@ export async function startPostgres(port: number): Promise<PostgresServer> {
   };
   const stop = async () => {
     const pid = Number(await readFile(join(folder, 'pid'), 'utf8'));
-    process.kill(pid, 'SIGINT'); // "fast": whoever is connected is thrown out
+    process.kill(pid, 'SIGINT'); // fast shutdown, which closes every connection
     await until(() => !existsSync(join(folder, 'data/postmaster.pid')));
   };
   return {

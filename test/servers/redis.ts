@@ -7,21 +7,21 @@ import { join } from 'node:path';
 import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
-/** False where there is a Redis, else the reason for a test to be skipped. */
+/** The reason to skip a test, or false if Redis is installed. */
 export const withoutRedis: string | false =
   spawnSync('redis-server', ['--version']).status === 0 ? false : 'redis-server is not installed';
 
 export interface RedisServer {
   /** `redis://127.0.0.1:PORT`, the same after `stop` and `start`. */
   readonly url: string;
-  /** Begins empty. */
+  /** Starts without data. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** While it is frozen it takes connections and answers nothing. */
+  /** While it is frozen, it accepts connections and does not respond. */
   freeze(isFrozen: boolean): void;
 }
 
-/** A Redis on a free port of the loopback that keeps nothing on disk, started. */
+/** Starts a Redis server on a free port of the loopback address. It keeps nothing on disk. */
 export async function startRedis(): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-redis-'));
   const port = await freePort();

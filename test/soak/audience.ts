@@ -3,29 +3,32 @@ import { longRecording } from '../gateway.ts';
 import { apiKey, type Site } from './site.ts';
 
 const accountId = 'acct';
-/** Of the ingests, how many bring a call along that HubSpot is to have. */
-const publishedOf = 5;
-/** After this a request counts as broken: nobody would wait for longer. */
-const patienceMs = 60_000;
-/** How many recordings are heard at a time when all are looked at. */
-const listeners = 8;
+/** One ingest of so many has a call to publish to HubSpot. */
+const publishEvery = 5;
+/** A request that takes longer counts as broken. */
+const timeoutMs = 60_000;
+/** How many recordings are read at a time when all are verified. */
+const readers = 8;
 const template = await longRecording(1);
 
-/** What came of each request. Only a reply that was read to its end counts as completed. */
+/** The results of the requests. Only a response that was read to its end counts as completed. */
 export interface Counts {
   seeks: number;
   wholes: number;
   bytes: number;
   ingests: number;
-  /** Replies whose bytes were not those of the recording. None is allowed. */
+  /** Responses whose bytes were not those of the recording. None is allowed. */
   wrong: number;
-  /** Told to come again: 503, and what nginx says while a gateway is away. */
+  /** Responses of 503, and of nginx while a gateway is down. */
   putOff: number;
-  /** Connections that broke, before the head of the reply or after it, and those that stood still. */
+  /** Connections that broke or stalled. */
   broken: number;
 }
 
-/** A call of some ten seconds, short enough that all of a run fit into an S3 server in memory; its end is its own. */
+/**
+ * The audio of a recording: about ten seconds, so that those of a run fit into an S3 server in memory. Each ends
+ * with its id.
+ */
 function audioOf(id: string): Buffer {
   const size =
     250_000 + (Buffer.from(id).reduce((sum, byte) => (sum * 31 + byte) % 9973, 7) / 9973) * 150_000;
@@ -36,7 +39,7 @@ function audioOf(id: string): Buffer {
   return audio;
 }
 
-/** Everyone who uses the site, until `leave` aborts. */
+/** The users of the site: players, HubSpot's transcription and a phone system. */
 export class Audience {
   readonly counts: Counts = {
     seeks: 0,
@@ -47,13 +50,13 @@ export class Audience {
     putOff: 0,
     broken: 0,
   };
-  /** What was acknowledged, and whether HubSpot is to have it. */
+  /** The recordings that were acknowledged, and whether they are published. */
   readonly acknowledged = new Map<string, { isPublished: boolean }>();
-  /** Of each reply that broke: what was asked, why, and after how long. */
-  readonly breaks: { asked: string; why: string; ms: number }[] = [];
-  /** Answers of 4xx: there is no reason for any. */
-  readonly refused: string[] = [];
-  /** What was asked at a fixed rate, whatever came of it. */
+  /** Each broken request, why it broke, and after how long. */
+  readonly breaks: { request: string; why: string; ms: number }[] = [];
+  /** Responses of 4xx. None is expected. */
+  readonly rejected: string[] = [];
+  /** Requests that were sent at a fixed rate, whatever their result. */
   readonly offered = { ingests: 0, wholes: 0 };
   readonly #site: Site;
   readonly #sent = new Set<Promise<void>>();
@@ -62,12 +65,16 @@ export class Audience {
     this.#site = site;
   }
 
-  /** @param rates players at a time, whole reads and ingests a second */
-  async come(rates: { players: number; wholes: number; ingests: number }, leave: AbortSignal): Promise<void> {
+  /**
+   * Loads the site until `leave` aborts, and resolves when every request has ended.
+   *
+   * @param rates players at a time, and whole reads and ingests per second
+   */
+  async use(rates: { players: number; wholes: number; ingests: number }, leave: AbortSignal): Promise<void> {
     const each = [
       this.#everySecond(rates.ingests, leave, (count) => {
         this.offered.ingests++;
-        return this.ingest(`call-${count}`, count % publishedOf === 0);
+        return this.ingest(`call-${count}`, count % publishEvery === 0);
       }),
       this.#everySecond(rates.wholes, leave, () => {
         this.offered.wholes++;
@@ -93,41 +100,41 @@ export class Audience {
     form.append('recording', JSON.stringify(recording));
     form.append('audio', new Blob([new Uint8Array(audioOf(externalId))]), 'call.wav');
     const headers = { authorization: `Bearer ${apiKey}` };
-    const answer = await this.#ask('/v1/recordings', { method: 'POST', headers, body: form });
-    if (answer?.status !== 201) return;
+    const response = await this.#request('/v1/recordings', { method: 'POST', headers, body: form });
+    if (response?.status !== 201) return;
     this.acknowledged.set(externalId, { isPublished });
     this.counts.ingests++;
   }
 
-  /** Those of the acknowledged recordings that cannot be heard whole, asked for five times. */
+  /** The acknowledged recordings that cannot be read whole in five attempts. */
   async lost(): Promise<string[]> {
     const lost: string[] = [];
-    const left = [...this.acknowledged.keys()];
-    const hearSome = async () => {
-      for (let id = left.pop(); id !== undefined; id = left.pop()) {
-        let heard = await this.#hear(id);
-        for (let tries = 1; tries < 5 && !heard; tries++) {
+    const remaining = [...this.acknowledged.keys()];
+    const readSome = async () => {
+      for (let id = remaining.pop(); id !== undefined; id = remaining.pop()) {
+        let bytes = await this.#read(id);
+        for (let tries = 1; tries < 5 && !bytes; tries++) {
           await sleep(1_000);
-          heard = await this.#hear(id);
+          bytes = await this.#read(id);
         }
-        if (!heard?.equals(audioOf(id))) lost.push(id);
+        if (!bytes?.equals(audioOf(id))) lost.push(id);
       }
     };
-    await Promise.all(Array.from({ length: listeners }, hearSome));
+    await Promise.all(Array.from({ length: readers }, readSome));
     return lost;
   }
 
-  /** Every byte of a recording; undefined where it could not be had. */
-  async #hear(externalId: string): Promise<Buffer | undefined> {
+  /** Every byte of a recording; undefined if the request failed. */
+  async #read(externalId: string): Promise<Buffer | undefined> {
     const url = await this.#url(externalId);
-    return url === undefined ? undefined : (await this.#ask(url, {}))?.body;
+    return url === undefined ? undefined : (await this.#request(url, {}))?.body;
   }
 
-  /** A player opens a recording, seeks 3 to 10 times, and leaves for another one. */
+  /** A player opens a recording, seeks 3 to 10 times and opens another one. */
   async #play(player: number, leave: AbortSignal): Promise<void> {
     await sleep(player * 5);
     while (!leave.aborted) {
-      const id = this.#anyone();
+      const id = this.#anyId();
       const url = id && (await this.#url(id));
       if (!url) {
         await sleep(500);
@@ -137,10 +144,10 @@ export class Audience {
       for (let seeks = 3 + Math.floor(Math.random() * 8); seeks > 0 && !leave.aborted; seeks--) {
         const first = Math.floor(Math.random() * audio.length);
         const last = Math.min(audio.length - 1, first + 65_535);
-        const answer = await this.#ask(url, { headers: { range: `bytes=${first}-${last}` } });
-        if (answer?.status === 206) {
+        const response = await this.#request(url, { headers: { range: `bytes=${first}-${last}` } });
+        if (response?.status === 206) {
           this.counts.seeks++;
-          this.#compare(answer.body, audio.subarray(first, last + 1));
+          this.#compare(response.body, audio.subarray(first, last + 1));
         }
         await sleep(500 + Math.random() * 1_500);
       }
@@ -148,62 +155,62 @@ export class Audience {
   }
 
   async #whole(): Promise<void> {
-    const id = this.#anyone();
-    const heard = id && (await this.#hear(id));
-    if (!heard) return;
+    const id = this.#anyId();
+    const bytes = id && (await this.#read(id));
+    if (!bytes) return;
     this.counts.wholes++;
-    this.#compare(heard, audioOf(id));
+    this.#compare(bytes, audioOf(id));
   }
 
-  #compare(heard: Buffer, audio: Buffer): void {
-    this.counts.bytes += heard.length;
-    if (!heard.equals(audio)) this.counts.wrong++;
+  #compare(bytes: Buffer, audio: Buffer): void {
+    this.counts.bytes += bytes.length;
+    if (!bytes.equals(audio)) this.counts.wrong++;
   }
 
-  #anyone(): string | undefined {
+  #anyId(): string | undefined {
     const ids = [...this.acknowledged.keys()];
     return ids[Math.floor(Math.random() * ids.length)];
   }
 
-  /** As HubSpot asks for it. */
+  /** The path of the authenticated URL, requested as HubSpot does. */
   async #url(externalId: string): Promise<string | undefined> {
     const path = `/retrieve/authenticated/recordings/${externalId}?externalAccountId=${accountId}`;
-    const answer = await this.#ask(path, {});
-    if (answer?.status !== 200) return undefined;
-    return new URL(JSON.parse(answer.body.toString()).authenticatedUrl).pathname;
+    const response = await this.#request(path, {});
+    if (response?.status !== 200) return undefined;
+    return new URL(JSON.parse(response.body.toString()).authenticatedUrl).pathname;
   }
 
-  /** Undefined where there was no answer or it was not good; each is counted. */
-  async #ask(path: string, init: RequestInit): Promise<{ status: number; body: Buffer } | undefined> {
-    const signal = AbortSignal.timeout(patienceMs);
-    const began = performance.now();
+  /** Undefined if there was no response or an error. Both are counted. */
+  async #request(path: string, init: RequestInit): Promise<{ status: number; body: Buffer } | undefined> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const startedAt = performance.now();
     let status: number;
     let body: Buffer;
     try {
-      const answer = await fetch(this.#site.url + path, { ...init, signal });
-      status = answer.status;
-      body = Buffer.from(await answer.arrayBuffer());
+      const response = await fetch(this.#site.url + path, { ...init, signal });
+      status = response.status;
+      body = Buffer.from(await response.arrayBuffer());
     } catch (error) {
       this.counts.broken++;
       const { message, cause } = error as Error;
-      const asked = `${init.method ?? 'GET'} /${path.split('/')[1]}`; // no more of it: tokens are secrets
+      const request = `${init.method ?? 'GET'} /${path.split('/')[1]}`; // without the token, which is a secret
       const why = `${message}${cause instanceof Error ? ` (${cause.message})` : ''}`;
-      this.breaks.push({ asked, why, ms: Math.round(performance.now() - began) });
+      this.breaks.push({ request, why, ms: Math.round(performance.now() - startedAt) });
       return undefined;
     }
     if (status < 400) return { status, body };
     if (status >= 500) this.counts.putOff++;
-    else this.refused.push(`${status} ${body.toString().slice(0, 200)}`);
+    else this.rejected.push(`${status} ${body.toString().slice(0, 200)}`);
     return undefined;
   }
 
-  /** Starts `rate` of them a second, whether or not the earlier ones have ended. */
+  /** Calls `go` at a rate per second, whether or not the earlier calls have ended. */
   async #everySecond(rate: number, leave: AbortSignal, go: (count: number) => Promise<void>): Promise<void> {
-    const began = performance.now();
+    const startedAt = performance.now();
     for (let count = 0; !leave.aborted; count++) {
       const sent = go(count).finally(() => this.#sent.delete(sent));
       this.#sent.add(sent);
-      const due = began + ((count + 1) * 1_000) / rate; // what a busy machine has put off is made up for
+      const due = startedAt + ((count + 1) * 1_000) / rate; // a busy machine catches up
       await sleep(Math.max(0, due - performance.now()), undefined, { signal: leave }).catch(() => {});
     }
   }

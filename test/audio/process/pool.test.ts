@@ -8,6 +8,8 @@ import { Parent } from '../../../src/audio/process/parent.ts';
 import { CheckPool } from '../../../src/audio/process/pool.ts';
 import { Problem } from '../../../src/errors.ts';
 import type { Origin, Version } from '../../../src/origins/origin.ts';
+import { isRunning } from '../../processes.ts';
+import { until } from '../../until.ts';
 import { chunk, format, hostile, talk, wav } from '../hostile.ts';
 
 const good = wav(format(), chunk('data', talk(4)));
@@ -155,7 +157,8 @@ t.test('a process that dies while it is idle is replaced', async (t) => {
   );
   const path = await file(t, good);
   const first = await parent.check({ path }, {}, never);
-  await sleep(200);
+  const pid = first as unknown as number; // which the program above reports
+  await until(() => !isRunning(pid));
   t.not(await parent.check({ path }, {}, never), first);
 });
 

@@ -180,6 +180,7 @@ t.test('a process that is killed during a write leaves no recording', async (t) 
     })();
     await new FileStore({ root: ${JSON.stringify(root)} }).write('a/b.wav', bytes);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+  t.teardown(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   child.kill('SIGKILL');
   await once(child, 'close');

@@ -1,11 +1,11 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { createServer as createTcpServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Agent } from 'undici';
 import { reusingConnector } from '../../../src/origins/http/connector.ts';
 import { pattern } from '../../contracts/origin.ts';
+import { listen } from '../../servers/serve.ts';
 
 const body = pattern(3 * 1024 * 1024);
 
@@ -40,13 +40,10 @@ function get(agent: Agent, origin: string, isPausing: boolean) {
 
 /** Starts the server, and an agent that keeps one connection to it. */
 async function connectTo(t: Test, server: Server) {
-  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { url: origin } = await listen(t, server);
   const agent = new Agent({ connections: 1, connect: reusingConnector({ allowH2: false }) });
-  t.teardown(async () => {
-    await agent.destroy();
-    server.close();
-  });
-  return { agent, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  t.teardown(() => agent.destroy());
+  return { agent, origin };
 }
 
 for (const isPausing of [false, true]) {

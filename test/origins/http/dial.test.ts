@@ -1,11 +1,10 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { createServer } from 'node:net';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { isPublic, publicOnly, type Resolve } from '../../../src/origins/http/dial.ts';
 import { HttpOrigin } from '../../../src/origins/http/http.ts';
 import { codeOf, collect } from '../../contracts/origin.ts';
+import { listen, serve } from '../../servers/serve.ts';
 
 const awake = new AbortController().signal;
 
@@ -24,7 +23,7 @@ function origin(allowedHosts: string[], resolve?: Resolve): HttpOrigin {
     credentials: new Map(),
     maxBytes: 1e6,
     fetchTimeoutMs: 5000,
-    stallTimeoutMs: 500,
+    stallTimeoutMs: 2000,
     metrics: createMetrics(),
     ...(resolve ? { resolve } : {}),
   });
@@ -70,13 +69,11 @@ t.test('which addresses are public', async (t) => {
 
 t.test('tricks by which a URL could reach an address that is not public', async (t) => {
   let connections = 0;
-  const server = createTcpServer((socket) => {
+  const server = createServer((socket) => {
     connections++;
     socket.destroy();
-  }).listen(0, '127.0.0.1');
-  t.teardown(() => server.close());
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
+  const { port } = await listen(t, server);
 
   const resolve = names({
     localhost: ['127.0.0.1'],
@@ -204,15 +201,12 @@ t.test('a name whose address changes is checked by the address that is connected
 
 t.test('redirects', async (t) => {
   const hits: string[] = [];
-  const server = createServer((request, response) => {
+  const { port } = await serve(t, (request, response) => {
     hits.push(request.url!);
     const to = new URLSearchParams(request.url!.split('?')[1]).get('to');
     if (to === null) response.end('whole');
     else response.writeHead(302, { location: to }).end();
-  }).listen(0, '127.0.0.1');
-  t.teardown(() => server.close());
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
   const resolve = names({ 'vendor.example': ['127.0.0.1'], 'public.example': ['127.0.0.1'] });
   const http = origin([`vendor.example:${port}`], resolve);
   t.teardown(() => http.close());
@@ -251,13 +245,11 @@ t.test('redirects', async (t) => {
     'none was followed',
   );
 
-  const loop = createServer((request, response) => {
+  const loop = await serve(t, (request, response) => {
     hits.push('loop');
     response.writeHead(307, { location: request.url! }).end();
-  }).listen(0, '127.0.0.1');
-  t.teardown(() => loop.close());
-  await once(loop, 'listening');
-  const host = `127.0.0.1:${(loop.address() as AddressInfo).port}`;
+  });
+  const host = `127.0.0.1:${loop.port}`;
   const looped = origin([host]);
   t.teardown(() => looped.close());
   t.equal(await codeOf(looped.fetchWhole(`http://${host}/`, awake)), 'source_refused', 'in a loop: denied');

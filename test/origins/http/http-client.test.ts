@@ -1,52 +1,36 @@
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import type { RequestListener } from 'node:http';
+import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { HttpClient, type HttpClientOptions } from '../../../src/origins/http/http-client.ts';
 import { codeOf, collect, pattern, untilReleased } from '../../contracts/origin.ts';
+import { listen, serve } from '../../servers/serve.ts';
 
 const awake = () => new AbortController().signal;
 const megabyte = 1024 * 1024;
 
 /** A server and a client for it, with the number of connections that are open and that there were. */
 async function pair(t: Test, listener: RequestListener, more: Partial<HttpClientOptions> = {}) {
-  const server = createServer(listener);
-  const sockets = new Set<Socket>();
+  const { server, url: origin, sockets } = await serve(t, listener);
   let connections = 0;
-  server.on('connection', (socket) => {
-    connections++;
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  server.on('connection', () => connections++);
   const metrics = createMetrics();
   const client = new HttpClient({ name: 'test', metrics, connections: 2, stallTimeoutMs: 2000, ...more });
-  t.teardown(async () => {
-    await client.close();
-    server.closeAllConnections();
-    server.close();
-  });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  t.teardown(() => client.close());
   const get = (path = '/', signal = awake()) => client.get({ origin, path }, {}, signal);
   return { client, metrics, get, open: () => sockets.size, connections: () => connections };
 }
 
 /** A server that sends `text` on every connection and then calls `then`. */
 async function sending(t: Test, text: string, then: (socket: Socket) => void, stallTimeoutMs = 2000) {
-  const server = createTcpServer((socket) => {
+  const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', () => socket.write(text, () => then(socket)));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = new HttpClient({ name: 'test', metrics: createMetrics(), connections: 2, stallTimeoutMs });
-  t.teardown(async () => {
-    await client.close();
-    server.close();
   });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url: origin } = await listen(t, server);
+  const client = new HttpClient({ name: 'test', metrics: createMetrics(), connections: 2, stallTimeoutMs });
+  t.teardown(() => client.close());
   return { client, get: () => client.get({ origin, path: '/' }, {}, awake()) };
 }
 
@@ -73,7 +57,7 @@ t.test('a body that nobody drains stays at the server', async (t) => {
   const body = pattern(64 * megabyte);
   const { get, metrics } = await pair(t, (_, response) => response.end(body));
   const response = await get();
-  await sleep(200); // time to take in more than it should
+  await sleep(200); // time to receive more than it should
   const taken = (await metrics.originBytes.get()).values[0]!.value;
   t.ok(taken <= 384 * 1024, `${taken} bytes were received`);
   t.ok((await collect(response.bytes())).equals(body), 'and all of it can be drained later');

@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,6 +7,7 @@ import { createMetrics } from '../../../src/metrics.ts';
 import { type HttpOptions, HttpOrigin } from '../../../src/origins/http/http.ts';
 import { codeOf, collect, originContract, pattern, untilReleased } from '../../contracts/origin.ts';
 import { startNginx, withoutNginx } from '../../servers/nginx.ts';
+import { serve } from '../../servers/serve.ts';
 
 const awake = new AbortController().signal;
 
@@ -52,17 +51,6 @@ function reading(t: Pick<Test, 'teardown'>, allowed: string[], more: Partial<Htt
   });
   t.teardown(() => origin.close());
   return origin;
-}
-
-/** Starts a vendor with this listener. Returns its URL. */
-async function vendor(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const audio = pattern(100_000);
@@ -123,7 +111,7 @@ t.test('which vendors can be played from where they are', async (t) => {
     ['busy', (response) => response.writeHead(503).end(), 'origin_unavailable'],
   ];
   for (const [name, respond, outcome] of table) {
-    const url = await vendor(t, (request, response) => respond(response, request));
+    const { url } = await serve(t, (request, response) => respond(response, request));
     const origin = reading(t, [url]);
     const play = async () => {
       const version = await origin.stat(url);
@@ -138,7 +126,7 @@ t.test('which vendors can be played from where they are', async (t) => {
 
 t.test('a vendor that is busy at first gets another request', async (t) => {
   let requests = 0;
-  const url = await vendor(t, (request, response) => {
+  const { url } = await serve(t, (request, response) => {
     requests++;
     if (requests % 3 !== 0) response.writeHead(requests % 3 === 1 ? 503 : 500).end();
     else if (request.headers.range) sendRange(response, request);
@@ -214,8 +202,8 @@ t.test('a source that is fetched whole is whole, and within the limits', async (
     ['no content', (response) => response.writeHead(204).end(), 'origin_failed'],
   ];
   for (const [name, respond, outcome] of table) {
-    const url = await vendor(t, (request, response) => respond(response, request));
-    const origin = reading(t, [url], { maxBytes: 200_000, fetchTimeoutMs: 600, stallTimeoutMs: 300 });
+    const { url } = await serve(t, (request, response) => respond(response, request));
+    const origin = reading(t, [url], { maxBytes: 200_000, fetchTimeoutMs: 2000, stallTimeoutMs: 1000 });
     const fetched = async () =>
       (await collect(await origin.fetchWhole(url, awake))).equals(audio) ? 'whole' : 'short';
     t.equal(await fetched().catch((error) => error.code), outcome, `${name}: ${outcome}`);
@@ -226,7 +214,7 @@ t.test('a source that is fetched whole is whole, and within the limits', async (
 t.test('credentials are sent to their own host only', async (t) => {
   const seen: Record<string, (string | undefined)[]> = { own: [], other: [] };
   let other = '';
-  const own = await vendor(t, ({ headers, url }, response) => {
+  const { url: own } = await serve(t, ({ headers, url }, response) => {
     seen.own!.push(headers.authorization);
     const to: Record<string, string> = {
       '/within': '/file',
@@ -236,11 +224,11 @@ t.test('credentials are sent to their own host only', async (t) => {
     if (to[url!]) response.writeHead(302, { location: to[url!] }).end();
     else response.end(audio);
   });
-  other = await vendor(t, ({ headers, url }, response) => {
+  ({ url: other } = await serve(t, ({ headers, url }, response) => {
     seen.other!.push(headers.authorization);
     if (url === '/back') response.writeHead(302, { location: `${own}/file` }).end();
     else response.end(audio);
-  });
+  }));
   const bearer = 'Bearer secret';
   const basic = `Basic ${Buffer.from('usér:pass').toString('base64')}`;
   const table: [string, string, (string | undefined)[], (string | undefined)[]][] = [
@@ -268,7 +256,7 @@ t.test('credentials are sent to their own host only', async (t) => {
 });
 
 t.test('an aborted fetch frees its connection', async (t) => {
-  const url = await vendor(
+  const { url } = await serve(
     t,
     (_, response) => void response.writeHead(200, { 'content-length': 9 }).write('x'),
   );

@@ -1,8 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -11,6 +9,7 @@ import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { HttpOrigin } from '../../../src/origins/http/http.ts';
 import { codeOf, collect, pattern } from '../../contracts/origin.ts';
+import { listen } from '../../servers/serve.ts';
 
 const skip = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed';
 
@@ -37,29 +36,24 @@ t.test(
         serverNames.push((socket as TLSSocket).servername);
         response.end(url === '/call.wav' ? recording : headers.host);
       },
-    ).listen(0, '127.0.0.1');
+    );
     let connections = 0;
     server.on('secureConnection', () => connections++);
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
+    const { port } = await listen(t, server);
     let lookups = 0;
     const http = new HttpOrigin({
       allowedHosts: [`vendor.example:${port}`, `other.example:${port}`],
       credentials: new Map(),
       maxBytes: recording.length,
       fetchTimeoutMs: 5000,
-      stallTimeoutMs: 500,
+      stallTimeoutMs: 2000,
       metrics: createMetrics(),
       resolve: async () => {
         lookups++;
         return [{ address: '127.0.0.1', family: 4 }];
       },
     });
-    t.teardown(async () => {
-      await http.close();
-      server.closeAllConnections();
-      server.close();
-    });
+    t.teardown(() => http.close());
     const fetched = async (host: string) =>
       String(await collect(await http.fetchWhole(`https://${host}:${port}/`, new AbortController().signal)));
 

@@ -1,12 +1,11 @@
-import { once } from 'node:events';
-import { createServer, type OutgoingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { OutgoingHttpHeaders } from 'node:http';
 import t from 'tap';
 import { Problem } from '../../../src/errors.ts';
 import { createMetrics } from '../../../src/metrics.ts';
 import { HttpClient } from '../../../src/origins/http/http-client.ts';
 import { rangeBody, rangeHeaders, retry, statusProblem } from '../../../src/origins/http/ranged.ts';
 import { codeOf, collect, untilReleased } from '../../contracts/origin.ts';
+import { serve } from '../../servers/serve.ts';
 
 const awake = new AbortController().signal;
 const range = { first: 10, last: 19 };
@@ -70,7 +69,7 @@ t.test('a response is accepted only if it is the range that was requested', asyn
       ['broken', 500, {}, '', 'origin_unavailable'],
     ];
   let seen: string[] = [];
-  const server = createServer((request, response) => {
+  const { url: origin } = await serve(t, (request, response) => {
     const [, status, headers, body] = table[Number(request.url!.slice(1))]!;
     seen = [request.headers.range!, request.headers['if-match']!, request.headers['accept-encoding']!];
     for (const [name, value] of Object.entries(headers))
@@ -79,19 +78,14 @@ t.test('a response is accepted only if it is the range that was requested', asyn
     response.statusCode = status;
     response.write(body);
     response.end();
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  });
   const client = new HttpClient({
     name: 'test',
     metrics: createMetrics(),
     connections: 1,
     stallTimeoutMs: 2000,
   });
-  t.teardown(async () => {
-    await client.close();
-    server.close();
-  });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  t.teardown(() => client.close());
 
   for (const [index, [name, , , , outcome]] of table.entries()) {
     const request = async () => {

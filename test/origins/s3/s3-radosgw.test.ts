@@ -1,6 +1,4 @@
-import { once } from 'node:events';
-import { createServer, request as forward } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { request as forward } from 'node:http';
 import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
@@ -18,6 +16,7 @@ import { Problem } from '../../../src/errors.ts';
 import { createMetrics } from '../../../src/metrics.ts';
 import { S3Store } from '../../../src/origins/s3/s3.ts';
 import { codeOf, originContract, pattern, readAll, untilReleased } from '../../contracts/origin.ts';
+import { serve } from '../../servers/serve.ts';
 
 const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
 const skip = endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set';
@@ -66,7 +65,7 @@ async function losingResponse(
 ) {
   const { hostname, port } = new URL(endpoint!);
   let lost = 0;
-  const server = createServer((request, response) => {
+  const proxy = await serve(t, (request, response) => {
     const { method, headers, url } = request;
     const passed = forward({ hostname, port, method, headers, path: url }, (upstream) => {
       if (lost === 0 && isToBeLost(method!, new URL(url!, endpoint).searchParams)) {
@@ -78,13 +77,8 @@ async function losingResponse(
       upstream.pipe(response);
     });
     request.pipe(passed);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, lost: () => lost };
+  return { url: proxy.url, lost: () => lost };
 }
 
 // The SDK repeats the request. S3 may then report that a complete upload does not exist: the proxy does so itself.

@@ -1,10 +1,10 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { S3Store } from '../../../src/origins/s3/s3.ts';
 import { codeOf, pattern, readAll } from '../../contracts/origin.ts';
+import { setEnvironment } from '../../environment.ts';
+import { serve } from '../../servers/serve.ts';
 import { until } from '../../until.ts';
 
 // What a sound S3 server never does. s3-radosgw.test.ts has the rest, with a real server.
@@ -24,7 +24,7 @@ async function setUp(
   stallTimeoutMs = 10_000,
 ) {
   const requests: { method: string; signature: string; identity: string }[] = [];
-  const server = createServer((request, response) => {
+  const { url: endpoint } = await serve(t, (request, response) => {
     request.resume();
     const query = new URL(request.url!, 'http://s3').searchParams;
     const identity = query.get('X-Amz-Credential')?.split('/')[0] ?? '';
@@ -35,21 +35,16 @@ async function setUp(
     else if (now !== undefined)
       response.writeHead(now, { 'content-type': 'application/xml' }).end('<Error/>');
     else respond(request, response);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  });
   const store = new S3Store({
     bucket: 'bucket',
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint,
     region: 'eu-central-1',
     forcePathStyle: true,
     stallTimeoutMs,
     metrics: createMetrics(),
   });
-  t.teardown(async () => {
-    await store.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  t.teardown(() => store.close());
   const read = () =>
     readAll(store, 'a.wav', range, version).then(
       (got) => (got.equals(right) ? 'right' : 'wrong'),
@@ -73,23 +68,10 @@ function respond({ method, headers }: IncomingMessage, response: ServerResponse)
   response.end(bytes.subarray(first, last + 1));
 }
 
-function environment(t: Test, variables: Record<string, string | undefined>): void {
-  const before = { ...process.env };
-  t.teardown(() => {
-    for (const name of Object.keys(variables)) set(name, before[name]);
-  });
-  for (const [name, value] of Object.entries(variables)) set(name, value);
-}
-
-function set(name: string, value: string | undefined): void {
-  if (value === undefined) delete process.env[name];
-  else process.env[name] = value;
-}
-
 const key = { AWS_ACCESS_KEY_ID: 'testkey', AWS_SECRET_ACCESS_KEY: 'testsecret' };
 
 t.test('responses to a range request, and their outcomes', async (t) => {
-  environment(t, key);
+  setEnvironment(t, key);
   const table: [string, Turn[], string, number][] = [
     ['the range', [], 'right', 1],
     ['SlowDown twice', [503, 503], 'right', 3],
@@ -112,7 +94,7 @@ t.test('responses to a range request, and their outcomes', async (t) => {
 });
 
 t.test('one signed URL serves every range until S3 rejects it', async (t) => {
-  environment(t, key);
+  setEnvironment(t, key);
   let expired = '';
   const { read, requests } = await setUp(t, (n, { url }) => {
     if (n === 21) expired = url!;
@@ -128,7 +110,7 @@ t.test('one signed URL serves every range until S3 rejects it', async (t) => {
 });
 
 t.test('a clock that is off is corrected by S3’s', async (t) => {
-  environment(t, key);
+  setEnvironment(t, key);
   const hour = 3_600_000;
   for (const ahead of [-2 * hour, -hour, 0, hour, 2 * hour]) {
     const { read, requests } = await setUp(t, (_, { url }, response) => {
@@ -146,20 +128,18 @@ t.test('a clock that is off is corrected by S3’s', async (t) => {
 t.test('URLs are signed anew when the credentials change', async (t) => {
   const expiry = { soon: 240_000, later: 600_000 };
   let [issued, validFor] = [0, expiry.later];
-  const credentials = createServer((_, response) => {
+  const credentials = await serve(t, (_, response) => {
     issued++;
     const Expiration = new Date(Date.now() + validFor).toISOString();
     response.end(
       JSON.stringify({ AccessKeyId: `key${issued}`, SecretAccessKey: 's', Token: `t${issued}`, Expiration }),
     );
-  }).listen(0, '127.0.0.1');
-  await once(credentials, 'listening');
-  t.teardown(() => credentials.close());
-  environment(t, {
+  });
+  setEnvironment(t, {
     AWS_ACCESS_KEY_ID: undefined,
     AWS_SECRET_ACCESS_KEY: undefined,
     AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(credentials.address() as AddressInfo).port}/`,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: `${credentials.url}/`,
   });
 
   const steady = await setUp(t, () => undefined);
@@ -177,7 +157,7 @@ t.test('URLs are signed anew when the credentials change', async (t) => {
 });
 
 t.test('no credentials at all', async (t) => {
-  environment(t, {
+  setEnvironment(t, {
     AWS_ACCESS_KEY_ID: undefined,
     AWS_SECRET_ACCESS_KEY: undefined,
     AWS_EC2_METADATA_DISABLED: 'true',
@@ -191,7 +171,7 @@ t.test('no credentials at all', async (t) => {
 });
 
 t.test('stat and write', async (t) => {
-  environment(t, key);
+  setEnvironment(t, key);
   const empty = async function* () {};
   const table: [string, Turn, string, string][] = [
     ['right', undefined, 'done', 'origin_failed'], // the object there is not the empty one that was written

@@ -6,3 +6,11 @@ export async function ended(child: ChildProcess, limitMs?: number): Promise<numb
   await until(() => child.exitCode !== null || child.signalCode !== null, limitMs);
   return child.exitCode;
 }
+
+export function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

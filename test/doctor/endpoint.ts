@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 import { select } from '../../src/streaming/range.ts';
 
 export const recording = randomBytes(300_000);
-export const token = 'a-token-that-nobody-may-see';
+export const token = 'a-secret-token';
 export const etag = '"v1"';
 export const lastModified = new Date('2026-01-02T03:04:05Z');
 
@@ -15,10 +15,10 @@ export interface Reply {
   body: Uint8Array;
 }
 
-/** How an endpoint is wrong: it misreads the request, or spoils the reply. */
+/** A fault of an endpoint: it misreads the request or alters the reply. */
 export interface Fault {
   misread?: (headers: IncomingHttpHeaders, method: string) => void;
-  spoil?: (reply: Reply, headers: IncomingHttpHeaders, method: string) => void;
+  alter?: (reply: Reply, headers: IncomingHttpHeaders, method: string) => void;
 }
 
 export const cors = {
@@ -26,40 +26,40 @@ export const cors = {
   'access-control-expose-headers': 'Accept-Ranges, Content-Length, Content-Range, ETag',
 };
 
-/** A right answer, but for the fault. */
+/** The correct reply, except for the fault. */
 function streamReply(method: string, headers: IncomingHttpHeaders, bytes: Buffer, fault: Fault): Reply {
   if (method === 'OPTIONS') {
     const preflight = { ...cors, 'access-control-allow-headers': 'Range, If-Range' };
     const reply = { status: 204, headers: preflight, body: Buffer.alloc(0) };
-    fault.spoil?.(reply, headers, method);
+    fault.alter?.(reply, headers, method);
     return reply;
   }
   fault.misread?.(headers, method);
   const representation = { size: bytes.length, etag, lastModified };
   const selection = select(method, headers, representation, 'application/octet-stream');
-  const pieces = selection.body.map((piece) =>
-    piece instanceof Uint8Array ? piece : bytes.subarray(piece.first, piece.last + 1),
+  const chunks = selection.body.map((part) =>
+    part instanceof Uint8Array ? part : bytes.subarray(part.first, part.last + 1),
   );
   const type = { 'content-type': 'application/octet-stream' };
   const reply = {
     ...selection,
     headers: { ...type, ...cors, ...selection.headers },
-    body: Buffer.concat(pieces),
+    body: Buffer.concat(chunks),
   };
-  fault.spoil?.(reply, headers, method);
+  fault.alter?.(reply, headers, method);
   return reply;
 }
 
-/** Serves `bytes` below /stream and where they are below /retrieve. */
+/** Serves `bytes` below /stream, and their URL as an authenticated URL below /retrieve. */
 export async function serve(t: Test, fault: Fault = {}, bytes: Buffer = recording): Promise<string> {
   const server = http.createServer(({ method = '', url = '', headers }, response) => {
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const found = JSON.stringify({ authenticatedUrl: `${origin}/stream/${token}` });
+    const json = JSON.stringify({ authenticatedUrl: `${origin}/stream/${token}` });
     const { pathname, searchParams } = new URL(url, origin);
-    const asked = pathname === '/retrieve/call%2F1' && searchParams.get('externalAccountId') === 'acme';
+    const isKnown = pathname === '/retrieve/call%2F1' && searchParams.get('externalAccountId') === 'acme';
     const reply = pathname.startsWith('/stream/')
       ? streamReply(method, headers, bytes, fault)
-      : { status: asked ? 200 : 404, headers: {}, body: Buffer.from(asked ? found : '{}') };
+      : { status: isKnown ? 200 : 404, headers: {}, body: Buffer.from(isKnown ? json : '{}') };
     response.writeHead(reply.status, reply.headers).end(reply.body);
   });
   return listen(t, server);
