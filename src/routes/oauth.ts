@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKeys } from '../access/api-keys.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
-import type { OAuth } from '../hubspot/oauth.ts';
+import { type OAuth, stateLifetimeMs } from '../hubspot/oauth.ts';
 import type { Outbox } from '../publishing/outbox.ts';
 import { isId } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
@@ -16,7 +16,7 @@ interface Callback {
 }
 
 const cookieName = 'playhead_install';
-const cookieSeconds = 900;
+const cookieSeconds = stateLifetimeMs / 1000;
 const maxAccounts = 100;
 
 const privateHeaders = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
