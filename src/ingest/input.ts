@@ -11,7 +11,10 @@ const Text = Type.String({ maxLength: 65_536 });
 const Call = Type.Object(
   {
     id: Type.Optional(
-      Type.String({ pattern: '^[0-9]{1,20}$', description: 'HubSpot’s id of a call that exists there' }),
+      Type.String({
+        pattern: '^[0-9]{1,20}$',
+        description: 'HubSpot’s id of the call, if it is logged there already',
+      }),
     ),
     title: Type.Optional(Text),
     body: Type.Optional(Text),
@@ -41,9 +44,11 @@ const Call = Type.Object(
 
 const declaredFields = {
   channels: Type.Optional(
-    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who on channel 2, if you know' }),
+    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who is on channel 2, if you know' }),
   ),
-  profile: Type.Optional(Type.String({ maxLength: 100, description: 'What recorded the call' })),
+  profile: Type.Optional(
+    Type.String({ maxLength: 100, description: 'Profile of what recorded the call, such as `twilio-dial`' }),
+  ),
   leg: Type.Optional(Role),
   fileName: Type.Optional(Type.String({ maxLength: 1024 })),
 };
@@ -56,12 +61,15 @@ const DeclaredInput = Type.Object(
 /** The JSON of a recording that is put in. */
 export const RecordingInput = Type.Object(
   {
-    accountId: Type.String({ description: 'Your id of the HubSpot account, up to 128 bytes' }),
-    externalId: Type.String({ description: 'Your id of the call, up to 512 bytes' }),
+    accountId: Type.String({ description: 'Id of the account in your phone system, up to 128 bytes' }),
+    externalId: Type.String({ description: 'Id of the call in your phone system, up to 512 bytes' }),
     direction: Direction,
     ...declaredFields,
     source: Type.Optional(
-      Type.String({ maxLength: 4096, description: 'URL of the audio, if the request does not carry it' }),
+      Type.String({
+        maxLength: 4096,
+        description: 'URL of the audio, if the request does not contain the audio',
+      }),
     ),
     mode: Type.Optional(
       Type.Enum(['copy', 'proxy'], {

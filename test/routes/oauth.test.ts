@@ -47,14 +47,14 @@ t.test('publications that failed without an installation are retried once there 
   await gateway.ingest('inbound-caller1.wav', { externalId: '1', call: { title: 'A call' } });
   await until(async () => (await stateOf('1')) === 'dead');
   t.match(await gateway.parts.outbox.list(), [{ state: 'dead', reason: /oauth\/install\?accountId=acct/ }]);
-  t.match(await install('acct'), /serves acct\. 1 of their recordings could not be published/);
+  t.match(await install('acct'), /serves acct\. 1 of their failed publications will be retried/);
   await until(async () => (await stateOf('1')) === 'done');
   t.equal(sandbox.world.calls.size, 1);
 
   sandbox.world.uninstalled.add(4711);
   await gateway.ingest('inbound-caller1.wav', { externalId: '2', call: { title: 'Another' } });
   await until(async () => (await stateOf('2')) === 'dead');
-  t.match(await install('another'), /serves acct, another\. 1 of their recordings/);
+  t.match(await install('another'), /serves acct, another\. 1 of their failed publications/);
   await until(async () => (await stateOf('2')) === 'done');
   t.equal(sandbox.world.calls.size, 2);
 });
