@@ -15,7 +15,7 @@ async function setUp(t: Test) {
   const gateway = await startGateway(t, { ...hubspot, 'public-url': 'https://playhead.example/calls' });
   gateway.parts.dispatcher.start();
 
-  /** Does what the browser of an operator does. The proxy in front removes the path of the public URL. */
+  /** Does what the browser of an operator does. Returns the text of the page at the end. */
   async function install(accountId: string): Promise<string> {
     const authorization = `Bearer ${gateway.apiKey}`;
     const begun = await fetch(`${gateway.url}/oauth/install?accountId=${accountId}`, {
@@ -26,7 +26,7 @@ async function setUp(t: Test) {
     const granted = await fetch(begun.headers.get('location')!, { redirect: 'manual' });
     const back = new URL(granted.headers.get('location')!);
     t.ok(back.pathname.startsWith(/Path=([^;]*)/.exec(cookie)![1]!), 'the browser returns the cookie');
-    const path = back.pathname.replace('/calls', '') + back.search;
+    const path = back.pathname.replace('/calls', '') + back.search; // a proxy removes the path of the public URL
     return (await fetch(gateway.url + path, { headers: { cookie: cookie.split(';')[0]! } })).text();
   }
 
@@ -34,8 +34,8 @@ async function setUp(t: Test) {
     const flags = Object.entries({ ...hubspot, 'data-dir': gateway.dataDir });
     const settings = flags.flatMap(([name, value]) => [`--${name}`, value]);
     const databaseUrl = ['--database-url', gateway.config.databaseUrl];
-    const given = ['src/cli.ts', ...args, ...settings, ...databaseUrl];
-    return (await promisify(execFile)(process.execPath, given)).stdout;
+    const command = ['src/cli.ts', ...args, ...settings, ...databaseUrl];
+    return (await promisify(execFile)(process.execPath, command)).stdout;
   }
   return { sandbox, gateway, install, playhead };
 }
