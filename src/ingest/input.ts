@@ -13,7 +13,7 @@ const Call = Type.Object(
     id: Type.Optional(
       Type.String({
         pattern: '^[0-9]{1,20}$',
-        description: 'HubSpot’s id of the call, if HubSpot already has it',
+        description: 'HubSpot’s id of the call, if it is logged there already',
       }),
     ),
     title: Type.Optional(Text),
@@ -44,10 +44,13 @@ const Call = Type.Object(
 
 const declaredFields = {
   channels: Type.Optional(
-    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who on channel 2, if you know' }),
+    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who is on channel 2, if you know' }),
   ),
   profile: Type.Optional(
-    Type.String({ maxLength: 100, description: 'Name of the source profile, from docs/profiles.md' }),
+    Type.String({
+      maxLength: 100,
+      description: 'Profile of what recorded the call, such as `twilio-dial`; docs/profiles.md lists them',
+    }),
   ),
   leg: Type.Optional(Role),
   fileName: Type.Optional(Type.String({ maxLength: 1024 })),
@@ -66,7 +69,10 @@ export const RecordingInput = Type.Object(
     direction: Direction,
     ...declaredFields,
     source: Type.Optional(
-      Type.String({ maxLength: 4096, description: 'URL of the audio, if the request does not carry it' }),
+      Type.String({
+        maxLength: 4096,
+        description: 'URL of the audio, if the request does not contain the audio',
+      }),
     ),
     mode: Type.Optional(
       Type.Enum(['copy', 'proxy'], {
