@@ -14,7 +14,7 @@ export interface HealingOptions {
 }
 
 /**
- * Repeats broken reads of another Origin, from the next byte.
+ * Continues broken reads of another Origin at the next byte.
  *
  * A load reads up to four megabytes over one connection, and a copy reads a whole recording, which can take
  * minutes. Servers, proxies and networks break such a connection at any time. A read fails in four ways:

@@ -3,9 +3,9 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 /**
  * Writes one response to the socket. Resolves once the kernel has its last byte.
  *
- * It writes by itself and hands no stream to the framework, because the buffer of a chunk is reused when the next
- * chunk is requested. So it requests a chunk only after the write of the last one has called back. A listener
- * holds one chunk at most: the one that its socket has not drained.
+ * It writes to `response` directly and hands no stream to the framework, because the buffer of a chunk is reused
+ * when the next chunk is requested. So it requests a chunk only after the write of the last one has called back.
+ * A listener holds one chunk at most: the one that its socket has not drained.
  *
  * @param stallTimeoutMs a listener that accepts nothing for this long is cut off. The wait for `body` has no limit
  * here: `body` has its own.

@@ -15,7 +15,7 @@ interface Cache {
 
 /**
  * One read from the cache. A listener that drains its chunks at once gets parts of the blocks themselves. A slow
- * one gets small copies, so that it keeps no block in memory. So does every listener if too many blocks are lent.
+ * one gets small copies, so that it keeps no block in memory. While too many blocks are lent, everyone gets copies.
  */
 export class BlockReader {
   readonly #cache: Cache;
@@ -64,7 +64,10 @@ export class BlockReader {
           continue;
         }
         const lent = found && !this.#isSlow && memory.lend(found) ? found : undefined;
-        const chunk = lent ? this.#partOf(lent) : found ? this.#copyOf(found) : await this.#fetchChunk();
+        let chunk: Uint8Array;
+        if (lent) chunk = this.#partOf(lent);
+        else if (found) chunk = this.#copyOf(found);
+        else chunk = await this.#fetchChunk();
         if (lent) this.#releaseBuffer();
         this.#position += chunk.length;
         const handedAt = performance.now();

@@ -57,7 +57,7 @@ export class Disk {
     return disk;
   }
 
-  /** Whether the block is here, written by any process. Synchronous, because only blocks missing in memory are looked up. */
+  /** Whether the block is here, written by any process. Synchronous: only blocks missing in memory are looked up. */
   has(id: string): boolean {
     const name = nameOf(id);
     return this.#names.has(name) || existsSync(join(this.#folder, name));

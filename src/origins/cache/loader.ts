@@ -43,7 +43,7 @@ export class Loader {
   /**
    * The block, or the load that will bring it. The load is then among `joined`.
    *
-   * @param lastIndex the last block that a request for this one may bring, too
+   * @param lastIndex of the last block that the reader wants: one request can bring several blocks
    * @param isUsed the reader has used the block before: it is neither counted nor marked again
    */
   find(
@@ -62,7 +62,8 @@ export class Loader {
       this.#memory.touch(block);
       return block;
     }
-    if (joinedLoad && joinedLoad.state !== 'done') return joinedLoad; // done: the block was evicted since
+    // A load that is done has brought the block, which was evicted since.
+    if (joinedLoad && joinedLoad.state !== 'done') return joinedLoad;
     const load = this.#loadOf(id);
     if (!load) return this.#request(version, index, lastIndex, joined);
     this.#metrics.blocks.inc({ outcome: 'shared' });

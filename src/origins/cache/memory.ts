@@ -2,7 +2,7 @@ import { Problem } from '../../errors.ts';
 import { Turns } from '../../turns.ts';
 import { type Block, blockBytes } from './block.ts';
 
-/** Blocks that one load brings at most. A listener is read ahead by so many. */
+/** The most blocks that one load brings, and that are read ahead of a listener. */
 export const maxLoadBlocks = 4;
 /** How long a load waits for its turn. Its listeners have left by then. */
 const patienceMs = 60_000;
@@ -47,7 +47,7 @@ export class Memory {
     return this.#protected.get(id) ?? this.#probation.get(id);
   }
 
-  /** Marks a block as used again: protects it, perhaps in place of the least recently used one. */
+  /** Protects a block that is used again. If too many are protected, the least recently used one no longer is. */
   touch(block: Block): void {
     this.#probation.delete(block.id);
     this.#protected.delete(block.id);
@@ -58,7 +58,7 @@ export class Memory {
     this.#probation.set(id, oldest);
   }
 
-  /** Adds a full block. */
+  /** Adds a full block. `isUsedTwice`: several readers wanted it while it arrived. */
   keep(block: Block, isUsedTwice: boolean): void {
     this.drop(block.id);
     if (isUsedTwice) this.touch(block);

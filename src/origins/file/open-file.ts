@@ -39,9 +39,9 @@ export class OpenFile {
     return now.nlink > 0n && representationOf(now).etag === this.representation.etag;
   }
 
-  /** `time` is one of `performance.now()`. */
-  isIdleSince(time: number): boolean {
-    return this.#readers === 0 && this.#usedAt < time;
+  /** @param timeMs as `performance.now()` gives it */
+  isIdleSince(timeMs: number): boolean {
+    return this.#readers === 0 && this.#usedAt < timeMs;
   }
 
   borrow(): void {

@@ -89,7 +89,7 @@ export function publicConnector(options: {
   };
 }
 
-/** Resolves names like `resolve`. Fails if any address is not public: a name that also has such an address is an attack. */
+/** `resolve` that fails if any address is not public: a name with such an address among others is an attack. */
 export function publicOnly(resolve: Resolve): Resolve {
   return async (hostname) => {
     const addresses = await resolve(hostname);

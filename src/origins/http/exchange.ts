@@ -157,7 +157,7 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return;
+    if (status < 200) return; // an interim response: the final one follows
     clearTimeout(this.#headTimer);
     this.status = status;
     this.headers = headers;

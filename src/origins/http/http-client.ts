@@ -42,7 +42,7 @@ export interface HttpClientOptions {
   connect?: buildConnector.connector;
 }
 
-/** GET requests over kept connections. HTTP/1.1 only: in HTTP/2 a slow reader would delay all others on its connection. */
+/** GET requests over kept connections. HTTP/1.1 only: in HTTP/2 a slow reader delays all others on its connection. */
 export class HttpClient {
   readonly #agent: Agent;
   readonly #options: HttpClientOptions;

@@ -140,6 +140,7 @@ export class HttpOrigin implements Origin {
     const attempt = async () => {
       const response = await this.#follow(url, headers, signal);
       const problem = unexpected(response);
+      // The caller judges every other status, even 200. Only this one may pass, so `retry` makes another attempt.
       if (problem.code !== 'origin_unavailable') return response;
       response.discard();
       throw problem;

@@ -84,7 +84,7 @@ function failed(cause: string): Problem {
 
 /**
  * Repeats `attempt` while the origin is unavailable, after random waits that grow. It stops after four
- * attempts, or when one fails later than `limitMs` after the start: its callers limit their own waits.
+ * attempts, or when one fails later than `limitMs` after the start, because its callers have limits of their own.
  */
 export async function retry<T>(attempt: () => Promise<T>, limitMs: number, signal?: AbortSignal): Promise<T> {
   const deadline = performance.now() + limitMs;

@@ -162,7 +162,7 @@ export class S3Store implements Store {
    */
   #unlessWritten(key: string, writeId: string): (error: unknown) => Promise<void> {
     return async (error) => {
-      const isTaken = isProblem(error, 'version_changed');
+      const isTaken = isProblem(error, 'version_changed'); // 412
       if (!isTaken && !isProblem(error, 'not_found')) throw error;
       const there = await this.#client.send(new HeadObjectCommand(this.#locate(key))).catch(() => undefined);
       if (there?.Metadata?.write === writeId) return;

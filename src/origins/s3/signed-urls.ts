@@ -17,7 +17,7 @@ export interface S3Object {
 export interface SignedUrl extends Target {
   /** The credentials that signed it. */
   readonly identity: string;
-  /** When it is used for the last time, in milliseconds since the epoch. */
+  /** It is not used later, in milliseconds since the epoch. */
   readonly usedUntil: number;
   /** Set once S3 has accepted it. */
   isProven: boolean;
