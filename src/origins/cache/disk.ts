@@ -24,8 +24,8 @@ export class Disk {
   /** Processes that share the folder. */
   readonly #processes: number;
   /**
-   * Names of the files that count against this process's limit: found at the start, or written since. A file
-   * that is written or read moves to the end, so the least recently used one is first.
+   * Names of the files that count against this process's limit: found at the start, in any order, or written
+   * since. A file that is written or read moves to the end. The first one is evicted first.
    */
   readonly #names = new Set<string>();
   /** Names of the files that are being written, and whether to keep them afterwards. */

@@ -93,10 +93,10 @@ export class HttpOrigin implements Origin {
    * last two also while iterating
    */
   async fetchWhole(url: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-    const deadline = performance.now() + this.#options.fetchTimeoutMs;
+    const deadlineMs = performance.now() + this.#options.fetchTimeoutMs;
     const response = await this.#get(url, { 'accept-encoding': 'identity' }, signal);
     const problem = this.#problemWith(response);
-    if (!problem) return this.#limited(response.bytes(lengthOf(response)), deadline);
+    if (!problem) return this.#limited(response.bytes(lengthOf(response)), deadlineMs);
     response.discard();
     throw problem;
   }
@@ -125,12 +125,12 @@ export class HttpOrigin implements Origin {
     return undefined;
   }
 
-  async *#limited(body: AsyncIterable<Uint8Array>, deadline: number): AsyncGenerator<Uint8Array> {
+  async *#limited(body: AsyncIterable<Uint8Array>, deadlineMs: number): AsyncGenerator<Uint8Array> {
     let size = 0;
     for await (const chunk of body) {
       size += chunk.length;
       if (size > this.#options.maxBytes) throw new Problem('too_large');
-      if (performance.now() > deadline)
+      if (performance.now() > deadlineMs)
         throw new Problem('origin_failed', 'Reading the source took too long.');
       yield chunk;
     }

@@ -87,12 +87,12 @@ function failed(cause: string): Problem {
  * attempts, or when one fails later than `limitMs` after the start, because its callers have limits of their own.
  */
 export async function retry<T>(attempt: () => Promise<T>, limitMs: number, signal?: AbortSignal): Promise<T> {
-  const deadline = performance.now() + limitMs;
+  const deadlineMs = performance.now() + limitMs;
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();
     } catch (error) {
-      if (!isProblem(error, 'origin_unavailable') || tries === attempts || performance.now() > deadline)
+      if (!isProblem(error, 'origin_unavailable') || tries === attempts || performance.now() > deadlineMs)
         throw error;
     }
     await sleep(Math.random() * 100 * 3 ** tries, undefined, { signal }).catch(() =>

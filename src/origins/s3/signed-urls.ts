@@ -17,8 +17,8 @@ export interface S3Object {
 export interface SignedUrl extends Target {
   /** The credentials that signed it. */
   readonly identity: string;
-  /** It is not used later, in milliseconds since the epoch. */
-  readonly usedUntil: number;
+  /** The URL is not used after this time since the epoch. */
+  readonly usedUntilMs: number;
   /** Set once S3 has accepted it. */
   isProven: boolean;
 }
@@ -47,12 +47,12 @@ export class SignedUrls {
     });
     const identity = `${credentials.accessKeyId} ${credentials.sessionToken}`;
     const held = this.#held.get(idOf(object));
-    if (held?.identity === identity && Date.now() < held.usedUntil) return held;
+    if (held?.identity === identity && Date.now() < held.usedUntilMs) return held;
 
     const date = new Date(Date.now() + this.#aheadMs);
     const url = await this.#signer.sign(object, validityMs / 1000, date);
     const { origin } = new URL(url);
-    const expiresAt = Math.min(
+    const expiresAtMs = Math.min(
       Date.now() + validityMs,
       credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY,
     );
@@ -60,7 +60,7 @@ export class SignedUrls {
       origin,
       path: url.slice(origin.length),
       identity,
-      usedUntil: expiresAt - marginMs,
+      usedUntilMs: expiresAtMs - marginMs,
       isProven: false,
     };
     this.#held.set(idOf(object), signed);
