@@ -33,7 +33,7 @@ const optionalScopes = [
   'crm.extensions_calling_transcripts.read',
   'crm.extensions_calling_transcripts.write',
 ];
-const stateLifetimeMs = 15 * 60_000;
+export const stateLifetimeMs = 15 * 60_000;
 
 /** URL of the authorization page that belongs to an API: HubSpot's or the sandbox's. */
 export function authorizeUrlOf(apiBase: string): string {
