@@ -9,8 +9,8 @@ const freeType = Buffer.from('free');
 
 /**
  * The second opinion of music-metadata: its tags, and evidence if its channels or sample rate differ from ours. It gets
- * no file name and no MIME type, so it can go by the content only. It can be overloaded with chunks or boxes, so a
- * reader of ours must have counted them before.
+ * no file name and no MIME type, so that it goes by the content. Too many chunks or boxes would overload it, so our
+ * reader of the container counts them first.
  */
 export async function readOpinion(
   reader: SourceReader,

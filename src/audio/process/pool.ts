@@ -34,11 +34,11 @@ export class CheckPool {
    * origin throws; the reason of `signal`
    */
   async check(recording: Recording, declared: Declared, signal?: AbortSignal): Promise<Report> {
-    const stopped = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
-    return this.#turns.run(stopped, async () => {
+    const stopSignal = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
+    return this.#turns.run(stopSignal, async () => {
       const parent = this.#idle.pop()!; // there are as many turns as processes
       try {
-        return await parent.check(recording, declared, stopped);
+        return await parent.check(recording, declared, stopSignal);
       } finally {
         this.#idle.push(parent);
       }

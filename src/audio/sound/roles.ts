@@ -12,8 +12,8 @@ export interface RoleJudgement {
 }
 
 /**
- * For each sign in the signal, the log-odds that the caller is where the sign puts it. The calls of docs/accuracy.md
- * gave the weights.
+ * For each sign in the signal, the log-odds that the caller is where the sign puts it. They were chosen with the calls
+ * of docs/accuracy.md.
  */
 const weights = { ringback: 3, firstSpeaker: 0.9, digits: 0.7 };
 /** The sum that decides. Ringback alone reaches it. The first speaker and the digits together do not. */

@@ -85,8 +85,8 @@ function meanSquare(samples: Float32Array): number {
 }
 
 /**
- * Goertzel's algorithm for two frequencies: which part of `power`, the mean square of the samples, is at each. One loop
- * for two is faster, because a step needs the result of the previous step of its own frequency only.
+ * Goertzel's algorithm for two frequencies: which part of `power`, the mean square of the samples, is at each. Both run
+ * in one loop, which is faster: steps of one frequency wait for each other, steps of the other do not.
  */
 function purities(samples: Float32Array, rate: number, [f, g]: Pair, power: number): Pair {
   const a = 2 * Math.cos((2 * Math.PI * f) / rate);

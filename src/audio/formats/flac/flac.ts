@@ -31,9 +31,10 @@ export async function readFlac(reader: SourceReader, start: number): Promise<Str
     const type = (header >>> 24) & 0x7f;
     last = header >>> 31 === 1;
     if (type === 127) throw new Finding('bad_header', 'metadata block of type 127');
-    if (blocks === 1 && (type !== streamInfo || size !== 34))
-      throw new Finding('bad_header', 'no STREAMINFO');
-    if (blocks === 1) info = await reader.view(position + 4, size);
+    if (blocks === 1) {
+      if (type !== streamInfo || size !== 34) throw new Finding('bad_header', 'no STREAMINFO');
+      info = await reader.view(position + 4, size);
+    }
     if (type === vorbisComment) tagBytes += size;
     if (tagBytes > maxTagBytes) throw new Finding('too_complex', tagBytes, maxTagBytes);
     position += 4 + size;
@@ -98,7 +99,7 @@ async function countSampleFrames(reader: SourceReader, stream: FlacStream): Prom
     throw new Finding('bad_header', `frames of ${first.sampleRate} Hz`, sampleRate);
   }
 
-  // Most FLAC frames fit into 16 KiB, so the longest possible one is read only if no header is found there.
+  // Most FLAC frames fit into 16 KiB. More is read only if the last FLAC frame is not found there.
   for (const tailBytes of [16 * 1024, maxFrameBytes]) {
     const start = Math.max(offset, end - tailBytes);
     const tail = await reader.read(start, end - start);

@@ -40,7 +40,7 @@ export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader | un
   let sampleFrames = 1 << sizeCode;
   if (sizeCode === 1) sampleFrames = 192;
   if (sizeCode >= 2 && sizeCode <= 5) sampleFrames = 144 << sizeCode;
-  // Other sizes and rates are behind the number.
+  // Sizes and rates without a code of their own are behind the number.
   if (sizeCode === 6) sampleFrames = bytes[position++]! + 1;
   if (sizeCode === 7) sampleFrames = ((bytes[position++]! << 8) | bytes[position++]!) + 1;
   let sampleRate = rates[rateCode];

@@ -12,7 +12,7 @@ export interface Box {
   /** Offset of its content. */
   start: number;
   end: number;
-  /** Empty if its type is not one of `parentTypes`. */
+  /** Empty for types that contain no boxes, or none that are needed. */
   children: Box[];
 }
 

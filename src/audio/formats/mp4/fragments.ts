@@ -3,20 +3,20 @@ import type { SourceReader } from '../../source-reader.ts';
 import { all, type Box, find } from './boxes.ts';
 import { maxUnits, type UnitTable } from './sample-table.ts';
 
-/** Flags of a `tfhd` box: the fields that it has (§8.8.7). */
+/** Flags of a `tfhd` box: the fields that it has (ISO 14496-12 §8.8.7). */
 const hasBase = 0x1;
 const hasDescription = 0x2;
 const hasDuration = 0x8;
 const hasUnitBytes = 0x10;
 
-/** Flags of a `trun` box: the fields that it has (§8.8.8). */
+/** Flags of a `trun` box: the fields that it has (ISO 14496-12 §8.8.8). */
 const hasDataOffset = 0x1;
 const hasFirstFlags = 0x4;
 /** The same for the fields of each entry: duration, size, flags, composition offset. Each field has four bytes. */
 const entryFields = [0x100, 0x200, 0x400, 0x800];
 const hasSizes = 0x200;
 
-/** What a fragment sets for all of its samples (ISO 14496-12 §8.8.7). */
+/** What a `tfhd` box sets for all units of a fragment. */
 interface FragmentHeader {
   trackId: number;
   /** Data offsets count from here; undefined if they count from the `moof` box. */
@@ -43,8 +43,7 @@ export async function checkSegments(reader: SourceReader, sidx: Box): Promise<vo
 }
 
 /**
- * Appends the access units of a track's fragments (ISO 14496-12 §8.8) to those of its sample table. The clauses below
- * are of the same standard.
+ * Appends the access units of a track's fragments (ISO 14496-12 §8.8) to those of its sample table.
  *
  * @throws Finding `bad_header` if a box is missing or too short, `too_complex` for too many units
  */
@@ -86,7 +85,7 @@ async function readTrackId(reader: SourceReader, trak: Box): Promise<number> {
   return (await reader.view(tkhd.start + (isWide ? 20 : 12), 4)).getUint32(0);
 }
 
-/** Size of the units of a track whose size is in no fragment (`trex`, §8.8.3). */
+/** Size of units whose size is in no fragment: the track sets it (`trex`, ISO 14496-12 §8.8.3). */
 async function readTrackUnitBytes(reader: SourceReader, top: Box[], trackId: number): Promise<number> {
   let unitBytes = 0;
   for (const trex of top.flatMap((box) => all(box, 'mvex')).flatMap((box) => all(box, 'trex'))) {
@@ -108,7 +107,7 @@ async function readFragmentHeader(reader: SourceReader, traf: Box): Promise<Frag
   return { trackId: view.getUint32(4), base, unitBytes };
 }
 
-/** A run of units in one `trun` box (§8.8.8). */
+/** A run of units in one `trun` box. */
 interface Run {
   /** Offset of its first unit from the base; undefined if it follows the previous run. */
   dataOffset: number | undefined;

@@ -80,6 +80,7 @@ export function u32(...values: number[]): Buffer {
   return numbers(values);
 }
 
+/** Like `u32`, for more numbers than a call can have arguments. */
 function numbers(values: number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4);
   for (const [i, value] of values.entries()) bytes.writeUInt32BE(value >>> 0, i * 4);

@@ -19,9 +19,11 @@ export const maxUnits = 4_500_000;
 export async function readSampleTable(reader: SourceReader, stbl: Box): Promise<UnitTable> {
   const sizes = await readSizes(reader, find(stbl, 'stsz'));
   const durations = await readTable(reader, find(stbl, 'stts'), 2);
-  let timed = 0;
-  for (let at = 0; at < durations.byteLength; at += 8) timed += durations.getUint32(at);
-  if (timed !== sizes.length) throw new Finding('bad_header', `${sizes.length} units, ${timed} durations`);
+  let durationCount = 0;
+  for (let at = 0; at < durations.byteLength; at += 8) durationCount += durations.getUint32(at);
+  if (durationCount !== sizes.length) {
+    throw new Finding('bad_header', `${sizes.length} units, ${durationCount} durations`);
+  }
 
   const co64 = find(stbl, 'co64');
   const offsetBytes = co64 ? 8 : 4;

@@ -102,7 +102,7 @@ function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
   if (!isUnknown(data.size)) return false;
   // A size near 2^31 or 2^32 is real if the file is that large.
   if (data.size > 0) return data.start + data.size > fileSize;
-  // A size of 0 is real, for a file without audio, unless the RIFF size is unfilled or that of the header alone.
+  // A size of 0 means that there is no audio, unless the RIFF size is unfilled as well, or that of the header alone.
   return isUnknown(riffSize) || riffSize + 8 === data.start;
 }
 
