@@ -47,7 +47,10 @@ const declaredFields = {
     Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who is on channel 2, if you know' }),
   ),
   profile: Type.Optional(
-    Type.String({ maxLength: 100, description: 'Profile of what recorded the call, such as `twilio-dial`' }),
+    Type.String({
+      maxLength: 100,
+      description: 'Profile of what recorded the call, such as `twilio-dial`; docs/profiles.md lists them',
+    }),
   ),
   leg: Type.Optional(Role),
   fileName: Type.Optional(Type.String({ maxLength: 1024 })),
@@ -58,7 +61,7 @@ const DeclaredInput = Type.Object(
   { additionalProperties: false },
 );
 
-/** The JSON of a recording that is put in. */
+/** The JSON of a recording to ingest. */
 export const RecordingInput = Type.Object(
   {
     accountId: Type.String({ description: 'Id of the account in your phone system, up to 128 bytes' }),
@@ -105,7 +108,7 @@ function read<T>(validator: Validator<T>, value: unknown): T {
   throw new Problem('invalid_request', sentenceOn(validator.Errors(value)[0]!));
 }
 
-/** Says what is wrong by the names of the JSON, not of the schema. */
+/** One sentence that names the field by its path in the JSON. */
 function sentenceOn({ instancePath, keyword, params, message }: TLocalizedValidationError): string {
   const path = instancePath.split('/').slice(1);
   if (keyword === 'required') {

@@ -89,6 +89,7 @@ t.test('a person filters, revokes URLs and erases a recording', { skip: withoutC
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'erased' });
   const { tab, errors, enter, waitForMessage } = await openConsole(t);
   await enter(gateway.apiKey);
+  await tab.waitForSelector('#rows tr');
   await tab.type('#filter [name=externalId]', 'erased');
   await tab.keyboard.press('Enter');
   await tab.waitForFunction(() => document.querySelectorAll('#rows tr').length === 1);

@@ -21,6 +21,7 @@ import { FileStore } from '../../../src/origins/file/file.ts';
 import { codeOf, originContract, pattern, readAll, type Tap, untilReleased } from '../../contracts/origin.ts';
 
 const megabyte = 1024 * 1024;
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 
 function make(t: Tap) {

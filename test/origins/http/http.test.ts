@@ -9,6 +9,7 @@ import { codeOf, collect, originContract, pattern, untilReleased } from '../../c
 import { startNginx, withoutNginx } from '../../servers/nginx.ts';
 import { serve } from '../../servers/serve.ts';
 
+/** A signal that never aborts. */
 const awake = new AbortController().signal;
 
 t.test('the contract, with nginx as the vendor', { skip: withoutNginx }, async (t) => {
