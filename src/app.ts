@@ -96,7 +96,7 @@ function parseJson(app: FastifyInstance): void {
   );
 }
 
-/** Headers of every response. */
+/** Headers of every response, except to a request that is rejected before its hooks run: see `frameworkErrors`. */
 function addHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({

@@ -90,8 +90,8 @@ export function isProblem(error: unknown, code?: ProblemCode): error is Problem 
 }
 
 /**
- * Any error as a Problem. Fastify rejects some requests before their handler, with errors that have a status: they
- * get the code for that status. Any other error becomes `internal`. The original error is the private cause.
+ * Any error as a Problem. An error with status 503 or 4xx, such as Fastify throws before a handler runs, gets the
+ * code for that status. Any other error becomes `internal`. The original error is the private cause.
  */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;

@@ -16,7 +16,7 @@ const postgres = process.env.PLAYHEAD_TEST_ENGINE === 'postgres' && process.env.
 /** Database URLs by data folder, so that a gateway that restarts on its folder finds its database. */
 const databases = new Map<string, string>();
 
-/** What no two gateways share unless the test wants it: a data folder, a free port, a database. */
+/** The settings that every gateway of the tests needs: a data folder of its own, a free port, a database. */
 async function ownSettings(t: Test, settings: Record<string, string>) {
   const dataDir = settings['data-dir'] ?? (await mkdtemp(join(tmpdir(), 'playhead-test-')));
   if (postgres && !settings['data-dir']) databases.set(dataDir, await freshPostgres(t, postgres));

@@ -14,14 +14,14 @@ import { pathOf, v1 } from './v1.js';
  */
 let cursor;
 
-/** Counts the requests for a first page. */
-let requests = 0;
+/** Number of the newest request for a first page. */
+let newestRequest = 0;
 
 /** Shows the first page of the recordings that match the filter. */
 export async function list() {
-  const requested = ++requests;
+  const thisRequest = ++newestRequest;
   const { recordings, next } = await request();
-  if (requested !== requests) return; // a later request has another filter
+  if (thisRequest !== newestRequest) return; // the newer request may have another filter
   byId('detail').hidden = true;
   byId('rows').replaceChildren(...recordings.map(row));
   showEndOfList(next);

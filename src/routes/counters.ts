@@ -43,7 +43,7 @@ export function openCounters(url: string): Counters {
   });
   redis.on('error', () => {}); // `state` reports it, and FallbackStore counts in place of each command that fails
   return {
-    // The plugin constructs the store itself, with options of its own, so it needs a class.
+    // The plugin requires a class and constructs the store itself.
     store: class extends FallbackStore {
       constructor() {
         super(

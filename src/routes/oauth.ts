@@ -70,7 +70,7 @@ export function oauthRoutes(
   }
 }
 
-/** The API key, from `Bearer` or from the password of `Basic`, as `ApiKeys` expects it. */
+/** Turns HTTP Basic into `Bearer` with the password as the key. Leaves every other header as it is. */
 function bearerOf(authorization = ''): string {
   const basic = /^basic +([A-Za-z0-9+/=]{1,4096}) *$/i.exec(authorization)?.[1];
   if (basic === undefined) return authorization;
@@ -98,7 +98,7 @@ function browserSecretOf({ headers }: FastifyRequest): string {
   return new RegExp(`(?:^|;\\s*)${cookieName}=([\\w-]{1,100})`).exec(headers.cookie ?? '')?.[1] ?? '';
 }
 
-/** If HubSpot fails, it is not a failure of the gateway, and the operator can try again. */
+/** A failure of HubSpot becomes `busy`, so that the operator tries again. */
 function throwAsProblem(error: unknown): never {
   if (error instanceof HubSpotError)
     throw new Problem('busy', error.message, { cause: error, retryAfter: 5 });

@@ -19,7 +19,7 @@ export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters
   );
   app.get('/openapi.json', { schema }, async () => app.swagger());
 
-  /** The gateway is ready without Redis: only the rate limits use it, and then each process counts for itself. */
+  /** The gateway is ready without Redis: only the rate limits use it, and each process can count for itself. */
   async function readiness(_request: unknown, reply: FastifyReply) {
     const database = await db.ping().then(
       () => 'ok',

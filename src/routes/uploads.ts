@@ -26,7 +26,7 @@ export async function readUpload(request: FastifyRequest): Promise<Upload> {
   let recording: unknown;
   try {
     for await (const part of request.parts({ isPartAFile })) {
-      if (part.type !== 'file') break;
+      if (part.type !== 'file') break; // never, but the type does not know `isPartAFile`
       if (part.fieldname === 'audio') return { recording, fileName: part.filename, audio: audioOf(part) };
       if (part.fieldname !== 'recording' || recording !== undefined) break;
       recording = await readRecording(part.file);

@@ -230,7 +230,7 @@ t.test('a sender may wait for a check longer than it may stand still', async (t)
   );
 });
 
-/** Sends a request whose head announces a megabyte, and whose body ends after `sent`. */
+/** Sends a request that announces a body of a megabyte, and only `sent` of that body. */
 function send(
   { url, apiKey }: { url: string; apiKey: string },
   sent: string,
