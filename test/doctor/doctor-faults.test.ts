@@ -1,6 +1,6 @@
 import t from 'tap';
 import { examine } from '../../src/doctor/doctor.ts';
-import { cors, etag, type Fault, lastModified, type Reply, recording, serve } from './endpoint.ts';
+import { cors, etag, type Fault, lastModified, type Reply, recording, startEndpoint } from './endpoint.ts';
 
 // Most of these faults were found in published recording, file and S3 proxies.
 
@@ -172,7 +172,7 @@ const faults: [name: string, fault: Fault, expected: string[]][] = [
 
 t.test('an endpoint with one fault fails its requirement and no other', async (t) => {
   for (const [name, fault, expected] of faults) {
-    const origin = await serve(t, fault);
+    const origin = await startEndpoint(t, fault);
     const { requirements, met } = await examine({ url: `${origin}/stream/x`, timeoutMs: 5000 });
     const unmet = requirements.filter((requirement) => requirement.met === false);
     t.same(

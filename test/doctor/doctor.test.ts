@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import http from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { dirname } from 'node:path';
 import t from 'tap';
 import type { Report } from '../../src/audio/report.ts';
@@ -7,7 +7,8 @@ import { formatDiagnosis } from '../../src/doctor/diagnosis.ts';
 import { type Examination, examine } from '../../src/doctor/doctor.ts';
 import { fetchRules } from '../../src/doctor/rules/fetch.ts';
 import { retrieveRules } from '../../src/doctor/rules/retrieve.ts';
-import { listen, recording, serve, token } from './endpoint.ts';
+import { serve } from '../servers/serve.ts';
+import { recording, startEndpoint, token } from './endpoint.ts';
 
 async function unmet(examination: Examination): Promise<string[]> {
   const { requirements, met } = await examine(examination);
@@ -25,7 +26,7 @@ const passing: Report = {
 };
 
 t.test('a correct endpoint meets every requirement', async (t) => {
-  const origin = await serve(t);
+  const origin = await startEndpoint(t);
   let path = '';
   let checked: Buffer | undefined;
   const check = async (given: string) => {
@@ -53,7 +54,7 @@ t.test('a correct endpoint meets every requirement', async (t) => {
 });
 
 t.test('a URL without %s is an endpoint or a recording by its response', async (t) => {
-  const origin = await serve(t);
+  const origin = await startEndpoint(t);
   const rows: [name: string, url: string, tested: boolean][] = [
     ['JSON: an endpoint', `${origin}/retrieve/call%2F1?externalAccountId=acme`, true],
     ['bytes: a recording', `${origin}/stream/x`, false],
@@ -76,13 +77,10 @@ t.test('a URL without %s is an endpoint or a recording by its response', async (
 
 t.test('only a URL with %s gets a query', async (t) => {
   const requested: (string | undefined)[] = [];
-  const origin = await listen(
-    t,
-    http.createServer(({ url }, response) => {
-      requested.push(url);
-      response.writeHead(404).end();
-    }),
-  );
+  const { url: origin } = await serve(t, ({ url }, response) => {
+    requested.push(url);
+    response.writeHead(404).end();
+  });
   const call = { externalId: 'a b/%s$&', externalAccountId: 'x&y', appId: '101' };
   await examine({ url: `${origin}/r/%s?v=1&s=%s`, ...call });
   await examine({ url: `${origin}/r/1?signature=a%2Fb+c`, ...call });
@@ -95,17 +93,17 @@ t.test('only a URL with %s gets a query', async (t) => {
 
 t.test('recordings of a few bytes meet every requirement', async (t) => {
   for (const size of [1, 2, 10]) {
-    const origin = await serve(t, {}, recording.subarray(0, size));
+    const origin = await startEndpoint(t, {}, recording.subarray(0, size));
     t.same(await unmet({ url: `${origin}/stream/x` }), [], `${size} bytes`);
   }
 });
 
 t.test('a fault of the endpoint for authenticated URLs fails its requirement and no other', async (t) => {
-  const stream = await serve(t);
+  const stream = await startEndpoint(t);
   const rows: [
     name: string,
     status: number,
-    headers: http.OutgoingHttpHeaders,
+    headers: OutgoingHttpHeaders,
     body: string,
     expected: string[],
   ][] = [
@@ -121,10 +119,7 @@ t.test('a fault of the endpoint for authenticated URLs fails its requirement and
     ['JSON without end', 200, {}, `{"a":"${'x'.repeat(200_000)}`, ['retrieve-json']],
   ];
   for (const [name, status, headers, body, expected] of rows) {
-    const origin = await listen(
-      t,
-      http.createServer((_, response) => response.writeHead(status, headers).end(body)),
-    );
+    const { url: origin } = await serve(t, (_, response) => response.writeHead(status, headers).end(body));
     const { requirements, met } = await examine({ url: `${origin}/%s`, externalId: '1' });
     const failed = requirements.filter((requirement) => requirement.met === false).map(({ id }) => id);
     t.same(failed, expected, `${name} → ${expected}`);
@@ -156,25 +151,16 @@ t.test('only loopback may use http, and only the endpoint has a time limit', asy
 });
 
 t.test('a late, endless or missing response is an unmet requirement', async (t) => {
-  const silent = await listen(
+  const { url: silent } = await serve(t, () => {});
+  const { url: closed } = await serve(t, (request) => void request.socket.destroy());
+  const { url: stalled } = await serve(
     t,
-    http.createServer(() => {}),
+    (_, response) => void response.writeHead(200, { 'content-length': 10 }).write('x'),
   );
-  const closed = await listen(
-    t,
-    http.createServer((request) => void request.socket.destroy()),
-  );
-  const stalled = await listen(
-    t,
-    http.createServer((_, response) => void response.writeHead(200, { 'content-length': 10 }).write('x')),
-  );
-  const endless = await listen(
-    t,
-    http.createServer((_, response) => {
-      const more = () => void response.write(Buffer.alloc(65_536), (error) => error || more());
-      more();
-    }),
-  );
+  const { url: endless } = await serve(t, (_, response) => {
+    const more = () => void response.write(Buffer.alloc(65_536), (error) => error || more());
+    more();
+  });
   const rows: [name: string, examination: Examination, id: string, seen: string][] = [
     ['silent', { url: silent, timeoutMs: 500 }, 'stream-direct', 'no response in time'],
     ['silent endpoint', { url: `${silent}/%s`, timeoutMs: 500 }, 'retrieve-direct', 'no response in time'],
@@ -195,7 +181,7 @@ t.test('a late, endless or missing response is an unmet requirement', async (t) 
 });
 
 t.test('the channel check decides on format and channels', async (t) => {
-  const origin = await serve(t);
+  const origin = await startEndpoint(t);
   const failing = {
     ...passing,
     verdict: 'fail',

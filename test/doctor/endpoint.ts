@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import http, { type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { Test } from 'tap';
 import { select } from '../../src/streaming/range.ts';
+import { serve } from '../servers/serve.ts';
 
 export const recording = randomBytes(300_000);
 export const token = 'a-secret-token';
@@ -11,7 +11,7 @@ export const lastModified = new Date('2026-01-02T03:04:05Z');
 
 export interface Reply {
   status: number;
-  headers: http.OutgoingHttpHeaders;
+  headers: OutgoingHttpHeaders;
   body: Uint8Array;
 }
 
@@ -51,9 +51,8 @@ function streamReply(method: string, headers: IncomingHttpHeaders, bytes: Buffer
 }
 
 /** Serves `bytes` below /stream, and their URL as an authenticated URL below /retrieve. */
-export async function serve(t: Test, fault: Fault = {}, bytes: Buffer = recording): Promise<string> {
-  const server = http.createServer(({ method = '', url = '', headers }, response) => {
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+export async function startEndpoint(t: Test, fault: Fault = {}, bytes: Buffer = recording): Promise<string> {
+  const { url: origin } = await serve(t, ({ method = '', url = '', headers }, response) => {
     const json = JSON.stringify({ authenticatedUrl: `${origin}/stream/${token}` });
     const { pathname, searchParams } = new URL(url, origin);
     const isKnown = pathname === '/retrieve/call%2F1' && searchParams.get('externalAccountId') === 'acme';
@@ -62,14 +61,5 @@ export async function serve(t: Test, fault: Fault = {}, bytes: Buffer = recordin
       : { status: isKnown ? 200 : 404, headers: {}, body: Buffer.from(isKnown ? json : '{}') };
     response.writeHead(reply.status, reply.headers).end(reply.body);
   });
-  return listen(t, server);
-}
-
-export async function listen(t: Test, server: http.Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return origin;
 }

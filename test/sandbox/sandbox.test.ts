@@ -34,7 +34,7 @@ for (const when of ['before', 'after'] as const) {
         apiBase: sandbox.url,
         apiVersion: 'v3',
         appId: '101',
-        deadlineMs: 200,
+        deadlineMs: 1_000,
       } as const;
       const hubspot = new HubSpotClient({ ...options, accessToken: async () => 'sandbox-token' });
       const error = await hubspot.createCall(properties).catch((reason: unknown) => reason);

@@ -1,9 +1,9 @@
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import type { Test } from 'tap';
 import type { Report } from '../../src/audio/report.ts';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import { serve } from '../servers/serve.ts';
 
 export const audio = Buffer.from(Array.from({ length: 5000 }, (_, index) => index % 251));
 export const passing: Report = {
@@ -37,21 +37,18 @@ export async function startGateway(
   { status = 200, body, type, ranges = true }: GatewayOptions = {},
 ) {
   const requests: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
+  const { url } = await serve(t, (request, response) => {
     requests.push(request);
     if (request.url!.startsWith('/recordings/')) {
       response.writeHead(status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(body ?? { authenticatedUrl: `${base()}/audio` }));
+      response.end(JSON.stringify(body ?? { authenticatedUrl: `${url}/audio` }));
       return;
     }
     const range = ranges ? /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') : null;
     response.writeHead(range ? 206 : 200, { 'content-type': type ?? 'application/octet-stream' });
     response.end(range ? audio.subarray(Number(range[1]), Number(range[2]) + 1) : audio);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => server.close());
-  const base = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { requests, template: `${base()}/recordings/%s/url` };
+  return { requests, template: `${url}/recordings/%s/url` };
 }
 
 /** A sandbox and a client of it. Without `check`, all audio passes. */

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { tempPaths } from '../servers/nginx.ts';
+import { until } from '../until.ts';
 
 /** Starts nginx with deploy/nginx.conf, on other ports and with its log in `folder`. */
 export async function startBalancer(folder: string, port: number, gateways: number[]): Promise<ChildProcess> {
@@ -16,6 +16,6 @@ export async function startBalancer(folder: string, port: number, gateways: numb
   await writeFile(join(folder, 'nginx.conf'), config);
   const directives = `daemon off; pid ${folder}/nginx.pid;`;
   const nginx = spawn('nginx', ['-p', folder, '-c', 'nginx.conf', '-g', directives], { stdio: 'ignore' });
-  for (let tries = 0; tries < 100 && !(await readdir(folder)).includes('nginx.pid'); tries++) await sleep(20);
+  await until(async () => (await readdir(folder)).includes('nginx.pid'));
   return nginx;
 }

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ended } from '../processes.ts';
+import { until } from '../until.ts';
 
 /** One `playhead serve --workers 2`, which can be stopped and started again. */
 export interface Gateway {
@@ -35,18 +35,20 @@ export function gatewayOf(name: string, folder: string, env: NodeJS.ProcessEnv):
       samples.length = 0;
       await mkdir(env.PLAYHEAD_DATA_DIR!, { recursive: true });
       const output = openSync(log, 'a');
-      child = spawn(process.execPath, ['src/cli.ts', 'serve'], { env, stdio: ['ignore', output, output] });
-      for (let tries = 0; !(await isReady()); tries++) {
-        if (child.exitCode !== null || tries === 1200) {
-          throw new Error(`${name} does not start: ${readFileSync(log, 'utf8')}`);
-        }
-        await sleep(50);
-      }
+      const started = spawn(process.execPath, ['src/cli.ts', 'serve'], {
+        env,
+        stdio: ['ignore', output, output],
+      });
+      child = started;
+      await until(() => {
+        if (started.exitCode === null) return isReady();
+        throw new Error(`${name} does not start: ${readFileSync(log, 'utf8')}`);
+      }, 60_000);
     },
     async kill(signal) {
       if (!child) return null;
       child.kill(signal);
-      return ended(child);
+      return ended(child, 120_000);
     },
     async sample() {
       const sizes = await Promise.all((await processesOf(child!.pid!)).map(residentBytes));
