@@ -29,9 +29,9 @@ export async function list() {
 
 /** Adds the next page, and moves the focus to its first recording. */
 export async function listMore() {
-  const requested = requests;
+  const thisRequest = newestRequest;
   const { recordings, next } = await request(cursor);
-  if (requested !== requests) return; // the list is another one by now
+  if (thisRequest !== newestRequest) return; // the list has changed meanwhile
   const added = recordings.map(row);
   byId('rows').append(...added);
   added[0]?.querySelector('button')?.focus();
