@@ -11,7 +11,7 @@ interface Figure extends SlowFigure {
   peer: string;
 }
 
-/** Memory that slow listeners cost: each takes a whole recording no faster than it is played. */
+/** Memory of slow listeners. Each reads a recording as fast as it is played. */
 export async function run(): Promise<void> {
   const library = makeLibrary(16);
   const figures: Figure[] = [];
@@ -33,7 +33,7 @@ export async function run(): Promise<void> {
     figures,
     text: [
       `Each of ${listeners} listeners reads a recording of 30 MiB at 32 KiB a second, for ${seconds} s. Resident memory of the
-serving process before and at its peak (aim: at most 100 MB more), and what the listener who got least was given.`,
+serving process before and at its peak (aim: at most 100 MB more), and what the slowest listener received.`,
       table(
         ['', 'idle MB', 'peak MB', 'added MB', 'least KiB'],
         figures.map(({ peer, idleMB, peakMB, leastKiB }) => [

@@ -7,15 +7,15 @@ import { openPublishing, recordingOf } from '../test/publishing/rig.ts';
 import { machine } from './rig/machine.ts';
 import { save, table } from './rig/report.ts';
 
-/** 300 publications of three requests each, spread unevenly so that an account which waits for another shows. */
+/** 300 publications of three requests each. They are uneven, so that an account that waits for another is visible. */
 const publications = { small: 40, middle: 100, large: 160 };
 const requestsEach = 3;
 const limit = 110;
 const windowSeconds = 10;
-/** HubSpot's answers take about this long. */
+/** HubSpot's responses take about this long. */
 const latencyMs = 100;
 
-/** Publishing against HubSpot's limits: how much of the allowed rate is used, and whether it is ever exceeded. */
+/** Publishing within HubSpot's limits: the share of the allowed rate that is used, and whether it is exceeded. */
 export async function run(): Promise<void> {
   const names = Object.keys(publications);
   const accounts = names.map((name, index) => ({
@@ -45,9 +45,9 @@ export async function run(): Promise<void> {
   }
 
   const all = Object.values(publications).reduce((sum, count) => sum + count * requestsEach, 0);
-  const begun = performance.now();
+  const startedAt = performance.now();
   dispatcher.start();
-  while (exchanges.length < all && performance.now() - begun < 120_000) await sleep(50);
+  while (exchanges.length < all && performance.now() - startedAt < 120_000) await sleep(50);
   await close();
   await sandbox.close();
   await rm(folder, { recursive: true, force: true });
@@ -56,8 +56,8 @@ export async function run(): Promise<void> {
   const figures = Object.entries(publications).map(([account, count], index) => {
     const times = exchanges
       .filter(({ portalId }) => portalId === index + 1)
-      .map(({ at }) => (at - begun) / 1000);
-    // Of each window the limit lets the first request through at its beginning: how late was the last such?
+      .map(({ at }) => (at - startedAt) / 1000);
+    // The limit allows the first request of each window at its beginning. How late was that of the last window?
     const windows = Math.floor((count * requestsEach - 1) / limit);
     const least = windows * windowSeconds;
     const seconds = times[windows * limit] ?? Number.NaN;
@@ -76,9 +76,9 @@ export async function run(): Promise<void> {
     machine: machine(),
     figures,
     text: [
-      `Three accounts, each with HubSpot's limit of ${limit} requests in ${windowSeconds} s, answers after ${latencyMs} ms. The limit
-lets the first request of the last window through after the least time given; the share of the allowed rate
-that was used is to be at least 90 %. Requests refused with 429: ${limited}.`,
+      `Three accounts, each with HubSpot's limit of ${limit} requests in ${windowSeconds} s, responses after ${latencyMs} ms. The limit
+allows the first request of the last window after the least time. The aim is to use at least 90 % of the allowed
+rate. Responses of 429: ${limited}.`,
       table(
         ['account', 'publications', 'requests', 'least s', 'took s', 'used %'],
         figures.map((figure) => [

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 
 /**
- * `npm run bench` measures everything; `npm run bench -- stream` measures one thing. Every file beside this one
- * is a bench: it exports `run`, and writes its figures, with the machine they were taken on, to bench/results/.
+ * `npm run bench` runs every bench; `npm run bench -- stream` runs one. Every other file in this folder is a bench:
+ * it exports `run`, which writes its figures and the machine to bench/results/.
  */
 const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts') && name !== 'run.ts');
 const benches = files.map((file) => file.slice(0, -'.ts'.length));
@@ -10,7 +10,7 @@ const benches = files.map((file) => file.slice(0, -'.ts'.length));
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : benches;
 const unknown = chosen.find((name) => !benches.includes(name));
 if (unknown) {
-  console.error(`There is no bench "${unknown}"; there are ${benches.join(', ')}.`);
+  console.error(`There is no bench "${unknown}": choose from ${benches.join(', ')}.`);
   process.exit(64);
 }
 for (const name of chosen) {

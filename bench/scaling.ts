@@ -9,28 +9,34 @@ import { load, verify } from './rig/load.ts';
 import { busySeconds, cpuSeconds, machine } from './rig/machine.ts';
 import { type Serving, startPlayhead } from './rig/peers.ts';
 import { median, save, table } from './rig/report.ts';
-import { type Ask, anywhere } from './rig/workload.ts';
+import { anywhere, type RangeRequest } from './rig/workload.ts';
 
-const lengthOfRange = 4096;
-const crews = [1, 2];
+const rangeBytes = 4096;
+const workerCounts = [1, 2];
 const rounds = 5;
 const seconds = 4;
 const accountId = 'bench'; // of peers.ts
 
-/** What is asked; the length is that of the body, or the least it may have. */
-const workloads: { name: string; length: number; asks(serving: Serving, library: Library): Ask[] }[] = [
+interface ScalingWorkload {
+  name: string;
+  /** The length of the body, or its least length. */
+  length: number;
+  requests(serving: Serving, library: Library): RangeRequest[];
+}
+
+const workloads: ScalingWorkload[] = [
   {
-    name: "HubSpot's question for a URL",
+    name: "HubSpot's request for a URL",
     length: 200,
-    asks: (_serving, { names }) =>
+    requests: (_serving, { names }) =>
       names.map((name) => ({
         path: `/retrieve/authenticated/recordings/${name}?externalAccountId=${accountId}`,
       })),
   },
   {
     name: 'a range of 4 KiB',
-    length: lengthOfRange,
-    asks: ({ paths }, { size }) => anywhere({ name: '', length: lengthOfRange }, paths, size),
+    length: rangeBytes,
+    requests: ({ paths }, { size }) => anywhere({ name: '', length: rangeBytes }, paths, size),
   },
 ];
 
@@ -38,30 +44,31 @@ interface Sample {
   workload: string;
   workers: number;
   requestsPerSecond: number;
-  /** CPU of the server for one request. */
+  /** CPU time of the server for one request. */
   microseconds: number;
-  /** Of the machine, how much the server had, and how much the load and everything else took. */
+  /** Cores that the server used, and cores that the load and everything else used. */
   serverCores: number;
   otherCores: number;
 }
 
 /**
- * Requests a second with one worker and with two, on a machine of two cores. The load comes from these same cores,
- * so that two workers never have both to themselves: what it took is measured and said, and so is what one request
- * costs the server, from which follows what two workers answer when the load comes from elsewhere.
+ * Requests per second with one worker and with two, on a machine of two cores. The load runs on the same cores, so
+ * two workers never have both for themselves. The report has the cores of the load and the CPU time of one request,
+ * which gives the rate of two workers if the load runs on another machine.
  */
 export async function run(): Promise<void> {
-  const most = await ceiling();
+  const computeGain = await gainOfTwoProcesses();
   const library = makeLibrary(16);
   const samples: Sample[] = [];
   const running: { workers: number; serving: Serving }[] = [];
   try {
-    for (const workers of crews) running.push({ workers, serving: await startCrew(library, workers) });
+    for (const workers of workerCounts)
+      running.push({ workers, serving: await startWorkers(library, workers) });
     for (let round = 0; round <= rounds; round++) {
-      for (const { name, length, asks } of workloads) {
+      for (const { name, length, requests } of workloads) {
         for (const { workers, serving } of running) {
           const before = { server: cpuSeconds(serving), all: busySeconds() };
-          const done = await load(serving, library, { name, length }, seconds, asks(serving, library));
+          const done = await load(serving, library, { name, length }, seconds, requests(serving, library));
           const server = cpuSeconds(serving) - before.server;
           const all = busySeconds() - before.all;
           if (round === 0) continue; // warms caches and the compiler
@@ -81,16 +88,18 @@ export async function run(): Promise<void> {
     library.remove();
   }
 
-  const figures = workloads.flatMap(({ name }) => crews.map((workers) => figureOf(samples, name, workers)));
+  const figures = workloads.flatMap(({ name }) =>
+    workerCounts.map((workers) => figureOf(samples, name, workers)),
+  );
   save('scaling', {
     title: 'One worker and two',
     machine: machine(),
     figures,
     text: [
       `16 recordings of 30 MiB in page cache, 16 connections, plain HTTP on loopback; median of ${rounds} runs of ${seconds} s in which
-everything took turns. The load runs on the same two cores: the last column is what it took of them, with the rest of the machine.`,
+all took turns. The load runs on the same two cores. The last column has the cores of the load and the rest of the machine.`,
       table(
-        ['', 'workers', 'requests/s', 'CPU µs a request', 'cores the server had', 'cores the load had'],
+        ['', 'workers', 'requests/s', 'CPU µs a request', 'cores of the server', 'cores of the load'],
         figures.map((figure) => [
           figure.workload,
           String(figure.workers),
@@ -100,12 +109,12 @@ everything took turns. The load runs on the same two cores: the last column is w
           figure.otherCores.toFixed(2),
         ]),
       ),
-      `Two processes that only compute get ${most.toFixed(2)} times as much done as one here: the cores are no more than that.`,
+      `Two processes that only compute do ${computeGain.toFixed(2)} times the work of one on this machine, which is the limit.`,
       ...workloads.map(({ name }) => {
         const [one, two] = figures.filter(({ workload }) => workload === name) as [Sample, Sample];
         const gain = two.requestsPerSecond / one.requestsPerSecond;
-        const apart = (2 * one.microseconds) / two.microseconds;
-        return `Of ${name}, two workers answer ${gain.toFixed(2)} times what one does (aim: at least 1.7); by what a request costs them, ${apart.toFixed(2)} times where the load comes from another machine.`;
+        const remoteGain = (2 * one.microseconds) / two.microseconds;
+        return `${name}: two workers serve ${gain.toFixed(2)} times the rate of one (aim: at least 1.7). By the CPU time of a request, it is ${remoteGain.toFixed(2)} times if the load runs on another machine.`;
       }),
     ],
   });
@@ -125,23 +134,23 @@ function figureOf(samples: Sample[], workload: string, workers: number): Sample 
   };
 }
 
-/** A gateway of so many workers, all of which serve, on every core. */
-async function startCrew(library: Library, workers: number): Promise<Serving> {
+/** Starts a gateway with `workers` workers on every core. Resolves when all serve. */
+async function startWorkers(library: Library, workers: number): Promise<Serving> {
   const settings = {
     'source-roots': library.recordings,
     workers: String(workers),
     'retrieve-auth': 'open',
   };
   const urlOf = (name: string) => pathToFileURL(join(library.recordings, name)).href;
-  const apart = { ...library, folder: join(library.folder, `crew-${workers}`) };
-  mkdirSync(apart.folder);
-  const serving = await startPlayhead(apart, { settings, mode: 'copy', urlOf });
+  const own = { ...library, folder: join(library.folder, `workers-${workers}`) };
+  mkdirSync(own.folder);
+  const serving = await startPlayhead(own, { settings, mode: 'copy', urlOf });
   const count = async () => {
     const page = await (await fetch(`${serving.url}/metrics`)).text();
     return page.match(/^playhead_active_streams/gm)?.length;
   };
   for (let tries = 0; (await count()) !== workers; tries++) {
-    if (tries === 300) throw new Error(`Of ${workers} workers not all come.`);
+    if (tries === 300) throw new Error(`Not all of ${workers} workers start.`);
     await sleep(100);
   }
   unpin(serving.pid);
@@ -149,8 +158,8 @@ async function startCrew(library: Library, workers: number): Promise<Serving> {
   return serving;
 }
 
-/** What two processes that only compute get done beside each other, of what one does alone: cores may share their units. */
-async function ceiling(): Promise<number> {
+/** The work of two processes that only compute, relative to one alone. Two cores may share their units. */
+async function gainOfTwoProcesses(): Promise<number> {
   const script = `const { createHash } = require('node:crypto');
     let done = 0;
     for (const until = Date.now() + 2_000; Date.now() < until; done++) createHash('sha256').update('x').digest('hex');
@@ -159,8 +168,8 @@ async function ceiling(): Promise<number> {
   const gains: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const alone = await compute();
-    const [one, other] = await Promise.all([compute(), compute()]);
-    gains.push((one + other) / alone);
+    const [first, second] = await Promise.all([compute(), compute()]);
+    gains.push((first + second) / alone);
   }
   return median(gains);
 }

@@ -24,7 +24,7 @@ interface Figure {
   requestsPerSecond: number;
 }
 
-/** CPU a byte from local disk, side by side with nginx and with what a Fastify service would use. */
+/** CPU per byte from local disk, beside nginx and @fastify/static. */
 export async function run(): Promise<void> {
   const library = makeLibrary(16);
   const running: [Peer, Serving][] = [];
@@ -35,7 +35,7 @@ export async function run(): Promise<void> {
       await verify(serving, library);
     }
     const samples: Figure[] = [];
-    // Peers take turns within a round, so that a slow minute of the machine falls on all of them.
+    // Peers take turns within a round, so that a slow minute of the machine affects all of them.
     for (let round = 0; round <= rounds; round++) {
       for (const workload of workloads) {
         for (const [peer, serving] of running) {
@@ -43,11 +43,11 @@ export async function run(): Promise<void> {
           const {
             requests,
             bytes,
-            seconds: took,
+            seconds: elapsed,
           } = await load(serving, library, workload, round === 0 ? 1 : seconds);
           const cpu = cpuSeconds(serving) - before;
           if (round === 0) continue; // warms caches and the compiler
-          const figure = { cpuSecondsPerGB: cpu / (bytes / 1e9), requestsPerSecond: requests / took };
+          const figure = { cpuSecondsPerGB: cpu / (bytes / 1e9), requestsPerSecond: requests / elapsed };
           samples.push({ peer: peer.name, workload: workload.name, ...figure });
         }
       }
@@ -88,15 +88,15 @@ function report(samples: Figure[]): void {
     machine: machine(),
     figures,
     text: [
-      'CPU-seconds a gigabyte of the serving process, user and system; in brackets as a multiple of nginx static.',
-      `Random ranges and whole files out of 16 recordings of 30 MiB in page cache, 16 connections, plain HTTP on
+      'CPU-seconds per gigabyte of the serving process, user and system. In brackets: the multiple of nginx static.',
+      `Random ranges and whole files of 16 recordings of 30 MiB in page cache, 16 connections, plain HTTP on
 loopback, the server on one core and wrk on another; median of ${rounds} runs of ${seconds} s in which the peers took turns.`,
       table(['', ...workloads.map(({ name }) => name)], rows),
       `At 256 KiB Playhead takes ${overNginx.toFixed(1)}× nginx static (aim: at most 3×), and @fastify/static takes
 ${underFastify.toFixed(1)}× Playhead (aim: at least 8×).`,
     ],
     plot: bars(
-      'CPU-seconds a gigabyte (logarithmic)',
+      'CPU-seconds per gigabyte (logarithmic)',
       workloads.map(({ name }) => ({
         label: name,
         values: measured.map((peer) => ({ label: peer.name, value: cost(peer, name) })),

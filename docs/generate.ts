@@ -11,7 +11,7 @@ const pages: Record<string, () => string> = {
   'profiles.md': describeProfiles,
 };
 
-/** Each heading is above the first setting of its group. */
+/** The heading of each group of settings, by the first setting of the group. */
 const headings: Partial<Record<SettingKey, string>> = {
   host: 'Address',
   dataDir: 'Storage',
@@ -40,8 +40,8 @@ function configuration(): string {
       lines.push('', `## ${heading}`, '', '| variable | flag | value | default | |', '|---|---|---|---|---|');
     }
     const name = `\`${variableOf(key)}\`${secret ? ' (secret)' : ''}`;
-    const standard = initial === '' ? '' : `\`${initial}\``;
-    lines.push(row(name, `\`--${flagOf(key)}\``, kind.name, standard, description));
+    const defaultValue = initial === '' ? '' : `\`${initial}\``;
+    lines.push(row(name, `\`--${flagOf(key)}\``, kind.name, defaultValue, description));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -58,12 +58,12 @@ function read(page: URL): string | undefined {
   }
 }
 
-const checking = process.argv.includes('--check');
-for (const [name, write] of Object.entries(pages)) {
+const isCheck = process.argv.includes('--check');
+for (const [name, generate] of Object.entries(pages)) {
   const page = new URL(name, import.meta.url);
-  const content = write();
+  const content = generate();
   if (read(page) === content) continue;
-  if (checking) {
+  if (isCheck) {
     console.error(`docs/${name} is stale: run "npm run generate" and commit what it writes.`);
     process.exitCode = 1;
   } else {

@@ -9,21 +9,25 @@ import { consoleRoutes } from './routes/console.ts';
 import { openCounters } from './routes/counters.ts';
 import { createFailures, createLimits } from './routes/limits.ts';
 import { oauthRoutes } from './routes/oauth.ts';
-import { openapi, opsRoutes } from './routes/ops.ts';
+import { describeApi, opsRoutes } from './routes/ops.ts';
 import { handleErrors, parameterError, sendProblem, urlProblem } from './routes/problems.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { retrieveRoutes } from './routes/retrieve.ts';
 import { streamRoutes } from './routes/stream.ts';
 
-/** Characters of a path segment: a token for the longest ids, or such an id percent-encoded. */
+/** Of a path segment, in characters. The token for the longest ids fits, and so does such an id percent-encoded. */
 const maxParamLength = 4096;
 const maxJsonBytes = 1024 * 1024;
-/** For a whole request, which may be a long upload. */
+/** Until a whole request has arrived. It may be a long upload. */
 const requestTimeoutMs = 3_600_000;
 
-const noHeaders = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false };
+const noRateLimitHeaders = {
+  'x-ratelimit-limit': false,
+  'x-ratelimit-remaining': false,
+  'x-ratelimit-reset': false,
+};
 
-/** Builds the gateway, not listening. Closing it closes the parts. */
+/** Builds the gateway. It does not listen yet. Closing it closes the parts. */
 export async function createApp(parts: Parts): Promise<FastifyInstance> {
   const { config, log, apiKeys, metrics, hubspot } = parts;
   const { stallTimeout: stallTimeoutMs, maxAudioSize: maxAudioBytes, trustProxy } = config;
@@ -39,7 +43,7 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
     ajv: { customOptions: { removeAdditional: false } }, // a misspelt filter must fail, not list everything
     schemaErrorFormatter: parameterError,
     requestTimeout: requestTimeoutMs,
-    connectionTimeout: stallTimeoutMs, // until limitStandstill takes over
+    connectionTimeout: stallTimeoutMs, // while headers arrive; then limitStandstill takes over
     return503OnClosing: true,
     forceCloseConnections: 'idle',
   });
@@ -52,14 +56,13 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   parseJson(app);
   // One byte more than allowed, so that ingest sees the excess and names the setting.
   await app.register(multipart, { limits: { fileSize: maxAudioBytes + 1 } });
-  const { store } = counters;
   await app.register(rateLimit, {
     global: false,
-    store,
-    addHeaders: noHeaders,
-    addHeadersOnExceeding: noHeaders,
+    store: counters.store,
+    addHeaders: noRateLimitHeaders,
+    addHeadersOnExceeding: noRateLimitHeaders,
   });
-  await openapi(app);
+  await describeApi(app);
 
   const limits = createLimits(config.rateLimit, (header) => apiKeys.verify(header));
   const failures = createFailures(app);
@@ -83,17 +86,17 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   return app;
 }
 
-/** Only JSON is parsed, and forms by `multipart`. */
+/** Parses JSON and no other body. Forms are parsed by `multipart`. */
 function parseJson(app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) =>
-    // Many clients send the type without a body, as with DELETE.
+    // Many clients send this content type without a body, for example with DELETE.
     body === '' ? done(null, undefined) : parse(request, body, done),
   );
 }
 
-/** Headers of every response. */
+/** Headers of every response, except to a request that is rejected before its hooks run: see `frameworkErrors`. */
 function addHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({

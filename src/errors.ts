@@ -1,7 +1,7 @@
 interface Entry {
   status: number;
   sentence: string;
-  /** Seconds for Retry-After, unless the code that throws it knows better. */
+  /** Default of Retry-After, in seconds. */
   retryAfter?: number;
 }
 
@@ -60,15 +60,15 @@ export const problems = {
 export type ProblemCode = keyof typeof problems;
 
 /**
- * An error with a code from the table. `message` is public: it names the field, file or setting at fault.
+ * An error with a code from `problems`. `message` is public: it names the field, file or setting at fault.
  * `cause` is private: it goes to the log and never into a response.
  */
 export class Problem extends Error {
   readonly code: ProblemCode;
   readonly status: number;
-  /** Members added to the RFC 9457 object, such as the report of refused audio. */
+  /** Members added to the RFC 9457 object, such as the report on rejected audio. */
   readonly extra: Readonly<Record<string, unknown>>;
-  /** Seconds for Retry-After, if waiting helps. */
+  /** Retry-After in seconds. Undefined if waiting does not help. */
   readonly retryAfter: number | undefined;
 
   constructor(
@@ -90,8 +90,8 @@ export function isProblem(error: unknown, code?: ProblemCode): error is Problem 
 }
 
 /**
- * Any error as a Problem. An error of the framework, which rejects some requests before their handler, gets the
- * code of its status. Any other error becomes `internal`, with the error as its private cause.
+ * Any error as a Problem. An error with status 503 or 4xx, such as Fastify throws before a handler runs, gets the
+ * code for that status. Any other error becomes `internal`. The original error is the private cause.
  */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;

@@ -2,21 +2,22 @@ import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, R
 import { problems } from './errors.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
-/** In the form in which processes exchange them. */
+/** The metrics of one process as JSON, for another process. */
 export type MetricValues = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
-/** The metrics of `/metrics`. No label has a token, a key, an account or a recording. */
+/** The metrics of `/metrics`. No label names a token, a key, an account or a recording. */
 export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const refusals = new Counter({
     name: 'playhead_refusals_total',
-    help: 'Rejected requests and recordings, by code.',
+    help: 'Error responses by problem code, and rejected recordings by check code.',
     labelNames: ['code'],
     registers,
   });
-  // From zero: a counter that appears with 1 has not risen, so the first refusal would raise no alert.
+  // Each problem is counted from 0. Prometheus sees no increase if a counter first appears with 1, so the first
+  // problem would raise no alert.
   for (const code of Object.keys(problems)) refusals.inc({ code }, 0);
   return {
     registry,
@@ -28,32 +29,32 @@ export function createMetrics() {
     }),
     requestSeconds: new Histogram({
       name: 'playhead_request_seconds',
-      help: 'Time from the request to the end of the response, by route. A stream lasts as long as people listen.',
+      help: 'Seconds from a request to the end of its response, by route. A stream lasts as long as people listen.',
       labelNames: ['route'],
       buckets: [0.002, 0.005, 0.01, 0.05, 0.25, 1, 5, 30, 300],
       registers,
     }),
     streamBytes: new Counter({
       name: 'playhead_stream_bytes_total',
-      help: 'Bytes sent to listeners, by kind of response (whole, range, ranges).',
+      help: 'Bytes sent to listeners, by kind of response: whole, range, or ranges (multipart).',
       labelNames: ['kind'],
       registers,
     }),
     activeStreams: new Gauge({
       name: 'playhead_active_streams',
-      help: 'Streams that are being sent.',
+      help: 'Streams in progress.',
       registers,
     }),
     refusals,
     blocks: new Counter({
       name: 'playhead_blocks_total',
-      help: 'Blocks requested from the cache, by outcome (memory, disk, shared, miss).',
+      help: 'Blocks requested from the cache, by outcome: memory, disk, shared (already loading) or miss.',
       labelNames: ['outcome'],
       registers,
     }),
     originRequests: new Counter({
       name: 'playhead_origin_requests_total',
-      help: 'Requests to remote origins, by origin and outcome.',
+      help: 'Requests to remote origins, by origin and outcome: class of the status, such as 2xx, or none.',
       labelNames: ['origin', 'outcome'],
       registers,
     }),
@@ -65,27 +66,27 @@ export function createMetrics() {
     }),
     heals: new Counter({
       name: 'playhead_origin_heals_total',
-      help: 'Broken reads of origins that were continued at the next byte, by outcome.',
+      help: 'Broken reads of origins, by outcome: healed (continued at the next byte) or failed.',
       labelNames: ['outcome'],
       registers,
     }),
     checkSeconds: new Histogram({
       name: 'playhead_check_seconds',
-      help: 'Time of a channel check, by verdict.',
+      help: 'Seconds that the check of a recording takes, by verdict.',
       labelNames: ['verdict'],
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120],
       registers,
     }),
     publishSteps: new Counter({
       name: 'playhead_publish_steps_total',
-      help: 'Steps of publications, by step and outcome.',
+      help: 'Attempts at steps of publications, by step and outcome: done, deferred or failed.',
       labelNames: ['step', 'outcome'],
       registers,
     }),
   };
 }
 
-/** The page of several processes. Their default labels distinguish them. */
+/** One page for the metrics of several processes. Their labels must differ, or their values are added up. */
 export function mergeMetrics(values: MetricValues[]): Promise<string> {
   return AggregatorRegistry.aggregate(values).metrics();
 }

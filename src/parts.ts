@@ -25,14 +25,14 @@ import { type Config, ConfigError } from './settings/config.ts';
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /**
- * Builds each part of the gateway once and hands it what it uses. The server and the commands that do
- * without one start here.
+ * Builds each part of the gateway once and hands it what it uses. The server starts here, and so do the
+ * commands that need no server.
  *
- * @throws ConfigError where a setting names what is not there, Problem `database_unavailable`
+ * @throws ConfigError if a value of a setting cannot be used, Problem `database_unavailable`
  */
 export async function openParts(config: Config) {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new ConfigError(`PLAYHEAD_DATA_DIR names a folder that cannot be made: ${cause.message}.`, {
+    throw new ConfigError(`PLAYHEAD_DATA_DIR names a folder that cannot be created: ${cause.message}.`, {
       cause,
     });
   });
@@ -47,9 +47,9 @@ export async function openParts(config: Config) {
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
   const origins = await openOrigins(config, metrics);
-  // Workers share the cores, and so the judging.
+  // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
-  const { store, read, forget } = origins;
+  const { store, forget } = origins;
   const hubspot = connectHubSpot({ config, db, vault });
   const { crm } = hubspot;
   const outbox = new Outbox(db);
@@ -63,7 +63,7 @@ export async function openParts(config: Config) {
     catalog,
     store,
     storedAudio,
-    origins: read,
+    origins: origins.read,
     checkPool,
     tokens,
     publisher,
@@ -84,7 +84,7 @@ export async function openParts(config: Config) {
     catalog,
     tokens,
     apiKeys,
-    origins: read,
+    origins: origins.read,
     checkPool,
     hubspot,
     outbox,

@@ -1,10 +1,10 @@
 import { Problem } from './errors.ts';
 
-/** Seconds after which a turn may be free. */
-const retryAfter = 10;
+/** After this time a turn may be free. */
+const retryAfterSeconds = 10;
 
 export interface TurnsOptions {
-  /** Tasks that may wait. A further one fails at once. Default: any number. */
+  /** How many tasks may wait. One more fails at once. Default: any number. */
   readonly queue?: number;
   /** How long a task may wait. Default: until its signal aborts. */
   readonly patienceMs?: number;
@@ -18,9 +18,9 @@ interface Place {
 /**
  * Runs a limited number of tasks at one time. The others wait, first come first served.
  *
- * Tasks may belong to parties. If there are several, no party can have more than three quarters of the
- * turns: one whose tasks are stuck cannot block the others. A waiting task is passed over while its party
- * has its share.
+ * Tasks may belong to parties, such as the block loads of one origin. If there are several parties, each has at
+ * most three quarters of the turns, so a party whose tasks are stuck cannot block the others. A waiting task is
+ * skipped while its party has all its turns.
  */
 export class Turns {
   readonly #limit: number;
@@ -108,5 +108,5 @@ export class Turns {
 }
 
 function busy(cause: string): Problem {
-  return new Problem('busy', undefined, { cause, retryAfter });
+  return new Problem('busy', undefined, { cause, retryAfter: retryAfterSeconds });
 }

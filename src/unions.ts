@@ -1,9 +1,9 @@
-/** The values of the domain, each union typed once. The database stores them and the API shows them: never rename one. */
+/** The unions of the domain, each typed once. The database and the API have their values: never rename one. */
 
 export const directions = ['inbound', 'outbound'] as const;
 export type Direction = (typeof directions)[number];
 
-/** "caller" is who placed the call, inbound or outbound. */
+/** The caller placed the call, whether it was inbound or outbound. */
 export const roles = ['caller', 'recipient'] as const;
 export type Role = (typeof roles)[number];
 
@@ -17,7 +17,10 @@ export type Container = 'wav' | 'flac' | 'mp4';
 export const remoteSchemes = { 's3:': 's3', 'https:': 'http', 'http:': 'http' } as const;
 export type RemoteScheme = keyof typeof remoteSchemes;
 
-/** A local file is always copied: whoever can write to its folder could change the audio after the check. */
+/**
+ * All schemes of a source. A local file is always copied, because whoever can write to its folder could change the
+ * audio after the check.
+ */
 export const schemes = ['file:', ...(Object.keys(remoteSchemes) as RemoteScheme[])] as const;
 export type Scheme = (typeof schemes)[number];
 

@@ -2,7 +2,7 @@ import type { Config } from './settings/config.ts';
 
 /** The shape of every URL that this gateway gives out, for the code that builds one and the code that reads one. */
 
-/** Paths of the routes, as patterns of Fastify. */
+/** Paths of the routes, in Fastify's syntax. */
 export const streamRoute = '/stream/:token';
 /** `*` is the externalId: HubSpot does not document whether it encodes a slash in it. */
 export const retrieveRoute = '/retrieve/authenticated/recordings/*';
@@ -13,7 +13,7 @@ export const callbackRoute = '/oauth/callback';
 /**
  * The URL at which HubSpot and players reach this gateway, without a slash at its end.
  *
- * @param server is read only if the setting is empty: with port 0 only the listening server knows its URL
+ * @param server used only if `publicUrl` is empty: with port 0, only the listening server knows its port
  */
 export function publicBase(
   { publicUrl }: Pick<Config, 'publicUrl'>,
@@ -27,21 +27,21 @@ export function streamUrl(base: string, token: string): string {
   return `${base}/stream/${token}`;
 }
 
-/** The token in a stream URL. Undefined if it is not a stream URL. */
+/** The token after the last `/stream/` of a URL. Undefined if the URL is no stream URL. */
 export function tokenIn(url: string): string | undefined {
   return /.*\/stream\/([^/?#]+)/.exec(url)?.[1];
 }
 
-/** What is registered at HubSpot. HubSpot puts the externalId in the place of `%s`. */
+/** The URL that is registered at HubSpot. HubSpot replaces `%s` with the externalId. */
 export function retrieveUrlTemplate(
   { publicUrl, retrieveAuth }: Pick<Config, 'publicUrl' | 'retrieveAuth'>,
   accessKey: string,
 ): string {
-  const key = retrieveAuth.includes('key') ? `/k/${accessKey}` : '';
-  return `${publicUrl}${key}/retrieve/authenticated/recordings/%s`;
+  const keyPath = retrieveAuth.includes('key') ? `/k/${accessKey}` : '';
+  return `${publicUrl}${keyPath}/retrieve/authenticated/recordings/%s`;
 }
 
-/** The URL that HubSpot requests for a recording: the registered one with the ids in it. */
+/** The URL that HubSpot requests: the registered one with the externalId filled in and the other ids as its query. */
 export function retrieveUrl(
   template: string,
   { externalId, ...query }: { externalId: string; externalAccountId: string; appId: string },
@@ -52,7 +52,7 @@ export function retrieveUrl(
 /**
  * The externalId in the target of a retrieve request, decoded once. If it cannot be decoded, it is taken as it is.
  *
- * @param target path and query as they were received, with nothing decoded
+ * @param target path and query as received, not decoded
  */
 export function externalIdIn(target: string): string {
   const path = target.split('?', 1)[0]!;
@@ -64,12 +64,12 @@ export function externalIdIn(target: string): string {
   }
 }
 
-/** Where HubSpot redirects the browser back to. It is registered in the app. */
+/** The URL that HubSpot redirects the browser to after an installation. It is registered in the HubSpot app. */
 export function callbackUrl(base: string): string {
   return `${base}${callbackRoute}`;
 }
 
-/** The path of the OAuth routes as a browser sees it, for the cookie of an installation. */
+/** The path of the OAuth routes as the browser sees it. The cookie of an installation is limited to it. */
 export function oauthPath(base: string): string {
   return `${base.replace(/^https?:\/\/[^/]*/, '')}/oauth`;
 }

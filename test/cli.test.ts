@@ -131,7 +131,7 @@ const cases: [name: string, args: string[], code: number, output: RegExp][] = [
   ['outbox: list takes no argument', ['outbox', 'list', 'x'], 64, /Use outbox list/],
   ['outbox: retry takes an id or --all', ['outbox', 'retry', 'x', '--all'], 64, /Use outbox list/],
   ['outbox: retry --all without a dead letter', ['outbox', 'retry', '--all'], 0, /queued again: 0/],
-  ['outbox: retry an unknown job', ['outbox', 'retry', 'x'], 1, /nothing to retry under x/],
+  ['outbox: retry an unknown job', ['outbox', 'retry', 'x'], 1, /no unfinished job x/],
   ['installations without an app', ['installations'], 64, /PLAYHEAD_HUBSPOT_CLIENT_ID/],
   [
     'installations: revoke without a number',

@@ -22,7 +22,7 @@ async function problemOf(response: Response) {
 
 const unavailable = (code: string) => ({ status: 503, code, retryAfter: 2 });
 
-/** Sends requests until one gets this status. */
+/** Repeats the request until its response has this status. */
 async function becomes(status: number, request: () => Promise<Response>): Promise<number> {
   return until(async () => {
     const response = await request();
@@ -148,11 +148,11 @@ t.test('the disk is full: an ingest fails and leaves nothing, and streams contin
   t.equal((await filesBelow(disk.folder)).length, 1);
   t.equal((await gateway.v1('/recordings/acct/too%20much')).status, 404);
   t.ok((await bytesOf(url)).equals(recording));
-  t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'a recording that fits is accepted');
+  t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'a smaller recording is accepted');
 
   disk.grow(16);
   const accepted = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
-  t.equal(accepted.status, 201, 'with room again, without a restart');
+  t.equal(accepted.status, 201, 'once there is room, it is accepted without a restart');
 });
 
 t.test('the disk is full at the first start: the message says so, and the next start works', async (t) => {

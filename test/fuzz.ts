@@ -6,7 +6,7 @@ import { type Mutant, mutantsOf } from './audio/mutants.ts';
 
 const folder = new URL('../fixtures/', import.meta.url);
 const declared = { channels: ['caller', 'recipient'] } as const;
-/** These files do not declare their length, so a cut between two fragments or samples is no fault. */
+/** These files do not declare their length, so a cut between two fragments or sample frames is no fault. */
 const openEnded = /streamed|fragmented/;
 
 export interface Outcome {
@@ -33,10 +33,10 @@ export async function fuzz(
 
   const judge = async () => {
     for await (const mutant of mutants) {
-      const started = performance.now();
-      const problem = await judgeOne(checkPool, mutant, outcome.verdicts);
-      outcome.slowestMs = Math.max(outcome.slowestMs, performance.now() - started);
-      if (problem) outcome.wrong.push(`${mutant.outcome}: ${problem}`);
+      const startedMs = performance.now();
+      const wrong = await judgeMutant(checkPool, mutant, outcome.verdicts);
+      outcome.slowestMs = Math.max(outcome.slowestMs, performance.now() - startedMs);
+      if (wrong) outcome.wrong.push(`${mutant.name}: ${wrong}`);
       outcome.judged++;
       outcome.memoryBytes[outcome.judged <= count / 10 ? 0 : 1] = process.memoryUsage.rss();
       progress(outcome.judged);
@@ -51,12 +51,13 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-async function judgeOne(
+/** Checks one mutant and counts its verdict. Returns what is wrong with the result, if anything. */
+async function judgeMutant(
   checkPool: CheckPool,
   mutant: Mutant,
   verdicts: Record<string, number>,
 ): Promise<string | undefined> {
-  const { outcome, bytes, sampleFrames, cut } = mutant;
+  const { name, bytes, sampleFrames, cut } = mutant;
   const representation = { size: bytes.length, etag: '"1"', lastModified: new Date(0) };
   const origin: Origin = {
     stat: async () => representation,
@@ -65,7 +66,7 @@ async function judgeOne(
   try {
     const report = await checkPool.check({ origin, key: 'call', representation }, declared);
     verdicts[report.verdict] = (verdicts[report.verdict] ?? 0) + 1;
-    if (report.verdict !== 'pass' || openEnded.test(outcome)) return undefined;
+    if (report.verdict !== 'pass' || openEnded.test(name)) return undefined;
     if (cut) return 'passed although audio was cut off';
     const { durationSeconds = 0, sampleRate = 0 } = report.audio;
     const checked = Math.round(durationSeconds * sampleRate);
@@ -77,7 +78,7 @@ async function judgeOne(
 }
 
 const maxMinutes = 30;
-/** Two heaps and their uncollected garbage. A leak of every tenth file would exceed it. */
+/** Garbage of this process that is not yet collected. A leak of every tenth file would exceed it. */
 const maxGrowthBytes = 256 * 2 ** 20;
 
 /** `npm run fuzz -- --count N --seed N`. The same seed gives the same mutants. */
@@ -88,11 +89,11 @@ async function main(): Promise<void> {
   } as const;
   const { values } = parseArgs({ options });
   const count = Number(values.count);
-  const late = () => {
+  const giveUp = () => {
     console.error(`Not finished after ${maxMinutes} minutes.`);
     process.exit(1);
   };
-  setTimeout(late, maxMinutes * 60_000).unref();
+  setTimeout(giveUp, maxMinutes * 60_000).unref();
 
   const { memoryBytes, wrong, ...counts } = await fuzz(count, Number(values.seed), (judged) => {
     if (judged % 1000 === 0) console.error(`${judged} of ${count}`);

@@ -11,13 +11,13 @@ import { freshPostgres } from './contracts/db.ts';
 
 export const fixtures = new URL('../fixtures/', import.meta.url).pathname;
 
-/** With `PLAYHEAD_TEST_ENGINE=postgres` gateways stand on databases of that server, else on SQLite. */
+/** With `PLAYHEAD_TEST_ENGINE=postgres` each gateway has a database on this server. Without it, each uses SQLite. */
 const postgres = process.env.PLAYHEAD_TEST_ENGINE === 'postgres' && process.env.PLAYHEAD_TEST_POSTGRES_URL;
-/** By data folder: a gateway that is started again on its folder finds its database again. */
+/** Database URLs by data folder, so that a gateway that restarts on its folder finds its database. */
 const databases = new Map<string, string>();
 
 /** The settings that every gateway of the tests needs: a data folder of its own, a free port, a database. */
-async function place(t: Test, settings: Record<string, string>) {
+async function ownSettings(t: Test, settings: Record<string, string>) {
   const dataDir = settings['data-dir'] ?? (await mkdtemp(join(tmpdir(), 'playhead-test-')));
   if (postgres && !settings['data-dir']) databases.set(dataDir, await freshPostgres(t, postgres));
   const database = databases.get(dataDir);
@@ -25,9 +25,9 @@ async function place(t: Test, settings: Record<string, string>) {
   return { dataDir, own };
 }
 
-/** A whole gateway in this process, on a free port, with a data folder of its own; closed with the test. */
+/** A whole gateway in this process, on a free port, with a data folder of its own. Closed when the test ends. */
 export async function startGateway(t: Test, settings: Record<string, string> = {}) {
-  const { dataDir, own } = await place(t, settings);
+  const { dataDir, own } = await ownSettings(t, settings);
   const flags = { ...own, 'log-level': 'silent', 'rate-limit': '1000000', ...settings };
   const config = readConfig(flags, {});
   const parts = await openParts(config);
@@ -41,11 +41,11 @@ export async function startGateway(t: Test, settings: Record<string, string> = {
   return { app, parts, config, dataDir, ...(await client(url, dataDir)) };
 }
 
-const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env; // of the S3 server that some tests ask for
+const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env; // of the S3 server that some tests use
 
-/** `playhead serve` as a process of its own, on a free port; killed with the test if it still runs. */
+/** `playhead serve` as a process of its own, on a free port. Killed when the test ends, if it still runs. */
 export async function spawnGateway(t: Test, settings: Record<string, string> = {}) {
-  const { dataDir, own } = await place(t, settings);
+  const { dataDir, own } = await ownSettings(t, settings);
   const flags = Object.entries({ ...own, ...settings });
   const args = ['src/cli.ts', 'serve', ...flags.flatMap(([name, value]) => [`--${name}`, value])];
   const child = spawn(process.execPath, args, {
@@ -80,7 +80,7 @@ async function client(url: string, dataDir: string) {
     return fetch(`${url}/v1${path}`, { ...init, headers: { authorization, ...init.headers } });
   }
 
-  /** Offers a file below fixtures/, or bytes; its channels are declared unless `offer` says otherwise. */
+  /** Sends a file of fixtures/, or bytes. Declares the channels, unless `offer` overrides them. */
   async function ingest(
     audio: string | Buffer<ArrayBuffer>,
     offer: Record<string, unknown> = {},
@@ -103,7 +103,7 @@ async function client(url: string, dataDir: string) {
     return v1('/recordings', { method: 'POST', body: form });
   }
 
-  /** Ingests and gives the URL of the stream. */
+  /** Ingests audio and returns its stream URL. */
   async function streamOf(
     audio: string | Buffer<ArrayBuffer>,
     offer: Record<string, unknown> = {},
@@ -119,12 +119,14 @@ async function client(url: string, dataDir: string) {
   return { url, apiKey, v1, ingest, streamOf };
 }
 
-/** A recording that outgrows every buffer on the way: a fixture's samples over and over. */
+const headerBytes = 44;
+
+/** A WAV that is larger than every buffer on the way. It repeats the samples of a fixture. */
 export async function longRecording(megabytes: number): Promise<Buffer<ArrayBuffer>> {
   const source = await readFile(join(fixtures, 'inbound-caller1.wav'));
-  const samples = source.subarray(44);
+  const samples = source.subarray(headerBytes);
   const copies = Math.ceil((megabytes * 1024 * 1024) / samples.length);
-  return sized(Buffer.concat([source.subarray(0, 44), ...Array<Buffer>(copies).fill(samples)]));
+  return sized(Buffer.concat([source.subarray(0, headerBytes), ...Array<Buffer>(copies).fill(samples)]));
 }
 
 /** The start of a long recording, of about `bytes` bytes. It ends with the mark, so each mark has its own audio. */
@@ -136,7 +138,7 @@ export function markedRecording(long: Buffer, bytes: number, mark: string): Buff
 
 /** Writes the sizes into the header of a WAV file. */
 function sized(wav: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
-  wav.writeUInt32LE(wav.length - 8, 4);
-  wav.writeUInt32LE(wav.length - 44, 40);
+  wav.writeUInt32LE(wav.length - 8, 4); // size of the RIFF chunk
+  wav.writeUInt32LE(wav.length - headerBytes, 40); // size of the data chunk
   return wav;
 }

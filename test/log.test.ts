@@ -25,7 +25,7 @@ t.test('the log of a whole run has no token and no key', async (t) => {
   child.kill('SIGTERM');
   t.equal(await ended(child), 0, 'SIGTERM stops it cleanly');
   const log = gateway.log();
-  t.match(log, /"route":"\/stream\/:token"/, 'there is a log');
+  t.match(log, /"route":"\/stream\/:token"/, 'the log has the requests');
   const secrets = {
     token,
     signature: token.split('.')[2]!,

@@ -31,23 +31,20 @@ function signed(header: object, payload: object, key: string | Buffer): string {
 
 const header = decode(head);
 const payload = decode(claims);
-const flipped = (text: string) => (text[5] === 'A' ? 'B' : 'A');
+const altered = (text: string) => `${text.slice(0, 5)}${text[5] === 'A' ? 'B' : 'A'}${text.slice(6)}`;
 
 const forged: [name: string, token: string][] = [
   ['empty signature', `${head}.${claims}.`],
   ['altered claims', `${head}.${encode({ ...payload, sub: 'acct/two' })}.${signature}`],
   ['altered header', `${encode({ ...header, kid: 'other' })}.${claims}.${signature}`],
-  [
-    'altered signature',
-    `${head}.${claims}.${signature.slice(0, 5)}${flipped(signature)}${signature.slice(6)}`,
-  ],
+  ['altered signature', `${head}.${claims}.${altered(signature)}`],
   ['another recording’s signature', `${head}.${claims}.${tokenOf(otherUrl).split('.')[2]}`],
   ['alg none', `${encode({ ...header, alg: 'none' })}.${claims}.`],
   ['alg none, signature kept', `${encode({ ...header, alg: 'none' })}.${claims}.${signature}`],
   ['another key', signed(header, payload, randomBytes(32))],
   ['an empty key', signed(header, payload, '')],
   ['the kid as the key', signed(header, payload, String(header.kid))],
-  ['a longer life', `${head}.${encode({ ...payload, exp: 9_999_999_999 })}.${signature}`],
+  ['a later expiry', `${head}.${encode({ ...payload, exp: 9_999_999_999 })}.${signature}`],
   ['not a token', 'nonsense'],
   ['dots', '...'],
   ['4,000 characters', 'x'.repeat(4000)],
@@ -91,12 +88,12 @@ t.test('URLs survive the rotation of their key, but not its retirement', async (
 
 t.test('revocation of one token, one recording, one account', async (t) => {
   const { tokens } = gateway.parts;
-  const play = async (accountId: string, externalId: string) =>
+  const streamOf = (accountId: string, externalId: string) =>
     gateway.streamOf(file, { accountId, externalId });
-  const first = await play('r', '1');
-  const again = await play('r', '1');
-  const second = await play('r', '2');
-  const elsewhere = await play('s', '1');
+  const first = await streamOf('r', '1');
+  const again = await streamOf('r', '1');
+  const second = await streamOf('r', '2');
+  const elsewhere = await streamOf('s', '1');
   const statuses = async () =>
     Promise.all([first, again, second, elsewhere].map(async (url) => (await fetch(url)).status));
   t.same(await statuses(), [200, 200, 200, 200]);
@@ -152,11 +149,11 @@ t.test('3,000 headers: 4xx', async (t) => {
   t.ok(status >= 400 && status < 500, `${status}`);
 });
 
-t.test('a request that is not HTTP gets a problem', async (t) => {
+t.test('a request that cannot be read as HTTP gets a problem', async (t) => {
   const rejected = [
     ['headers of 20 KB', { headers: { x: 'a'.repeat(20_000) } }, 431, 'headers_too_large'],
     [
-      'two lengths',
+      'both content-length and transfer-encoding',
       { headers: { 'content-length': '5', 'transfer-encoding': 'chunked' } },
       400,
       'invalid_request',
@@ -170,7 +167,7 @@ t.test('a request that is not HTTP gets a problem', async (t) => {
   }
 });
 
-t.test('a request that is not HTTP adds nothing to the response that is being sent', async (t) => {
+t.test('bytes that are not HTTP add nothing to the response that is being sent', async (t) => {
   const whole = await longRecording(24);
   const { hostname, port, pathname } = new URL(await gateway.streamOf(whole));
   const received: Buffer[] = [];

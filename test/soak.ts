@@ -62,8 +62,8 @@ try {
   interrupted.abort();
   await site.stop();
 }
-for (const sentence of failures) say(`FAILED: ${sentence}`);
-say(failures.length === 0 ? 'The site survived.' : `${failures.length} failures.`);
+for (const sentence of failures) print(`FAILED: ${sentence}`);
+print(failures.length === 0 ? 'The site survived.' : `${failures.length} failures.`);
 process.exit(failures.length === 0 ? 0 : 1);
 
 async function run(site: Site): Promise<void> {
@@ -74,8 +74,8 @@ async function run(site: Site): Promise<void> {
   const leave = new AbortController();
   const usage = audience.use(rates, AbortSignal.any([leave.signal, interrupted.signal]));
 
-  say('| | seeks | whole reads | MB | ingests | wrong bytes | put off | broken |');
-  say('|---|---:|---:|---:|---:|---:|---:|---:|');
+  print('| | seeks | whole reads | MB | ingests | wrong bytes | put off | broken |');
+  print('|---|---:|---:|---:|---:|---:|---:|---:|');
   await period('undisturbed', audience, pause);
   for (const [name, strike] of strikes) await period(name, audience, pause, () => strike(site));
   leave.abort();
@@ -90,7 +90,9 @@ async function period(name: string, audience: Audience, ms: number, strike?: () 
   const since = (key: keyof Counts) => audience.counts[key] - before[key];
   const [seeks, wholes, ingests] = [since('seeks'), since('wholes'), since('ingests')];
   const [wrong, putOff, broken] = [since('wrong'), since('putOff'), since('broken')];
-  say(`| ${[name, seeks, wholes, megabytes(since('bytes')), ingests, wrong, putOff, broken].join(' | ')} |`);
+  print(
+    `| ${[name, seeks, wholes, megabytes(since('bytes')), ingests, wrong, putOff, broken].join(' | ')} |`,
+  );
   if (!/undisturbed|drained/.test(name)) return;
   // A request longer than the drain limit may be cut off.
   const early = audience.breaks.slice(before.broken).filter(({ ms }) => ms < drainMs);
@@ -102,12 +104,12 @@ async function verify(site: Site, audience: Audience): Promise<void> {
   const { counts, acknowledged, rejected } = audience;
   if (counts.wrong > 0) fail(`${counts.wrong} responses had wrong bytes.`);
   if (rejected.length > 0) fail(`${rejected.length} requests were rejected, such as ${rejected[0]}.`);
-  say(`Sent ${audience.offered.ingests} ingests and ${audience.offered.wholes} whole reads.`);
+  print(`Sent ${audience.offered.ingests} ingests and ${audience.offered.wholes} whole reads.`);
 
   const lost = await audience.lost();
   if (lost.length > 0)
     fail(`${lost.length} acknowledged recordings cannot be read whole, such as ${lost[0]}.`);
-  say(`Acknowledged ${acknowledged.size} recordings; ${lost.length} lost.`);
+  print(`Acknowledged ${acknowledged.size} recordings; ${lost.length} lost.`);
 
   const published = [...acknowledged].filter(([, { isPublished }]) => isPublished).map(([id]) => id);
   const unpublished = () => {
@@ -122,7 +124,7 @@ async function verify(site: Site, audience: Audience): Promise<void> {
   const doubled = titles.length - new Set(titles).size;
   if (missing > 0) fail(`${missing} publications were lost.`);
   if (doubled > 0) fail(`${doubled} calls were logged twice.`);
-  say(`Published ${published.length}; ${missing} lost, ${doubled} logged twice.`);
+  print(`Published ${published.length}; ${missing} lost, ${doubled} logged twice.`);
 
   for (const { name, samples } of site.gateways) {
     // A minute, or less if the run is short.
@@ -130,14 +132,14 @@ async function verify(site: Site, audience: Audience): Promise<void> {
     const [early, late] = [Math.max(...samples.slice(0, count)), Math.max(...samples.slice(-count))];
     if (late > early * 1.5)
       fail(`The memory of ${name} grew from ${megabytes(early)} to ${megabytes(late)} MB.`);
-    say(
+    print(
       `Memory of ${name}, both workers: at most ${megabytes(early)} MB in the first ${2 * count} s after its last start, ` +
         `${megabytes(late)} MB in the last ${2 * count} s.`,
     );
   }
 }
 
-function say(line: string): void {
+function print(line: string): void {
   console.log(line);
 }
 

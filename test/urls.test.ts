@@ -15,7 +15,7 @@ const publicUrl = 'https://recordings.example/calls';
 const accessKey = 'access-key';
 const account = { externalAccountId: 'acct/1', appId: '101' };
 
-t.test('the public base is the setting. If it is empty, the origin of the server', async (t) => {
+t.test('the public base is publicUrl, or the server’s address if publicUrl is empty', async (t) => {
   const server = { listeningOrigin: 'http://127.0.0.1:41234' };
   t.equal(publicBase({ publicUrl }, server), publicUrl);
   t.equal(publicBase({ publicUrl: '' }, server), server.listeningOrigin);
@@ -24,7 +24,7 @@ t.test('the public base is the setting. If it is empty, the origin of the server
       throw new Error('not listening');
     },
   };
-  t.equal(publicBase({ publicUrl }, closed), publicUrl, 'a server that does not listen is not read');
+  t.equal(publicBase({ publicUrl }, closed), publicUrl, 'the server’s address is not needed then');
 });
 
 t.test('the registered URL has the access key only if HubSpot authenticates by it', async (t) => {
@@ -37,7 +37,7 @@ t.test('the registered URL has the access key only if HubSpot authenticates by i
   t.equal(template('open'), `${publicUrl}${path}`);
 });
 
-/** The target that the gateway receives if HubSpot requests this URL. */
+/** The request target that the gateway receives if HubSpot requests this URL. */
 function targetOf(url: string): string {
   const { pathname, search } = new URL(url);
   return pathname + search;
@@ -64,7 +64,7 @@ t.test('an externalId survives the way to HubSpot and back', async (t) => {
     '😀',
   ];
   for (const id of ids) t.equal(roundTrip(id), id, id);
-  // Every client resolves a path segment of dots alone, encoded or not.
+  // Every client resolves a path segment that is only dots, even if it is encoded.
   const text = fc.string({ unit: 'grapheme', minLength: 1 }).filter((id) => !/^\.+$/.test(id));
   fc.assert(fc.property(text, (id) => roundTrip(id) === id));
   t.pass('any text');
@@ -88,7 +88,11 @@ t.test('the token of a stream URL can be read from it', async (t) => {
   const token = fc.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/);
   const base = fc.webUrl({ withQueryParameters: false }).map((url) => url.replace(/\/+$/, ''));
   fc.assert(fc.property(base, token, (base, token) => tokenIn(streamUrl(base, token)) === token));
-  t.equal(tokenIn(streamUrl('https://x.example/stream/y', 'a.b.c')), 'a.b.c', 'below /stream/');
+  t.equal(
+    tokenIn(streamUrl('https://x.example/stream/y', 'a.b.c')),
+    'a.b.c',
+    'a base that has /stream/ itself',
+  );
   t.equal(tokenIn('https://x.example/stream/a.b.c/call.wav?x=1#y'), 'a.b.c', 'with a file name after it');
   t.equal(tokenIn('a.b.c'), undefined, 'a token alone');
 });

@@ -1,7 +1,7 @@
 import fastifyStatic from '@fastify/static';
 import fastify from 'fastify';
 
-/** usage: fastify-static.ts FOLDER PORT */
+/** Usage: fastify-static.ts FOLDER PORT */
 const [root, port] = process.argv.slice(2);
 const app = fastify();
 app.register(fastifyStatic, { root: root! });

@@ -1,45 +1,49 @@
 import { Agent, get } from 'node:http';
 import type { Serving } from './peers.ts';
-import type { Ask } from './workload.ts';
+import type { RangeRequest } from './workload.ts';
 
 const connections = 4;
-const patienceMs = 30_000;
+const timeoutMs = 30_000;
 
 /**
- * Milliseconds from a request to the first byte of its body, for as many requests as a few listeners that
- * wait for each other's answers to none send in `seconds`.
+ * Milliseconds from each request to the first byte of its body. A few independent listeners send one request
+ * after the other for `seconds`.
  *
- * @param from how many of `asks` to pass over at first
+ * @param from index of the first request
  */
 export async function firstBytes(
   { url }: Serving,
-  asks: Ask[],
+  requests: RangeRequest[],
   from: number,
   seconds: number,
 ): Promise<number[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  const until = performance.now() + seconds * 1000;
+  const end = performance.now() + seconds * 1000;
   const times: number[] = [];
-  let at = from;
+  let next = from;
   const listen = async () => {
-    while (performance.now() < until) times.push(await firstByte(url, asks[at++ % asks.length]!, agent));
+    while (performance.now() < end) {
+      times.push(await firstByte(url, requests[next++ % requests.length]!, agent));
+    }
   };
   await Promise.all(Array.from({ length: connections }, listen));
   agent.destroy();
   return times;
 }
 
-function firstByte(url: string, { path, range }: Ask, agent: Agent): Promise<number> {
+function firstByte(url: string, { path, range }: RangeRequest, agent: Agent): Promise<number> {
   const headers = range ? { range: `bytes=${range.first}-${range.last}` } : {};
   return new Promise((resolve, reject) => {
-    const begun = performance.now();
-    const request = get(url + path, { agent, headers, timeout: patienceMs }, (answer) => {
-      let took: number;
-      answer.once('data', () => {
-        took = performance.now() - begun;
+    const startedAt = performance.now();
+    const request = get(url + path, { agent, headers, timeout: timeoutMs }, (response) => {
+      let firstMs: number;
+      response.once('data', () => {
+        firstMs = performance.now() - startedAt;
       });
-      answer.once('error', reject).once('end', () => resolve(took));
+      response.once('error', reject).once('end', () => resolve(firstMs));
     });
-    request.once('error', reject).once('timeout', () => request.destroy(new Error(`${url} stands still`)));
+    request
+      .once('error', reject)
+      .once('timeout', () => request.destroy(new Error(`${url} does not respond`)));
   });
 }

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The recordings that every peer serves in one run: the same files, in page cache. */
+/** The recordings that every peer serves in a run: the same files, in page cache. */
 export interface Library {
-  /** A temporary folder; each peer keeps what it needs below it. */
+  /** A temporary folder. Each peer has its own files in it. */
   folder: string;
   /** Where the recordings are. */
   recordings: string;
@@ -18,7 +18,7 @@ export interface Library {
 const MiB = 1024 ** 2;
 const headerBytes = 44;
 
-/** @param count recordings of 30 MiB: a real call, over and over, each with another first sample */
+/** @param count how many recordings of 30 MiB: a real call, repeated, with another first sample in each */
 export function makeLibrary(count: number): Library {
   const source = readFileSync(new URL('../../fixtures/inbound-caller1.wav', import.meta.url));
   const size = 30 * MiB;
@@ -30,7 +30,7 @@ export function makeLibrary(count: number): Library {
   recording.writeUInt32LE(size - headerBytes, headerBytes - 4);
 
   const folder = mkdtempSync(join(tmpdir(), 'playhead-bench-'));
-  execFileSync('chmod', ['755', folder]); // nginx's worker is another user
+  execFileSync('chmod', ['755', folder]); // nginx's worker runs as another user
   const recordings = join(folder, 'recordings');
   mkdirSync(recordings);
   const names = Array.from({ length: count }, (_, index) => {

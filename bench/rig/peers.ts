@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { freePort } from '../../test/servers/free-port.ts';
 import type { Library } from './library.ts';
-import { answering, type Running, startPinned } from './machine.ts';
+import { type Running, startPinned, untilResponding } from './machine.ts';
 import { startNginx } from './nginx.ts';
 
-/** One way to serve the library. Another peer is another entry in `peers`. */
+/** A way to serve the library. To add one, add it to `peers`. */
 export interface Peer {
   name: string;
   start(library: Library): Promise<Serving>;
@@ -54,11 +54,11 @@ export const peers = { playhead, playheadLogging, nginxStatic, fastifyStatic };
 export async function served(running: Running, port: number, names: string[]): Promise<Serving> {
   const url = `http://127.0.0.1:${port}`;
   const paths = names.map((name) => `/${name}`);
-  await answering(`${url}${paths[0]}`);
+  await untilResponding(`${url}${paths[0]}`);
   return { ...running, url, paths };
 }
 
-/** Where the gateway takes the library's recordings from. */
+/** Where the gateway reads the library's recordings. */
 export interface Sources {
   settings: Record<string, string>;
   env?: NodeJS.ProcessEnv;
@@ -71,7 +71,7 @@ function fromFolder({ recordings }: Library): Sources {
   return { settings: { 'source-roots': recordings }, mode: 'copy', urlOf };
 }
 
-/** The gateway as the image has it, with its rate limit out of the way of a load generator. */
+/** Starts the gateway as the image does, with a rate limit that a load generator does not reach. */
 export async function startPlayhead(
   library: Library,
   sources: Sources,
@@ -92,7 +92,7 @@ export async function startPlayhead(
   const env = { ...process.env, ...sources.env };
   const running = startPinned([process.execPath, '--max-semi-space-size=4', cli, 'serve', ...flags], { env });
   const url = `http://127.0.0.1:${port}`;
-  await answering(`${url}/healthz`);
+  await untilResponding(`${url}/healthz`);
 
   const apiKey = readFileSync(join(dataDir, 'api-key'), 'utf8').trim();
   const post = (path: string, body: object) =>
@@ -105,13 +105,13 @@ export async function startPlayhead(
   for (const name of library.names) {
     const channels = ['caller', 'recipient'];
     const recording = { accountId: 'bench', externalId: name, direction: 'inbound', channels };
-    let shared = await post(`/bench/${name}/url`, {});
-    if (shared.status === 404) {
-      const taken = await post('', { ...recording, source: sources.urlOf(name), mode: sources.mode });
-      if (!taken.ok) throw new Error(`Playhead refused ${name}: ${await taken.text()}`);
-      shared = await post(`/bench/${name}/url`, {});
+    let response = await post(`/bench/${name}/url`, {});
+    if (response.status === 404) {
+      const ingested = await post('', { ...recording, source: sources.urlOf(name), mode: sources.mode });
+      if (!ingested.ok) throw new Error(`Playhead rejected ${name}: ${await ingested.text()}`);
+      response = await post(`/bench/${name}/url`, {});
     }
-    const { authenticatedUrl } = (await shared.json()) as { authenticatedUrl: string };
+    const { authenticatedUrl } = (await response.json()) as { authenticatedUrl: string };
     paths.push(new URL(authenticatedUrl).pathname);
   }
   return { ...running, url, paths };

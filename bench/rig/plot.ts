@@ -9,7 +9,7 @@ const width = 640;
 const bar = 16;
 const gap = 14;
 
-/** Horizontal bars in groups on a logarithmic scale, as an SVG that needs nothing else. `notes` are lines below. */
+/** Horizontal bars in groups on a logarithmic scale, as a self-contained SVG. `notes` are lines below the bars. */
 export function bars(title: string, groups: Group[], notes: string[] = []): string {
   const values = groups.flatMap((group) => group.values.map(({ value }) => value));
   const lowest = 10 ** Math.floor(Math.log10(Math.min(...values)));

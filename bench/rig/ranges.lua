@@ -1,5 +1,5 @@
--- wrk script: asks for what a file lists, in its order, over and over.
--- arguments: FILE (one request a line: PATH, or PATH FIRST LAST), FROM (how many lines to pass over at first)
+-- wrk script: sends the requests that a file lists, in this order, repeatedly.
+-- arguments: FILE (one request per line: PATH, or PATH FIRST LAST), FROM (how many lines to skip at first)
 local requests, at = {}, 0
 
 function init(args)

@@ -6,13 +6,13 @@ import { startNginx } from './nginx.ts';
 import { type Serving, type Sources, served, startPlayhead } from './peers.ts';
 import type { S3 } from './s3.ts';
 
-/** One way to serve a library that is in S3. Another one is another entry in `remotePeers`. */
+/** A way to serve a library in S3. To add one, add it to `remotePeers`. */
 export interface RemotePeer {
   name: string;
   start(library: Library, s3: S3): Promise<Serving>;
 }
 
-/** Read by the SDK's usual chain; nginx takes any, radosgw those that the environment has. */
+/** For the SDK's credential chain. nginx accepts any; radosgw those of the environment. */
 const credentials = { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret', ...process.env };
 
 const playhead: RemotePeer = {

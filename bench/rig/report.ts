@@ -12,9 +12,9 @@ export interface Result {
   plot?: string;
 }
 
-/** Writes NAME.json, NAME.md and NAME.svg to bench/results/, and the text to the terminal. */
+/** Writes NAME.json, NAME.md and NAME.svg to bench/results/, and prints the text. */
 export function save(name: string, { title, machine, figures, text, plot }: Result): void {
-  const on = `Taken on ${machine.date}: ${machine.cores} cores (${machine.cpu}), ${machine.memoryGiB} GiB, Linux ${machine.linux}, Node ${machine.node}, nginx ${machine.nginx}; load average ${machine.loadAtStart} before it began.`;
+  const on = `Taken on ${machine.date}: ${machine.cores} cores (${machine.cpu}), ${machine.memoryGiB} GiB, Linux ${machine.linux}, Node ${machine.node}, nginx ${machine.nginx}; load average ${machine.loadAtStart} before the run.`;
   const picture = plot ? [`![${title}](${name}.svg)`] : [];
   const page = [`# ${title}`, ...text, ...picture, on, `Made by \`npm run bench -- ${name}\`.`].join('\n\n');
   mkdirSync(results, { recursive: true });

@@ -9,15 +9,15 @@ import {
 } from '@aws-sdk/client-s3';
 import { freePort } from '../../test/servers/free-port.ts';
 import type { Library } from './library.ts';
-import { answering, loadCore } from './machine.ts';
+import { loadCore, untilResponding } from './machine.ts';
 import { startNginx } from './nginx.ts';
 
-/** An S3 server that holds the library in a bucket that everyone may read. It is no part of what is measured. */
+/** An S3 server with the library in a public bucket. It is not part of what is measured. */
 export interface S3 {
   name: string;
   endpoint: string;
   bucket: string;
-  /** What was asked of it so far; undefined where it does not say. */
+  /** The requests that it has received so far; undefined if it does not count them. */
   traffic(): Traffic | undefined;
   stop(): Promise<void>;
 }
@@ -28,7 +28,7 @@ export interface Traffic {
   bytes: number;
 }
 
-/** nginx with the library's files: it takes every signature for a good one. */
+/** nginx with the library's files. It accepts every signature. */
 export async function nginxAsS3(library: Library): Promise<S3> {
   const folder = join(library.folder, 'nginx-s3');
   const log = join(folder, 'traffic');
@@ -37,7 +37,7 @@ export async function nginxAsS3(library: Library): Promise<S3> {
     server { listen 127.0.0.1:${port}; root ${library.folder}; access_log ${log} traffic; }`;
   const { stop } = startNginx(folder, server, loadCore);
   const endpoint = `http://127.0.0.1:${port}`;
-  await answering(endpoint);
+  await untilResponding(endpoint);
   return {
     name: 'nginx as S3',
     endpoint,
@@ -50,9 +50,9 @@ export async function nginxAsS3(library: Library): Promise<S3> {
   };
 }
 
-/** The S3 server that `PLAYHEAD_TEST_S3_ENDPOINT` names, by the usual AWS credentials. */
+/** The S3 server at `endpoint`, with the usual AWS credentials. */
 export async function givenS3(library: Library, endpoint: string): Promise<S3> {
-  // A checksum over a stream is sent behind it, in chunks, which radosgw does not take.
+  // The checksum of a stream is sent after it, in chunks, which radosgw does not accept.
   const requestChecksumCalculation = 'WHEN_REQUIRED';
   const client = new S3Client({
     endpoint,

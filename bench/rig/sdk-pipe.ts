@@ -3,11 +3,11 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 
-/** What most Node services do: GetObject, and its body piped to the reply. usage: sdk-pipe.ts ENDPOINT BUCKET PORT */
+/** As most Node services do it: pipes the body of GetObject to the response. Usage: sdk-pipe.ts ENDPOINT BUCKET PORT */
 const [endpoint, Bucket, port] = process.argv.slice(2);
 const client = new S3Client({ endpoint: endpoint!, region: 'us-east-1', forcePathStyle: true });
 const server = createServer(async (request, response) => {
-  const left = new AbortController(); // without it, each listener who leaves early keeps one of the SDK's 50 sockets
+  const left = new AbortController(); // without it, each closed connection keeps one of the SDK's 50 sockets
   response.once('close', () => left.abort());
   try {
     const command = new GetObjectCommand({

@@ -6,19 +6,19 @@ import type { Serving } from './peers.ts';
 
 export const seconds = 20;
 const tickMs = 250;
-const bytesPerTick = 8 * 1024; // 32 KiB a second: uncompressed stereo at 8 kHz, as it is played
+const bytesPerTick = 8 * 1024; // 32 KiB a second, the rate of uncompressed stereo at 8 kHz
 
 export interface SlowFigure {
   idleMB: number;
   peakMB: number;
-  /** Bytes that the listener who got least has taken. */
+  /** What the slowest listener received. */
   leastKiB: number;
 }
 
 /**
- * What listeners cost that take a recording no faster than it is played.
+ * Memory of listeners that read a recording as fast as it is played.
  *
- * @param first where the listener with a number begins to listen, in bytes
+ * @param first the position in bytes at which the listener with this index starts
  */
 export async function slowListeners(
   serving: Serving,
@@ -26,7 +26,7 @@ export async function slowListeners(
   listeners: number,
   first = (_index: number) => 0,
 ): Promise<SlowFigure> {
-  // One whole read of each recording first: what was loaded to answer at all is no cost of a listener.
+  // Read each recording once, so that the memory for the first response is not counted.
   for (const path of serving.paths) await (await fetch(serving.url + path)).arrayBuffer();
   await sleep(1_000);
   const idle = residentBytes(serving);
@@ -34,22 +34,22 @@ export async function slowListeners(
   const sockets = Array.from({ length: listeners }, (_, index) =>
     listen(serving, serving.paths[index % library.names.length]!, first(index)),
   );
-  const taken = new Array<number>(listeners).fill(0);
+  const received = new Array<number>(listeners).fill(0);
   let peak = 0;
   for (let tick = 0; tick < (seconds * 1000) / tickMs; tick++) {
     await sleep(tickMs);
     for (const [index, socket] of sockets.entries()) {
       const chunk = (socket.read(bytesPerTick) ?? socket.read()) as Buffer | null;
-      taken[index]! += chunk?.length ?? 0;
+      received[index]! += chunk?.length ?? 0;
     }
     peak = Math.max(peak, residentBytes(serving));
   }
   for (const socket of sockets) socket.destroy();
   const MB = (bytes: number) => Math.round(bytes / 1e6);
-  return { idleMB: MB(idle), peakMB: MB(peak), leastKiB: Math.round(Math.min(...taken) / 1024) };
+  return { idleMB: MB(idle), peakMB: MB(peak), leastKiB: Math.round(Math.min(...received) / 1024) };
 }
 
-/** A connection that has asked for a recording from `first` on and is read by hand. */
+/** A connection that has requested a recording from `first` on. Its socket is read by hand. */
 function listen({ url }: Serving, path: string, first: number): Socket {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port) });

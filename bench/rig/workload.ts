@@ -1,31 +1,33 @@
-/** What is asked of a server: ranges of `length` bytes; whole files where it is 0. */
+/** Requests for ranges of one length, or for whole files. */
 export interface Workload {
   name: string;
+  /** Bytes of each range. 0 is the whole file. */
   length: number;
 }
 
-/** One request; the whole file where there is no range. */
-export interface Ask {
+/** One request. */
+export interface RangeRequest {
   path: string;
+  /** Default: the whole file. */
   range?: { first: number; last: number };
 }
 
 const MiB = 1024 ** 2;
 
-/** Ranges at random places of random files. */
-export function anywhere({ length }: Workload, paths: string[], size: number): Ask[] {
+/** Ranges at random positions of random files. */
+export function anywhere({ length }: Workload, paths: string[], size: number): RangeRequest[] {
   return Array.from({ length: 20_000 }, () => {
     const path = paths[Math.floor(Math.random() * paths.length)]!;
-    return ask(path, Math.floor(Math.random() * (size - length + 1)), length);
+    return rangeRequest(path, Math.floor(Math.random() * (size - length + 1)), length);
   });
 }
 
 /**
- * Ranges that begin anywhere in a megabyte, one for each megabyte of each file, in an order in which that and
- * the one behind it come as far apart as they can: the even ones of all files, then the odd ones. However
- * often this is repeated, a cache that keeps what was used last has none of it if it holds less than a third.
+ * One range for each megabyte of each file, at a random position in it. The order is the even megabytes of all
+ * files, then the odd ones, so that neighbours are as far apart as possible. A cache of recently used blocks that
+ * holds less than a third of the files never has a hit, however often the order is repeated.
  */
-export function sweep({ length }: Workload, paths: string[], size: number): Ask[] {
+export function sweep({ length }: Workload, paths: string[], size: number): RangeRequest[] {
   if (length === 0) return paths.map((path) => ({ path }));
   const indexes = Array.from({ length: size / MiB }, (_, index) => index);
   const order = [
@@ -34,11 +36,11 @@ export function sweep({ length }: Workload, paths: string[], size: number): Ask[
   ];
   return order.flatMap((index) =>
     paths.map((path) =>
-      ask(path, Math.min(Math.floor((index + Math.random()) * MiB), size - length), length),
+      rangeRequest(path, Math.min(Math.floor((index + Math.random()) * MiB), size - length), length),
     ),
   );
 }
 
-function ask(path: string, first: number, length: number): Ask {
+function rangeRequest(path: string, first: number, length: number): RangeRequest {
   return length === 0 ? { path } : { path, range: { first, last: first + length - 1 } };
 }

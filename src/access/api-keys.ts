@@ -11,11 +11,11 @@ export interface ApiKeysParts {
   config: { apiKeys: readonly string[]; dataDir: string };
 }
 
-/** Characters. A longer Authorization header is rejected unread. */
-const maxHeaderLength = 4096;
+/** A longer Authorization header is rejected before it is parsed. */
+const maxHeaderCharacters = 4096;
 const bearer = /^bearer +(\S+) *$/i;
 
-/** Who may call: API keys for `/v1`, and the access key in the path of the retrieve URL. */
+/** Verifies who may call: the API keys for `/v1`, and the access key in the path of the retrieve URL. */
 export class ApiKeys {
   /** Secret path segment of the retrieve URL, the same in every process that shares the database. */
   readonly accessKey: string;
@@ -53,10 +53,10 @@ export class ApiKeys {
    * @throws Problem `unauthorized`
    */
   verify(header: string | undefined): string {
-    const key = header !== undefined && header.length <= maxHeaderLength && bearer.exec(header)?.[1];
+    const key = header !== undefined && header.length <= maxHeaderCharacters && bearer.exec(header)?.[1];
     if (!key) throw new Problem('unauthorized');
     const hash = sha256(key);
-    // Compares with every key, each in constant time, so that the duration tells nothing about any of them.
+    // Compares with every key, each in constant time, so that the duration reveals nothing about any of them.
     const matches = this.#apiKeyHashes.filter((candidate) => timingSafeEqual(candidate, hash));
     if (matches.length === 0) throw new Problem('unauthorized');
     return hash.toString('hex').slice(0, 12);

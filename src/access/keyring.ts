@@ -23,7 +23,7 @@ export interface KeyRingParts {
   changes: Changes;
 }
 
-/** The shortest time between two loads that an unknown kid causes. */
+/** Unknown kids cause at most one load in this time. */
 const lookupEveryMs = 1_000;
 
 /**
@@ -68,8 +68,8 @@ export class KeyRing {
   }
 
   /**
-   * Another process may have created an unknown key a moment ago, so the ring is loaded again: at most once
-   * a second, or forged tokens could flood the database.
+   * The key with this kid. If the kid is unknown, another process may have just created the key, so the ring is
+   * loaded again. That happens at most once a second, or forged tokens could flood the database.
    *
    * @throws Problem `database_unavailable`
    */

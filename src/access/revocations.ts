@@ -14,8 +14,8 @@ export interface RevocationParts {
 const pruneEveryMs = 60_000;
 
 /**
- * The revocations of tokens that have not expired. They are in memory, so that a lookup costs no query, and in
- * the database. Every process loads them at its start and receives new ones by the change feed.
+ * The revocations of tokens that have not expired. They are in the database, and in memory so that a lookup costs
+ * no query. Every process loads them at its start and receives new ones through the change feed.
  */
 export class Revocations {
   readonly #db: Database;
@@ -43,7 +43,7 @@ export class Revocations {
     return revocations;
   }
 
-  /** Every URL of the recording issued up to this instant (milliseconds since 1970) is revoked; 0 if none is. */
+  /** URLs of the recording issued up to this instant are revoked. Milliseconds since 1970; 0 if none is revoked. */
   cutoff(accountId: string, externalId: string): number {
     const account = this.#revoked.get(`${accountId}\0\0`)?.cutoff ?? 0;
     const recording = this.#revoked.get(`${accountId}\0${externalId}\0`)?.cutoff ?? 0;

@@ -35,9 +35,9 @@ export interface TokensParts {
 const alg = 'HS256';
 const issuer = 'playhead';
 const audience = 'playhead:stream';
-/** Characters. The longest token has 8.7 KB: two ids of 1 KB, percent-encoded, then in base64url with the other claims. */
+/** The longest token has 8,700 characters: two ids of 1 KB, percent-encoded, and the other claims, in base64url. */
 const maxTokenCharacters = 9 * 1024;
-/** Characters of verified tokens in memory: about twenty thousand tokens. */
+/** Verified tokens and their claims in memory: about twenty thousand. */
 const maxVerifiedCharacters = 16 * 1024 * 1024;
 
 /** Signs, verifies and revokes the tokens of stream URLs: JWTs (RFC 7519), HMAC with a pinned algorithm. */
@@ -50,6 +50,7 @@ export class Tokens {
   #latestIssuedAt = 0;
   readonly #verified = new LRUCache<string, StreamClaims>({
     maxSize: maxVerifiedCharacters,
+    // The claims are about as long as the token.
     sizeCalculation: (_claims, token) => 2 * token.length,
   });
 
@@ -88,10 +89,11 @@ export class Tokens {
   }
 
   /**
-   * A token that was verified before costs neither cryptography nor a query. Its expiry, its key and its
-   * revocation are checked every time.
+   * Verifies a token. If it was verified before, that costs neither cryptography nor a query. Its expiry, its key
+   * and its revocation are checked every time.
    *
-   * @throws Problem `invalid_token`, or `database_unavailable` if this process does not know its key yet
+   * @throws Problem `invalid_token`; `database_unavailable` if this process does not know the token's key and the
+   *   database cannot be reached
    */
   async verify(token: string): Promise<StreamClaims> {
     const known = this.#verified.get(token);
@@ -112,7 +114,7 @@ export class Tokens {
 
   /**
    * Revokes one token, or every token issued until now for a recording or an account. Tokens issued later are
-   * valid. The other processes follow at their next poll of the change feed.
+   * valid. In the other processes it takes effect at their next poll of the change feed.
    *
    * @throws Problem `invalid_token` if the token is not ours or has expired, `database_unavailable`
    */
@@ -152,7 +154,7 @@ export class Tokens {
     return this.#ring.rotate();
   }
 
-  /** Ends every token signed with this key. @throws Problem `not_found` */
+  /** Makes every token signed with this key invalid. @throws Problem `not_found` */
   retire(kid: string): Promise<void> {
     return this.#ring.retire(kid);
   }

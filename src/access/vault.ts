@@ -7,7 +7,7 @@ import { ConfigError } from '../settings/config.ts';
 /** Encrypts small secrets, so that the database alone discloses none of them. */
 export interface Vault {
   seal(plain: string): Promise<string>;
-  /** @throws ConfigError if the text was sealed under another key */
+  /** @throws ConfigError if the text was sealed with another key */
   open(sealed: string): Promise<string>;
 }
 
@@ -31,9 +31,9 @@ export async function openVault(config: { secretKey: string; dataDir: string }):
     seal: (plain) =>
       new CompactEncrypt(Buffer.from(plain)).setProtectedHeader({ alg: 'dir', enc: 'A256GCM' }).encrypt(key),
     async open(sealed) {
-      const only = { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] };
+      const algorithms = { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] };
       try {
-        const { plaintext } = await compactDecrypt(sealed, key, only);
+        const { plaintext } = await compactDecrypt(sealed, key, algorithms);
         return Buffer.from(plaintext).toString();
       } catch (cause) {
         throw new ConfigError(
@@ -46,8 +46,8 @@ export async function openVault(config: { secretKey: string; dataDir: string }):
 }
 
 /**
- * Reads a secret of 43 base64url characters from a file, or creates both. Only the owner may read the file.
- * If several processes start together, one creates the file, whole and at once, and all of them read it.
+ * Reads a secret of 43 base64url characters from a file. If the file is missing, creates it with a random secret that
+ * only the owner can read. If several processes start together, one creates the file atomically and all read it.
  */
 export async function readOrCreateSecret(dataDir: string, name: string): Promise<string> {
   const path = join(dataDir, name);

@@ -11,7 +11,7 @@ import { SourceReader } from './source-reader.ts';
 import { readStructure } from './structure.ts';
 import { conclude, fails } from './verdict.ts';
 
-/** How much of a file may be read for its structure: a fixed part, and a part of its size. */
+/** Bytes that may be read for the structure: 8 MiB, and a tenth of the file, because tables of MP4 grow with it. */
 const maxStructureBytes = (fileBytes: number) => 8 * 1024 * 1024 + fileBytes * 0.1;
 const maxStructureMs = 5000;
 
@@ -19,8 +19,8 @@ const maxStructureMs = 5000;
 export type Progress = (seconds: number) => void;
 
 /**
- * Checks one recording: its structure, then its channels, then the roles. The first stage that fails is the last.
- * Holds less than a minute of audio at a time. The caller must limit how long decoding may take.
+ * Checks one recording: its structure, then its channels, then the roles. The check ends with the first stage that
+ * fails. It holds less than a minute of audio at a time. The caller must limit how long decoding may take.
  *
  * @throws Problem if the source cannot be read. Faults of the file itself are in the report.
  */
@@ -54,8 +54,8 @@ export async function check(
 
 /** Without a track, Playhead has no decoder for this codec. With a track, this machine lacks the decoder. */
 function undecodable({ codec = 'the codec' }: AudioFacts, track: Track | undefined): Evidence {
-  const need = track ? ': install ALSA’s library (Debian: libasound2) or ffmpeg to have it decoded' : '';
-  return headerEvidence('undecodable', codec + need);
+  const advice = track ? ': install ALSA’s library (Debian: libasound2) or ffmpeg to have it decoded' : '';
+  return headerEvidence('undecodable', codec + advice);
 }
 
 /** Decodes and measures all of the audio; undefined if this machine lacks the decoder. */
@@ -66,7 +66,8 @@ async function measure(
 ): Promise<SignalFacts | undefined> {
   const chunks = await track.decode(reader);
   if (!chunks) return undefined;
-  reader.allow(maxStructureBytes(reader.size) + reader.size, Number.POSITIVE_INFINITY);
+  // All of the audio is read once, and some of it twice: see `decodeUnits`.
+  reader.allow(reader.size + maxStructureBytes(reader.size), Number.POSITIVE_INFINITY);
   const meter = new SignalMeter(track.sampleRate);
   let sampleFrames = 0;
   for await (const [left, right] of chunks) {

@@ -5,20 +5,21 @@ import { formats } from './formats/formats.ts';
 import type { Evidence } from './report.ts';
 import type { SourceReader } from './source-reader.ts';
 
-const free = Buffer.from('free');
+const freeType = Buffer.from('free');
 
 /**
- * Reads the tags that music-metadata knows, and compares its channels and sample rate with ours. It gets no file name
- * and no MIME type, so that it goes by the content. It gets only files whose chunks or boxes were counted before.
+ * The second opinion of music-metadata: its tags, and evidence if its channels or sample rate differ from ours. It gets
+ * no file name and no MIME type, so that it goes by the content. Too many chunks or boxes would overload it, so our
+ * reader of the container counts them first.
  */
 export async function readOpinion(
   reader: SourceReader,
-  { audio, hiddenBoxType }: Structure,
+  { audio, hiddenBoxTypeOffset }: Structure,
 ): Promise<{ tags: string[]; evidence: Evidence[] }> {
   const none = { tags: [], evidence: [] };
-  // It does not know these.
+  // music-metadata does not know these two.
   if (/^(RF64|BW64)/.test(await reader.text(0, 4))) return none;
-  const blob = new ReaderBlob(reader, hiddenBoxType);
+  const blob = new ReaderBlob(reader, hiddenBoxTypeOffset);
   const parsed = await parseBlob(blob, { duration: false, skipCovers: true }).catch(() => undefined);
   reader.rethrow();
   if (!parsed) return none;
@@ -44,13 +45,16 @@ function differs(theirs: number | undefined, ours: number | undefined): theirs i
 /** A SourceReader as the Blob that music-metadata reads from. */
 class ReaderBlob extends Blob {
   readonly #reader: SourceReader;
-  readonly #hiddenBoxType: number;
+  readonly #hiddenBoxTypeOffset: number;
 
-  /** @param hiddenBoxType offset of the type of a box that is shown as `free`: an hour's sample tables take 600 KB */
-  constructor(reader: SourceReader, hiddenBoxType = Number.POSITIVE_INFINITY) {
+  /**
+   * @param hiddenBoxTypeOffset offset of the type of an MP4 box that music-metadata need not read. Its type is read as
+   * `free`, so that music-metadata skips the box.
+   */
+  constructor(reader: SourceReader, hiddenBoxTypeOffset = Number.POSITIVE_INFINITY) {
     super();
     this.#reader = reader;
-    this.#hiddenBoxType = hiddenBoxType;
+    this.#hiddenBoxTypeOffset = hiddenBoxTypeOffset;
   }
 
   override get size(): number {
@@ -60,8 +64,8 @@ class ReaderBlob extends Blob {
   override slice(start = 0, end = this.size): Blob {
     const arrayBuffer = async () => {
       const bytes = new Uint8Array(await this.#reader.read(start, end - start));
-      const at = this.#hiddenBoxType - start;
-      if (at >= 0 && at + free.length <= bytes.length) bytes.set(free, at);
+      const at = this.#hiddenBoxTypeOffset - start;
+      if (at >= 0 && at + freeType.length <= bytes.length) bytes.set(freeType, at);
       return bytes.buffer;
     };
     return Object.assign(new Blob(), { arrayBuffer });

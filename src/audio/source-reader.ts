@@ -6,8 +6,8 @@ const maxPages = 16;
 
 /**
  * Reads a source within limits of bytes and time. It keeps the last pages, so that a parser can read a few bytes at
- * a time. An error of one read is the error of every later read, so that a parser that swallows errors cannot go on.
- * `rethrow` then throws the swallowed error.
+ * a time. After a read has failed, every later read throws the same error. A parser that swallows errors therefore
+ * cannot go on, and `rethrow` throws what it swallowed.
  */
 export class SourceReader {
   readonly size: number;
@@ -23,7 +23,7 @@ export class SourceReader {
     this.size = source.size;
   }
 
-  /** Limits what may be read from now on, and in which time. Waiting for the source does not count. */
+  /** Allows `bytes` more to be read within the next `ms`. Waiting for the source does not count as time. */
   allow(bytes: number, ms: number): void {
     this.#maxBytesRead = this.bytesRead + bytes;
     this.#deadlineMs = performance.now() + ms;
@@ -35,7 +35,7 @@ export class SourceReader {
   }
 
   /**
-   * Exactly `length` bytes, which must not be written to.
+   * Exactly `length` bytes, which must not be written to. A range across two pages is fetched and not kept.
    *
    * @throws Finding `truncated` beyond the end of the file, `too_complex` beyond the limits
    */
@@ -43,11 +43,12 @@ export class SourceReader {
     this.rethrow();
     if (length <= 0) return new Uint8Array(0);
     if (offset + length > this.size) throw new Finding('truncated', offset + length, this.size);
-    const first = Math.floor(offset / pageBytes);
-    const last = Math.floor((offset + length - 1) / pageBytes);
-    if (last > first) return this.#fetch(offset, length);
-    const page = await this.#page(first);
-    return page.subarray(offset - first * pageBytes, offset - first * pageBytes + length);
+    const firstPage = Math.floor(offset / pageBytes);
+    const lastPage = Math.floor((offset + length - 1) / pageBytes);
+    if (lastPage > firstPage) return this.#fetch(offset, length);
+    const page = await this.#page(firstPage);
+    const start = offset - firstPage * pageBytes;
+    return page.subarray(start, start + length);
   }
 
   /** Like `read`, for numbers. */
@@ -68,7 +69,10 @@ export class SourceReader {
     const start = index * pageBytes;
     const page = this.#fetch(start, Math.min(pageBytes, this.size - start));
     this.#pages.set(index, page);
-    if (this.#pages.size > maxPages) this.#pages.delete(this.#pages.keys().next().value!);
+    if (this.#pages.size > maxPages) {
+      const [oldest] = this.#pages.keys();
+      this.#pages.delete(oldest!);
+    }
     return page;
   }
 

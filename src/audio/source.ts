@@ -5,7 +5,7 @@ import { Problem } from '../errors.ts';
 export interface Source {
   /** Bytes. */
   readonly size: number;
-  /** Exactly `length` bytes. The range is within `size`, and the bytes belong to the caller. */
+  /** Exactly `length` bytes. The range must be within `size`. The bytes belong to the caller. */
   read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ const maxSampleFrames = 1_200_000_000;
 const minDurationSeconds = 1;
 
 /**
- * Reads from its content what the file is, and whether it is complete.
+ * Reads what the file is and whether it is complete. Its content decides, not its name.
  *
  * @throws Finding for a file that cannot be judged further
  */
@@ -21,7 +21,7 @@ export async function readStructure(
 ): Promise<Omit<Structure, 'tags'> & { tags: Tags }> {
   if (reader.size === 0) throw new Finding('empty_file', 0);
   const structure = await readContainer(reader).catch((error) => {
-    // A box or chunk is shorter than its fields.
+    // DataView throws a RangeError if a box or chunk is shorter than its fields.
     throw error instanceof RangeError ? new Finding('bad_header', error.message) : error;
   });
   const { audio, evidence } = structure;
@@ -42,17 +42,17 @@ async function readContainer(reader: SourceReader): Promise<Structure> {
   const unsupported = unsupportedFormats.find(({ starts }) =>
     starts.some((bytes) => trimmed.startsWith(bytes)),
   );
-  const text = /^[\s\x20-\x7e]+$/.test(start) ? 'text' : 'unknown';
-  throw new Finding('unsupported_container', unsupported?.name ?? text);
+  const isText = /^[\s\x20-\x7e]+$/.test(start);
+  throw new Finding('unsupported_container', unsupported?.name ?? (isText ? 'text' : 'unknown'));
 }
 
-/** Size of an ID3v2 tag with its header. The header codes the size in four bytes of seven bits each. */
+/** Size of an ID3v2 tag and its header of 10 bytes. The header gives the size in four bytes of seven bits each. */
 function id3BytesOf(start: string): number {
   const [a, b, c, d] = [6, 7, 8, 9].map((at) => start.charCodeAt(at) & 0x7f);
   return 10 + ((a! << 21) | (b! << 14) | (c! << 7) | d!);
 }
 
-/** A call has two channels, a sample rate that exists, and a plausible duration. */
+/** The first thing that is wrong with the channel count, the sample rate or the duration. */
 function judgeAudio({ channels = 0, sampleRate = 0, durationSeconds = 0 }: AudioFacts): Evidence[] {
   if (channels === 0) return [headerEvidence('bad_header', 'no channels')];
   if (sampleRate < 4000 || sampleRate > 192_000) return [headerEvidence('bad_header', `${sampleRate} Hz`)];
@@ -67,6 +67,7 @@ function judgeAudio({ channels = 0, sampleRate = 0, durationSeconds = 0 }: Audio
   return [headerEvidence('too_large', `${Math.round(sampleFrames)} samples a channel`, maxSampleFrames)];
 }
 
+/** Warns if the file name has the ending of another format. */
 function judgeName({ container }: Structure['audio'], fileName = ''): Evidence[] {
   const ending = /\.(\w+)$/.exec(fileName)?.[1]?.toLowerCase() ?? '';
   const known = [...Object.values(formats), ...unsupportedFormats].some(({ endings }) =>

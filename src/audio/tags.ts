@@ -9,11 +9,11 @@ export interface Tags {
 const pair = /^\s*(caller|recipient)\s*[,;/|]\s*(caller|recipient)\s*$/i;
 
 /**
- * Finds the channel map in `name=value` tags: `CHANNEL_MAP=caller,recipient` as a tag or inside a comment, or a name
- * for each channel. If tags disagree, none counts.
+ * Finds the channel map in `name=value` tags. It is either `CHANNEL_MAP=caller,recipient`, as a tag or inside a
+ * comment, or the pair of tags `channel 1=caller` and `channel 2=recipient`. If tags disagree, none counts.
  */
 export function readChannelMap(tags: string[]): Tags {
-  const maps = [...tags.flatMap(readMap), ...readNames(tags)];
+  const maps = [...tags.flatMap(readMap), ...readChannelNames(tags)];
   const [first] = maps;
   return first && maps.every(({ channelMap }) => channelMap[0] === first.channelMap[0]) ? first : {};
 }
@@ -24,9 +24,9 @@ function readMap(tag: string): Required<Tags>[] {
   return channelMap ? [{ channelMap, from: tag.split('=', 1)[0]! }] : [];
 }
 
-function readNames(tags: string[]): Required<Tags>[] {
-  const nameOf = (channel: number) => tags.find((tag) => tag.startsWith(`channel ${channel}=`))?.slice(10);
-  const channelMap = readPair(`${nameOf(1)},${nameOf(2)}`);
+function readChannelNames(tags: string[]): Required<Tags>[] {
+  const nameOf = (prefix: string) => tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
+  const channelMap = readPair(`${nameOf('channel 1=')},${nameOf('channel 2=')}`);
   return channelMap ? [{ channelMap, from: 'track names' }] : [];
 }
 

@@ -30,7 +30,7 @@ async function removeBlocks(dataDir: string): Promise<void> {
   await rm(blocksFolder(dataDir), { recursive: true, force: true });
 }
 
-/** @returns the exit code, when the gateway was told to stop and the last stream has ended or was cut off */
+/** @returns the exit code, once the gateway was stopped and the last stream has ended or was cut off */
 async function serveUntilStopped(config: Config, host: Host): Promise<number> {
   const parts = await openParts(config);
   const metricsPage = host.metricsPage(parts.metrics);
@@ -67,8 +67,8 @@ async function listen(app: FastifyInstance, { host, port }: Config): Promise<str
 }
 
 /**
- * Resolves when the gateway has stopped. Once told to stop, it accepts no new connection, and streams have
- * `drainMs` to end before they are cut off. If told a second time, the process exits at once.
+ * Resolves when the gateway has stopped. At the first signal it accepts no new connection, and streams have
+ * `drainMs` to end before they are cut off. At the second signal the process exits at once.
  */
 function stopped(app: FastifyInstance, host: Host, drainMs: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

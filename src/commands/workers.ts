@@ -21,7 +21,7 @@ export interface Host {
   metricsPage(metrics: Metrics): () => Promise<string>;
   /** Writes a sentence for the operator, once for all workers. */
   announce(sentence: string): void;
-  /** Calls `stop` each time that the gateway is told to stop. */
+  /** Calls `stop` at each SIGTERM or SIGINT, or at the primary's request. */
   onStop(stop: () => void): void;
 }
 
@@ -103,7 +103,7 @@ export function runPrimary(count: number, limitMs: number): Promise<number> {
 }
 
 /**
- * Disconnects from the primary first. A worker that closes on its own can reject a connection just handed to
+ * Disconnects a worker before it closes. A worker that closes on its own can reject a connection just handed to
  * it, and the primary leaks that socket. A worker with open connections sees the disconnect only when the last
  * of them ends, so it is also notified.
  */
@@ -132,10 +132,10 @@ export async function runWorker(
     },
     announce: (sentence) => void (worker.id === 1 && process.stderr.write(sentence)),
     onStop(stop) {
-      const told = Promise.withResolvers<void>();
-      respond(process, 'stop', async () => told.resolve());
-      worker.once('disconnect', () => told.resolve());
-      told.promise.then(stop);
+      const stopped = Promise.withResolvers<void>();
+      respond(process, 'stop', async () => stopped.resolve());
+      worker.once('disconnect', () => stopped.resolve());
+      stopped.promise.then(stop);
     },
   };
   try {

@@ -1,5 +1,7 @@
 // @ts-check
-// A picture of both channels: who speaks when. The browser decodes the audio, so it must not be too long.
+// A picture of both channels: who speaks when.
+
+/** The browser decodes the whole audio, so it must not be too long. */
 const maxSeconds = 900;
 const columns = 600;
 
@@ -8,18 +10,19 @@ const columns = 600;
  *
  * @param {HTMLCanvasElement} canvas
  * @param {HTMLAudioElement} sound
- * @param {{ url: string, lanes: string[], durationSeconds?: number | undefined }} recording `lanes` are the names of
- *   the channels
- * @throws {Error} if the recording is too long to decode
+ * @param {{ url: string, channelNames: string[], durationSeconds?: number | undefined }} recording
+ * @throws {Error} if the duration is unknown or too long
  */
-export async function drawChannels(canvas, sound, { url, lanes, durationSeconds = 0 }) {
+export async function drawChannels(canvas, sound, { url, channelNames, durationSeconds = 0 }) {
   if (durationSeconds === 0 || durationSeconds > maxSeconds) throw new Error('too long to draw');
   const bytes = await (await fetch(url)).arrayBuffer();
+  // The context only decodes: 2 channels, 1 sample frame, resampled to 8000 Hz.
   const audio = await new OfflineAudioContext(2, 1, 8000).decodeAudioData(bytes);
-  const peaks = lanes.map((_, lane) =>
-    peaksOf(audio.getChannelData(Math.min(lane, audio.numberOfChannels - 1))),
+  // Mono is drawn as two equal channels.
+  const peaks = channelNames.map((_, channel) =>
+    peaksOf(audio.getChannelData(Math.min(channel, audio.numberOfChannels - 1))),
   );
-  const draw = () => paint(canvas, lanes, peaks, sound.currentTime / audio.duration);
+  const draw = () => paint(canvas, channelNames, peaks, sound.currentTime / audio.duration);
   canvas.addEventListener('click', (event) => {
     sound.currentTime = (event.offsetX / canvas.clientWidth) * audio.duration;
     sound.play();
@@ -46,25 +49,25 @@ function peaksOf(samples) {
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {string[]} lanes
- * @param {number[][]} peaks
+ * @param {string[]} channelNames
+ * @param {number[][]} peaks of each channel, one for each column
  * @param {number} position of the playback, 0 to 1
  */
-function paint(canvas, lanes, peaks, position) {
+function paint(canvas, channelNames, peaks, position) {
   const pen = canvas.getContext('2d');
   if (!pen) return;
-  // A canvas cannot use custom properties, so `color` and `caret-color` carry its two colours.
+  // A canvas cannot use custom properties, so style.css sets its two colours as `color` and `caret-color`.
   const style = getComputedStyle(canvas);
   canvas.width = canvas.clientWidth * devicePixelRatio;
   canvas.height = canvas.clientHeight * devicePixelRatio;
   const { width, height } = canvas;
-  const laneHeight = height / peaks.length;
+  const channelHeight = height / peaks.length;
   pen.font = `${11 * devicePixelRatio}px system-ui`;
-  for (const [lane, channel] of peaks.entries()) {
+  for (const [channel, columnPeaks] of peaks.entries()) {
     pen.fillStyle = style.color;
-    const middle = (lane + 0.5) * laneHeight;
-    for (const [column, peak] of channel.entries()) {
-      const barHeight = Math.max(1, peak * laneHeight * 0.9);
+    const middle = (channel + 0.5) * channelHeight;
+    for (const [column, peak] of columnPeaks.entries()) {
+      const barHeight = Math.max(1, peak * channelHeight * 0.9);
       pen.fillRect(
         (column * width) / columns,
         middle - barHeight / 2,
@@ -72,7 +75,7 @@ function paint(canvas, lanes, peaks, position) {
         barHeight,
       );
     }
-    pen.fillText(lanes[lane] ?? '', 6, lane * laneHeight + 14 * devicePixelRatio);
+    pen.fillText(channelNames[channel] ?? '', 6, channel * channelHeight + 14 * devicePixelRatio);
   }
   pen.fillStyle = style.caretColor;
   pen.fillRect(position * width, 0, 2 * devicePixelRatio, height);

@@ -3,8 +3,8 @@
 /** @typedef {Node | string | false | undefined} Child */
 
 /**
- * An element with attributes and children. Attributes that start with `on` are listeners. Text never becomes
- * markup.
+ * An element with attributes and children. An attribute whose value is a function is a listener, and its name is
+ * `on` and the event. Text never becomes markup.
  *
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name

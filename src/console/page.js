@@ -1,5 +1,5 @@
 // @ts-check
-// What every view uses: elements by their id, the message at the top, and actions of the person at the page.
+// What every view uses: elements by their id, the message at the top, buttons, and the form for the key.
 import { element } from './element.js';
 import { apiKey, UnknownKeyError } from './v1.js';
 
@@ -47,7 +47,7 @@ export function action(work) {
 
 /**
  * @param {string} label
- * @param {() => Promise<string | void>} work
+ * @param {() => Promise<string | void>} work what a click does
  */
 export function button(label, work) {
   return element('button', { type: 'button', onclick: action(work) }, label);

@@ -9,26 +9,33 @@ import { pathOf, v1 } from './v1.js';
 /** @import { Recording } from './v1.js' */
 
 /**
- * Of the next page.
+ * Cursor of the next page. Undefined if there is none.
  * @type {string | undefined}
  */
 let cursor;
 
+/** Number of the newest request for a first page. */
+let newestRequest = 0;
+
 /** Shows the first page of the recordings that match the filter. */
 export async function list() {
+  const thisRequest = ++newestRequest;
   const { recordings, next } = await request();
+  if (thisRequest !== newestRequest) return; // the newer request may have another filter
   byId('detail').hidden = true;
   byId('rows').replaceChildren(...recordings.map(row));
-  showEnd(next);
+  showEndOfList(next);
 }
 
 /** Adds the next page, and moves the focus to its first recording. */
 export async function listMore() {
+  const thisRequest = newestRequest;
   const { recordings, next } = await request(cursor);
+  if (thisRequest !== newestRequest) return; // the list has changed meanwhile
   const added = recordings.map(row);
   byId('rows').append(...added);
   added[0]?.querySelector('button')?.focus();
-  showEnd(next);
+  showEndOfList(next);
 }
 
 /**
@@ -47,8 +54,12 @@ function filters() {
   return fields.filter(([, value]) => value !== '').map(([name, value]) => [name, String(value)]);
 }
 
-/** @param {string | undefined} next */
-function showEnd(next) {
+/**
+ * Shows the button for the next page, or why the list is empty.
+ *
+ * @param {string | undefined} next cursor of the next page
+ */
+function showEndOfList(next) {
   cursor = next;
   byId('more').hidden = next === undefined;
   const isEmpty = byId('rows').childElementCount === 0;
@@ -116,7 +127,7 @@ async function show(listed) {
     element('p', { class: 'soft' }, `${accountId} / ${externalId} · ${direction}`),
     ...(playable ? await player(recording) : []),
     ...reportParts(recording),
-    ...(refusal && playable ? [element('h3', {}, 'Rejected since then'), ...reportParts(refusal)] : []),
+    ...(refusal && playable ? [element('h3', {}, 'Newer audio was rejected'), ...reportParts(refusal)] : []),
     ...publicationParts(publication),
     element('div', { class: 'actions' }, ...actions(recording)),
   );
@@ -163,9 +174,9 @@ async function player(recording) {
   const sound = element('audio', { controls: '', src: authenticatedUrl, preload: 'metadata', onerror });
   const canvas = element('canvas', { role: 'img', 'aria-label': 'Loudness of both channels over time' });
   // Only the verdict pass proves that the caller is on channel 1.
-  const lanes = verdict === 'pass' ? ['1 caller', '2 recipient'] : ['channel 1', 'channel 2'];
-  const { durationSeconds } = audio;
-  drawChannels(canvas, sound, { url: authenticatedUrl, lanes, durationSeconds }).catch(() => canvas.remove());
+  const channelNames = verdict === 'pass' ? ['1 caller', '2 recipient'] : ['channel 1', 'channel 2'];
+  const drawn = { url: authenticatedUrl, channelNames, durationSeconds: audio.durationSeconds };
+  drawChannels(canvas, sound, drawn).catch(() => canvas.remove());
   const shown = element('input', {
     readonly: '',
     value: authenticatedUrl,
@@ -175,7 +186,7 @@ async function player(recording) {
   return [
     canvas,
     sound,
-    // Browsers allow the clipboard to https and localhost only. The field can be copied by hand everywhere.
+    // Browsers allow the clipboard only on https and localhost. Elsewhere a person can copy the field by hand.
     element('div', { class: 'url' }, shown, isSecureContext && copy),
     element('div', { class: 'soft' }, 'This URL works until ', timeOf(expiresAt)),
   ];

@@ -1,5 +1,5 @@
 // @ts-check
-// How recordings and reports look on the page: elements made of what /v1 sends.
+// How recordings and reports look on the page: elements made from the responses of /v1.
 
 import { element } from './element.js';
 

@@ -5,13 +5,13 @@ export interface Association {
   /** In the plural: `contacts`, `companies`, `deals`, `tickets`, or the id of a custom type such as `2-12345`. */
   objectType: string;
   objectId: string;
-  /** If it is missing, the CRM's default association is made. */
+  /** Default: the CRM's default type for this object type. */
   associationTypeId?: number | undefined;
 }
 
-/** What the phone system says of a call, kept as given. */
+/** What the phone system reports about a call, stored as received. */
 export interface CallData {
-  /** The CRM's id of a call that it has already. */
+  /** The CRM's id of the call, if the CRM has it already. */
   id?: string;
   title?: string;
   body?: string;
@@ -26,7 +26,7 @@ export interface CallData {
   associations?: Association[];
 }
 
-/** All that a CRM is told of a call and its recording. */
+/** Everything that a CRM receives about a call and its recording. */
 export interface RecordedCall {
   accountId: string;
   externalId: string;
@@ -34,6 +34,6 @@ export interface RecordedCall {
   call: CallData;
   /** Start of the call if `call.startedAt` is missing. */
   recordedAt: Date;
-  /** Length of the audio: tells a duration in seconds from one in milliseconds. */
+  /** Length of the audio. It replaces a missing `call.durationMs` and reveals one that is in seconds. */
   audioSeconds?: number | undefined;
 }

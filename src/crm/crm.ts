@@ -1,17 +1,17 @@
 import type { Association, RecordedCall } from './call.ts';
 
 /**
- * A CRM on whose timelines recordings appear. `hubspot/` is one; the tests have another that keeps its calls in
- * memory. test/contracts/crm.ts is what each of them must do.
+ * A CRM on whose timelines recordings appear. `hubspot/` implements it; the tests have another implementation that
+ * keeps its calls in memory. test/contracts/crm.ts tests both.
  */
 export interface Crm {
   /** Whether the settings name an app of this CRM. Nothing is published before they do. */
   readonly isSetUp: boolean;
 
-  /** @throws CrmError that names the field, for call data that the CRM would reject */
-  check(call: RecordedCall): void;
+  /** @throws CrmError for call data that the CRM would reject; the message names the field */
+  check(recorded: RecordedCall): void;
 
-  /** What the CRM may reject although `check` does not, in one sentence each. */
+  /** What the CRM may reject although `check` accepts it, in one sentence each. */
   warnings(): string[];
 
   /**
@@ -23,8 +23,8 @@ export interface Crm {
 }
 
 /**
- * One customer's account at the CRM. Every method is one attempt: the outbox repeats it. Every method may throw
- * a CrmError whose message is fit for an operator.
+ * One customer's account at the CRM. Every method is one attempt; the outbox retries. Every method may throw a
+ * CrmError whose message is written for an operator.
  */
 export interface Portal {
   readonly id: string;
@@ -37,32 +37,32 @@ export interface Portal {
    * @returns the CRM's id of the call
    * @throws CrmError; if its `outcomeUnknown` is true, the call may exist all the same
    */
-  logCall(call: RecordedCall, begin: () => Promise<void>): Promise<string>;
+  logCall(recorded: RecordedCall, begin: () => Promise<void>): Promise<string>;
 
   /** The id of the call that was logged for this recording. A new call may be found only after some seconds. */
-  findCall(call: RecordedCall): Promise<string | undefined>;
+  findCall(recorded: RecordedCall): Promise<string | undefined>;
 
-  /** Writes what the CRM needs to ask for the recording into the call that `call.call.id` names. @returns its id */
-  adoptCall(call: RecordedCall): Promise<string>;
+  /** Completes the call `recorded.call.id` with what the CRM needs to request the recording. @returns that id */
+  adoptCall(recorded: RecordedCall): Promise<string>;
 
   /** Safe to repeat. */
   associate(callId: string, to: Association): Promise<void>;
 
-  /** Says that the recording may be fetched and transcribed. Safe to repeat. */
+  /** Tells the CRM that it may fetch and transcribe the recording. Safe to repeat. */
   markReady(callId: string): Promise<void>;
 }
 
 export interface CrmFailure {
   /** Whether the same request may succeed later. */
   retriable: boolean;
-  /** Whether the request may have had its effect although it failed. */
+  /** Whether the request may have taken effect although it failed. */
   outcomeUnknown: boolean;
-  /** How long the CRM asks to be left alone, in milliseconds. */
+  /** How long the CRM wants us to wait before the next request, in milliseconds. */
   retryAfterMs?: number | undefined;
   cause?: unknown;
 }
 
-/** The one error of everything that talks to a CRM. `message` is a public sentence; `cause` is private. */
+/** Every failure at a CRM, and all call data that it would reject. `message` is public; `cause` is private. */
 export class CrmError extends Error {
   readonly retriable: boolean;
   readonly outcomeUnknown: boolean;

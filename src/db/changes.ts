@@ -2,7 +2,7 @@ import type { Transaction } from 'kysely';
 import type { Database } from './open.ts';
 import type { Schema } from './schema.ts';
 
-/** What every process must be notified of within seconds, and the subject of each kind. */
+/** What every process must learn within seconds, and the subject of each kind. */
 export type ChangeKind =
   /** A recording was replaced, changed, rejected again or removed: JSON of [accountId, externalId]. */
   | 'recording'
@@ -17,24 +17,24 @@ type Listener = (subject: string) => void | Promise<void>;
 export type RecordChange = (kind: ChangeKind, subject: string) => Promise<void>;
 
 const defaultPollMs = 2_000;
-/** Delay between a notification by the database and the poll, so that one poll reads several changes. */
+/** The poll follows a notification by the database after this delay, so that one poll reads several changes. */
 const wakeDelayMs = 50;
 /**
- * Upper bound of the time from the numbering of a row to its commit. Until then a poll can see rows with higher
- * numbers but not this one. The notification and the commit take at most 12 s each, and the process may be
- * suspended for 10 s before each of them (postgres.ts).
+ * The longest time between the assignment of a row's number and the commit of the row. During this time a poll can
+ * see rows with higher numbers but not this one. The notification and the commit take at most 12 s each, and the
+ * process may be suspended for 10 s before each of them (postgres.ts).
  */
 export const maxCommitDelayMs = 45_000;
-/** How many rows before the newest one a new process starts, for the same reason. */
+/** A new process also reads this many rows before the newest one, because one of them may be committed later. */
 const rowsReadBack = 1_000;
 const keepMs = 7 * 86_400_000;
 const pruneEveryMs = 3_600_000;
 
 /**
- * The change feed. A row is written in the transaction that makes the change, and read by every process that
- * shares the database: when Postgres notifies it, and at every poll. A row may be delivered to the listeners
- * more than once, so they must be idempotent. While the database is unreachable the feed retries, then catches
- * up.
+ * The change feed. The transaction that makes a change also writes a row. Every process that shares the database
+ * reads the row at its next poll, and Postgres triggers that poll by a notification. A row may be delivered to the
+ * listeners more than once, so they must be idempotent. While the database is unreachable the feed retries, then
+ * catches up.
  */
 export class Changes {
   readonly #db: Database;
@@ -45,11 +45,14 @@ export class Changes {
   #polling: Promise<void> | undefined;
   #isWoken = false;
   #isClosed = false;
-  /** Every row up to this number was visible for `maxCommitDelayMs`, so no new row can appear below it. */
+  /**
+   * Rows up to this number are not read again. This row was visible for `maxCommitDelayMs`, so no new row can appear
+   * below it.
+   */
   #floor: number;
   /** Numbers above the floor that were delivered to every listener. */
   readonly #delivered = new Set<number>();
-  /** The newest row of each poll since the floor, and the instant of the poll (monotonic milliseconds). */
+  /** The newest row of each poll since the floor, and the time of the poll by `performance.now()`. */
   #newestRows: { seq: number; at: number }[] = [];
   #prunedAt = 0;
 
@@ -152,7 +155,7 @@ export class Changes {
       .execute();
   }
 
-  /** @returns whether every listener succeeded; if not, the next poll delivers the row again */
+  /** @returns whether every listener succeeded; if not, polls deliver the row again until the floor passes it */
   async #deliver(kind: ChangeKind, subject: string): Promise<boolean> {
     const calls = (this.#listeners.get(kind) ?? []).map(async (listener) => listener(subject));
     const results = await Promise.allSettled(calls);

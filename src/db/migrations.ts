@@ -19,8 +19,9 @@ const lockId = 7_152_046;
 
 /**
  * Brings the schema up to date. If several processes start together, the first one migrates and the others
- * wait. Everything is one transaction: a crash or a full disk leaves the schema as it was. The schema of a
- * later version is left alone and can be used, because during an upgrade a process of the version before may
+ * wait. Everything is one transaction: a crash or a full disk leaves the schema as it was.
+ *
+ * The schema of a later version is not changed and can be used: during an upgrade, a process of the old version may
  * crash and start again.
  */
 export async function migrate<T>(db: Kysely<T>, engine: Engine): Promise<void> {

@@ -5,14 +5,19 @@ import type { Engine, Schema } from './schema.ts';
 import { sqliteDialect } from './sqlite.ts';
 
 /**
- * Everything but the audio. Every query may throw Problem `database_unavailable`.
- * A transaction holds a lock on SQLite: await nothing but queries within one.
+ * Everything but the audio. Every query may throw Problem `database_unavailable`. On SQLite a transaction holds the
+ * write lock: await nothing but queries within one.
  */
 export interface Database {
   readonly kysely: Kysely<Schema>;
   readonly engine: Engine;
-  /** On Postgres: calls `wake` after each transaction, of any process, that called `notify`. @returns stops it */
+  /**
+   * Only on Postgres: calls `wake` when any process commits a transaction in which it called `notify`.
+   *
+   * @returns a function that stops it
+   */
   listen?(wake: () => void): () => void;
+  /** Only on Postgres. */
   notify?(trx: Kysely<Schema>): Promise<void>;
   /** @throws Problem `database_unavailable` */
   ping(): Promise<void>;

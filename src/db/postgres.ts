@@ -6,7 +6,7 @@ import type { Schema } from './schema.ts';
 /** Connections of one process. Its queries are few and short, because ranges are served from memory. */
 const poolSize = 10;
 const connectTimeoutMs = 5_000;
-/** How much longer than the server the client waits for a query. */
+/** The client cancels a query this long after the server should have. */
 export const clientMarginMs = 2_000;
 const reconnectDelayMs = 2_000;
 const int8Oid = 20;
@@ -31,19 +31,19 @@ export function postgresDialect(url: string, queryTimeoutMs: number): Dialect {
     application_name: 'playhead',
     max: poolSize,
     keepAlive: true,
-    // A server that went silent never closes the connection. It must not keep a process that is done.
+    // An open connection to a silent server must not keep the process alive.
     allowExitOnIdle: true,
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: queryTimeoutMs,
     idle_in_transaction_session_timeout: queryTimeoutMs,
-    // Longer than the limit of the server. It applies if the server or the network went silent.
+    // Longer than the server's own limit: it is for a server or a network that went silent.
     query_timeout: queryTimeoutMs + clientMarginMs,
     types: {
       // Instants and sizes fit a double; pg would return them as text.
       getTypeParser: (oid, format) => (oid === int8Oid ? Number : pg.types.getTypeParser(oid, format)),
     },
   });
-  // An idle connection that breaks emits `error`, which would end the process. The next query reports it anyway.
+  // An idle connection that breaks emits `error`, which would end the process. The next query reports the failure.
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   const connect = async () => {
@@ -64,7 +64,7 @@ export async function notify(trx: Kysely<Schema>): Promise<void> {
  * Keeps one connection, outside the pool, that receives notifications. They only wake the change feed: if one
  * is lost while the connection is down, the next poll reads the change.
  *
- * @returns ends the connection
+ * @returns a function that ends the connection
  */
 export function listen(url: string, wake: () => void): () => void {
   let client: pg.Client;
@@ -101,7 +101,7 @@ export function listen(url: string, wake: () => void): () => void {
   };
 }
 
-/** The client, but failures of the database are Problems. Errors in a query stay as they are. */
+/** Wraps the client: failures of the database become Problems. Errors in a query stay as they are. */
 function withProblems(client: pg.PoolClient): PostgresPoolClient {
   let isBroken = false;
   const query = async (text: string, parameters: readonly unknown[]) => {

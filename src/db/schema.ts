@@ -28,7 +28,7 @@ export interface RecordingRow {
   external_id: string;
   direction: Direction | null;
   origin: OriginName;
-  /** Null if the audio was rejected: it is not kept. */
+  /** Null if the audio was rejected, because rejected audio is not stored. */
   key: string | null;
   size: number;
   etag: string;
@@ -94,19 +94,19 @@ export interface SecretRow {
   sealed: string;
 }
 
-/** A job of the outbox. A kind has one for each pair of ids. */
+/** A job of the outbox. A kind has at most one job for each recording. */
 export interface OutboxRow {
   id: string;
   kind: string;
   account_id: string;
   external_id: string;
   state: JobState;
-  /** Counts how often the job was enqueued, so that work added while it runs is not lost when it ends. */
+  /** How often the job was enqueued. It shows whether work was added while the job ran. */
   revision: number;
   /** Attempts since the last progress. */
   attempts: number;
   due_at: number;
-  /** Names the taking; void after `lease_until`. */
+  /** Random id of the lease: a process that lost it cannot write. Not valid after `lease_until`. */
   lease: string | null;
   lease_until: number;
   /** Why the last attempt failed. */
@@ -145,9 +145,9 @@ export interface InstallationRow {
   /** JSON of the access token and the refresh token, sealed by the vault. */
   tokens: string;
   expires_at: number;
-  /** Why HubSpot no longer accepts the tokens. Null while it does. */
+  /** Why HubSpot no longer accepts the tokens. Null while HubSpot accepts them. */
   lost: string | null;
-  /** Until then, one process alone may renew the tokens. */
+  /** Until then, only the process that set it may renew the tokens. */
   lease_until: number;
   installed_at: number;
 }

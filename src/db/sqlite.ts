@@ -17,7 +17,7 @@ import {
 import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
 
-/** While the file is opened. It may block the event loop: the process has nothing else to do then. */
+/** How long opening the file may wait for other processes. It blocks the event loop: nothing else runs yet. */
 const openTimeoutMs = 5_000;
 
 /** Primary result codes: sqlite.org/rescode.html. */
@@ -27,7 +27,7 @@ const unavailableCodes = [codes.busy, codes.locked, codes.readOnly, codes.ioErro
 /**
  * Kysely's SQLite dialect over Node's own `node:sqlite`.
  *
- * @param file a path, or `:memory:`. A new file can be read by its owner alone.
+ * @param file a path, or `:memory:`. Only its owner can read a new file.
  * @param busyTimeoutMs how long a query waits while another process writes
  */
 export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
@@ -45,6 +45,7 @@ function openFile(file: string): SqliteDatabase {
     return connect(file);
   } catch (error) {
     const code = primaryCode(error);
+    // RetryingDriver handles SQLite's other errors.
     if (code !== undefined && code !== codes.notADatabase) throw error;
     const reason = (error as Error).message;
     throw new ConfigError(`PLAYHEAD_DATABASE_URL names a file that cannot be used: ${reason}.`, {
@@ -72,7 +73,7 @@ function connect(file: string): SqliteDatabase {
   return { prepare: (text) => statement(database.prepare(text)), close: () => database.close() };
 }
 
-/** node:sqlite does not report whether a statement returns rows; it does if it has columns. */
+/** node:sqlite does not report whether a statement returns rows. A statement with columns does. */
 function statement(compiled: StatementSync): SqliteStatement {
   const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
   return {

@@ -2,14 +2,14 @@ import type { ApiVersion } from '../settings/hubspot-versions.ts';
 import { HubSpotClient } from './client.ts';
 import { HubSpotError } from './error.ts';
 import type { Installations } from './installations.ts';
-import { accountLimits } from './limiter.ts';
+import { portalLimits } from './limiter.ts';
 
 export interface AccountsOptions {
   apiBase: string;
   apiVersion: ApiVersion;
   appId: string;
   developerKey?: string | undefined;
-  /** The settings' token: serves every account without an installation. */
+  /** The token in the settings. It serves every account without an installation. */
   accessToken?: string | undefined;
   /** Undefined if OAuth is not set up. */
   installations?: Installations | undefined;
@@ -18,7 +18,7 @@ export interface AccountsOptions {
 /** Finds the portal that serves an account of the phone system, and its client. */
 export class Accounts {
   readonly #options: AccountsOptions;
-  /** One client for each portal, so that all requests share its rate limits; `0` has the settings' token. */
+  /** One client for each portal, so that all requests share its rate limits. `0` stands for the settings' token. */
   readonly #clients = new Map<number, HubSpotClient>();
 
   constructor(options: AccountsOptions) {
@@ -33,10 +33,10 @@ export class Accounts {
       return this.#client(portalId, (rejected) => installations!.accessToken(portalId, rejected));
     }
     if (accessToken) return this.#client(0, async () => accessToken);
-    const repair = installations
+    const remedy = installations
       ? `open /oauth/install?accountId=${encodeURIComponent(accountId)}`
       : 'set PLAYHEAD_HUBSPOT_ACCESS_TOKEN, or PLAYHEAD_HUBSPOT_CLIENT_ID and PLAYHEAD_HUBSPOT_CLIENT_SECRET';
-    throw new HubSpotError(`Account "${accountId}" is not connected to HubSpot: ${repair}.`, {
+    throw new HubSpotError(`Account "${accountId}" is not connected to HubSpot: ${remedy}.`, {
       category: 'NOT_CONNECTED',
     });
   }
@@ -48,7 +48,7 @@ export class Accounts {
       ...this.#options,
       portal: String(portalId),
       accessToken,
-      limits: accountLimits(),
+      limits: portalLimits(),
     });
     this.#clients.set(portalId, client);
     return client;

@@ -2,22 +2,22 @@ import type { Association } from '../crm/call.ts';
 import { type ApiVersion, type HubSpotVersion, hubspotVersions } from '../settings/hubspot-versions.ts';
 import { type CallProperties, checkProperties, checkValues } from './call.ts';
 import { HubSpotError, rejectField } from './error.ts';
-import { type AccountLimits, accountLimits } from './limiter.ts';
+import { type PortalLimits, portalLimits } from './limiter.ts';
 import { associationRequest, fill } from './paths.ts';
 import { createSend, type HubSpotRequest, type Send } from './request.ts';
 
 export interface ClientOptions {
-  /** Names the portal, whose rate limits all its clients share. */
+  /** Id of the portal. `0` stands for the settings' token. */
   portal: string;
   apiBase: string;
   apiVersion: ApiVersion;
   appId: string;
-  /** Gives a valid token. Called again with a token that HubSpot has just rejected. */
+  /** Resolves with a valid token. `rejected` is a token that HubSpot has just rejected. */
   accessToken: (rejected?: string) => Promise<string>;
-  /** Legacy: registers the URL with `hapikey` instead of the bearer token. */
+  /** Legacy: the recording URL is registered with this `hapikey` instead of the bearer token. */
   developerKey?: string | undefined;
-  /** Shared by all clients of the portal. */
-  limits?: AccountLimits;
+  /** All clients of one portal must share them. */
+  limits?: PortalLimits;
   /** Deadline of one response. */
   deadlineMs?: number;
 }
@@ -46,7 +46,7 @@ export class HubSpotClient {
   readonly appId: string;
   readonly #options: ClientOptions;
   readonly #paths: HubSpotVersion;
-  readonly #limits: AccountLimits;
+  readonly #limits: PortalLimits;
   readonly #send: Send;
 
   constructor(options: ClientOptions) {
@@ -54,12 +54,12 @@ export class HubSpotClient {
     this.appId = options.appId;
     this.#options = options;
     this.#paths = hubspotVersions[options.apiVersion];
-    this.#limits = options.limits ?? accountLimits();
+    this.#limits = options.limits ?? portalLimits();
     this.#send = createSend(options);
   }
 
   /**
-   * Writes the URL that HubSpot requests recordings from, whether or not one is registered.
+   * Registers the URL that HubSpot requests recordings from. It replaces one that is registered.
    *
    * @returns the URL as HubSpot now has it
    */
@@ -67,8 +67,8 @@ export class HubSpotClient {
     if (!url.includes('%s'))
       rejectField('urlToRetrieveAuthedRecording', 'must contain %s for the external id');
     // The sandbox runs on this machine and may use a gateway without TLS.
-    const local = isLoopback(url) && isLoopback(this.#options.apiBase);
-    if (!url.startsWith('https://') && !local) {
+    const isLocal = isLoopback(url) && isLoopback(this.#options.apiBase);
+    if (!url.startsWith('https://') && !isLocal) {
       rejectField('urlToRetrieveAuthedRecording', 'must start with https://');
     }
     const body = { urlToRetrieveAuthedRecording: url };
@@ -114,7 +114,7 @@ export class HubSpotClient {
     });
   }
 
-  /** The call with those of `properties` that HubSpot has. A deleted or unknown call is an error with status 404. */
+  /** The call, with the requested properties. A deleted or unknown call is an error with status 404. */
   async getCall(callId: string, properties: readonly string[]): Promise<Call> {
     const query = { properties: properties.join(',') };
     return callOf(
@@ -124,7 +124,7 @@ export class HubSpotClient {
 
   /**
    * The oldest call with that external id, or `undefined`. HubSpot's search may ignore case, so each result is
-   * compared again. The search finds a new call only after some seconds, up to about 30: before that, `undefined`
+   * compared again. The search finds a new call only after some seconds, up to about 30. Until then `undefined`
    * proves nothing.
    */
   async findCallByExternalId(externalId: string, externalAccountId: string): Promise<Call | undefined> {
@@ -174,7 +174,7 @@ export class HubSpotClient {
     await this.#request({ doing: 'mark the recording ready', method: 'POST', path: this.#paths.ready, body });
   }
 
-  /** Uploads a transcript. Returns its id, which HubSpot does not give again. */
+  /** Uploads a transcript. @returns its id: HubSpot does not return it again */
   async createTranscript(callId: string, utterances: readonly Utterance[]): Promise<string> {
     for (const [index, { startTimeMillis: start, endTimeMillis: end }] of utterances.entries()) {
       if (!(start > 0 && end > start)) {
@@ -184,7 +184,7 @@ export class HubSpotClient {
     const body = { engagementId: engagementId(callId), transcriptCreateUtterances: utterances };
     return idOf(
       await this.#request({
-        doing: 'take the transcript',
+        doing: 'upload the transcript',
         method: 'POST',
         path: this.#paths.transcripts,
         body,
@@ -194,7 +194,7 @@ export class HubSpotClient {
 
   async getTranscript(transcriptId: string): Promise<unknown> {
     return this.#request({
-      doing: 'show the transcript',
+      doing: 'read the transcript',
       method: 'GET',
       path: this.#transcriptPath(transcriptId),
     });
@@ -213,7 +213,7 @@ export class HubSpotClient {
     const { developerKey } = this.#options;
     if (!/^\d+$/.test(appId)) rejectField('The app id', `must be a number, not "${appId}"`);
     const request: HubSpotRequest = {
-      doing: method === 'GET' ? 'show the recording settings' : 'register the recording URL',
+      doing: method === 'GET' ? 'read the recording settings' : 'register the recording URL',
       method,
       path: fill(this.#paths.recordingSettings, { appId }),
       ...(body !== undefined && { body }),
@@ -234,7 +234,7 @@ export class HubSpotClient {
     return `${this.#paths.transcripts}/${encodeURIComponent(transcriptId)}`;
   }
 
-  /** One request within the portal's rate limit. If its token is rejected and there is a newer one, it is sent again. */
+  /** One request within the portal's rate limit. If its token is rejected, a newer token is tried once. */
   async #request(request: HubSpotRequest, begin?: () => Promise<void>): Promise<unknown> {
     const accessToken = await this.#options.accessToken();
     try {
@@ -266,7 +266,7 @@ function isLoopback(url: string): boolean {
   return /^https?:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/]/.test(`${url}/`);
 }
 
-/** HubSpot's 64-bit integers are JSON numbers. */
+/** HubSpot takes this id as a JSON number. A number beyond 2^53 would name another call. */
 function engagementId(callId: string): number {
   const id = Number(callId);
   if (!/^\d+$/.test(callId) || !Number.isSafeInteger(id))

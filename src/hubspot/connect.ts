@@ -14,8 +14,9 @@ import { TokenEndpoint } from './token-endpoint.ts';
 export interface HubSpot {
   crm: HubSpotCrm;
   accounts: Accounts;
-  /** Undefined, as `installations` is, if PLAYHEAD_HUBSPOT_CLIENT_ID or _SECRET is not set. */
+  /** Undefined if PLAYHEAD_HUBSPOT_CLIENT_ID or PLAYHEAD_HUBSPOT_CLIENT_SECRET is not set. */
   oauth: OAuth | undefined;
+  /** Undefined if `oauth` is. */
   installations: Installations | undefined;
 }
 
@@ -31,8 +32,8 @@ export function connectHubSpot({
   const apiBase = config.hubspotApiBase;
   const { hubspotClientId: clientId, hubspotClientSecret: clientSecret } = config;
   const path = hubspotVersions[config.hubspotApiVersion].token;
-  const isApp = clientId !== '' && clientSecret !== '';
-  const endpoint = isApp
+  const hasOAuth = clientId !== '' && clientSecret !== '';
+  const endpoint = hasOAuth
     ? new TokenEndpoint({ send: createSend({ apiBase }), path, clientId, clientSecret })
     : undefined;
   const installations = endpoint && new Installations({ db, vault, endpoint });

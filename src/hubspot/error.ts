@@ -2,7 +2,7 @@ import { CrmError } from '../crm/crm.ts';
 
 /** Members of HubSpot's error responses. Any may be missing; a 429 has no `category`. */
 interface ErrorBody {
-  /** `error`; in OAuth v1 the category. */
+  /** `error`, or the category in OAuth v1. */
   status?: string;
   message?: string;
   category?: string;
@@ -15,8 +15,8 @@ interface ErrorBody {
   context?: Record<string, string[]>;
 }
 
-/** Categories of ours for a request without a response. */
-const unanswered = ['TIMEOUT', 'NETWORK'];
+/** Our categories for a request that got no response. */
+const withoutResponse = ['TIMEOUT', 'NETWORK'];
 
 interface Facts {
   status?: number;
@@ -25,19 +25,19 @@ interface Facts {
   cause?: unknown;
 }
 
-/** The one error of everything here that talks to HubSpot. It holds no token; `cause` is private. */
+/** Every failure at HubSpot, and every field that HubSpot would reject. It holds no token; `cause` is private. */
 export class HubSpotError extends CrmError {
   /** HTTP status; 0 if there was no response or nothing was sent. */
   readonly status: number;
   /**
    * HubSpot's `category`, its 429 `policyName`, or one of ours: TIMEOUT and NETWORK (no response), INVALID_FIELD
-   * (found by us before anything was sent), NOT_CONNECTED, INVALID_REPLY, WRONG_CALL.
+   * (nothing was sent), NOT_CONNECTED, INVALID_REPLY, WRONG_CALL.
    */
   readonly category: string;
 
   constructor(message: string, { status = 0, category, retryAfterMs, cause }: Facts) {
     // A 4xx had no effect, except 408. No response and 5xx leave the outcome open.
-    const outcomeUnknown = status === 408 || status >= 500 || unanswered.includes(category);
+    const outcomeUnknown = status === 408 || status >= 500 || withoutResponse.includes(category);
     // 423: locked. 429: rate limit. 477: the portal is being moved.
     const retriable = outcomeUnknown || [423, 429, 477].includes(status);
     super(message, { retriable, outcomeUnknown, retryAfterMs, cause });
@@ -47,7 +47,7 @@ export class HubSpotError extends CrmError {
   }
 }
 
-/** Fails for what HubSpot is known to reject, before anything is sent; the message names the field. */
+/** Throws for a value that HubSpot is known to reject, before anything is sent. The message names the field. */
 export function rejectField(field: string, rule: string): never {
   throw new HubSpotError(`${field} ${rule}.`, { category: 'INVALID_FIELD' });
 }
@@ -55,13 +55,13 @@ export function rejectField(field: string, rule: string): never {
 /** The error of a response with status 400 or above. `doing` completes "HubSpot rejected the request to …". */
 export function errorOf(doing: string, status: number, headers: Headers, text: string): HubSpotError {
   const body = parse(text);
-  const coded = body.status === 'error' ? undefined : body.status;
+  const v1Category = body.status === 'error' ? undefined : body.status;
   const category =
-    body.policyName ?? body.category ?? body.errorType ?? coded ?? body.error ?? `HTTP_${status}`;
+    body.policyName ?? body.category ?? body.errorType ?? v1Category ?? body.error ?? `HTTP_${status}`;
   return new HubSpotError(sentence(doing, status, category, body), {
     status,
     category,
-    retryAfterMs: retryAfter(status, headers, body),
+    retryAfterMs: retryAfterMsOf(status, headers, body),
   });
 }
 
@@ -77,20 +77,20 @@ function parse(text: string): ErrorBody {
 
 function sentence(doing: string, status: number, category: string, body: ErrorBody): string {
   if (status === 401) {
-    return `HubSpot no longer accepts the access token (${category}): connect the account again, or put a new PLAYHEAD_HUBSPOT_ACCESS_TOKEN into the settings, to ${doing}.`;
+    return `HubSpot rejected the access token of the request to ${doing} (401 ${category}): connect the account again, or set a new PLAYHEAD_HUBSPOT_ACCESS_TOKEN.`;
   }
   if (status === 403) {
     const scopes = scopesOf(body);
-    const lacking = scopes.length > 0 ? `the app lacks ${scopes.join(' or ')}` : 'the app lacks a scope';
-    return `HubSpot denied the request to ${doing} (403): ${lacking}; add it to the app and connect the account again.`;
+    const missing = scopes.length > 0 ? scopes.join(' or ') : 'a scope';
+    return `HubSpot denied the request to ${doing} (403): the app lacks ${missing}; add it to the app and connect the account again.`;
   }
-  const said =
+  const reasons =
     (body.errors ?? []).map(detail).filter(Boolean).join('; ') ||
     body.message ||
     body.error_description ||
     'no reason given';
-  const line = String(said).replace(/\s+/g, ' ').slice(0, 500).replace(/\.$/, '');
-  return `HubSpot rejected the request to ${doing} (${status} ${category}): ${line}.`;
+  const reason = String(reasons).replace(/\s+/g, ' ').slice(0, 500).replace(/\.$/, '');
+  return `HubSpot rejected the request to ${doing} (${status} ${category}): ${reason}.`;
 }
 
 function detail(error: NonNullable<ErrorBody['errors']>[number]): string {
@@ -104,10 +104,10 @@ function scopesOf(body: ErrorBody): string[] {
 }
 
 /**
- * Milliseconds to wait: Retry-After if it is sent (RFC 9110 §10.2.3). HubSpot does not document it for a 429, so
- * otherwise the policy named in the body or the status decides.
+ * How long to wait, in ms. HubSpot may send Retry-After (RFC 9110 §10.2.3), but does not document it for a 429.
+ * Without it the status decides, and for a 429 the policy named in the body.
  */
-function retryAfter(status: number, headers: Headers, body: ErrorBody): number | undefined {
+function retryAfterMsOf(status: number, headers: Headers, body: ErrorBody): number | undefined {
   const header = headers.get('retry-after');
   if (header !== null) {
     const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();

@@ -11,7 +11,7 @@ export interface Installation {
   /** The accounts of the phone system that it serves. */
   accountIds: string[];
   installedAt: Date;
-  /** Why HubSpot no longer accepts the app, in one sentence; null while it does. */
+  /** Why HubSpot no longer accepts the app, in one sentence. Null while HubSpot accepts it. */
   lost: string | null;
 }
 
@@ -20,7 +20,7 @@ type Tokens = Pick<TokenSet, 'accessToken' | 'refreshToken' | 'aheadMs'>;
 /** Lease on a renewal. Must exceed the deadline of one request. */
 export const renewalLeaseMs = 20_000;
 const pollMs = 50;
-/** Categories that mean a refresh token is void for good: HubSpot's, and the one of RFC 6749 §5.2. */
+/** Categories that mean that a refresh token will never work again: HubSpot's, and the one of RFC 6749 §5.2. */
 const voidCategories = ['BAD_REFRESH_TOKEN', 'invalid_grant'];
 
 /**
@@ -33,8 +33,9 @@ export class Installations {
   readonly #db: Database;
   readonly #vault: Vault;
   readonly #endpoint: TokenEndpoint;
-  /** By portal: saves a query and a decryption for each request. */
+  /** Tokens in memory, by portal: a request then needs no query and no decryption. */
   readonly #held = new Map<number, { accessToken: string; renewAt: number }>();
+  /** Calls of `#current` that have not ended, by portal. Requests of one process share them. */
   readonly #renewals = new Map<number, Promise<string>>();
 
   constructor(options: { db: Database; vault: Vault; endpoint: TokenEndpoint }) {
@@ -94,8 +95,8 @@ export class Installations {
   async accessToken(portalId: number, rejected?: string): Promise<string> {
     const held = this.#held.get(portalId);
     if (held && held.accessToken !== rejected && held.renewAt > Date.now()) return held.accessToken;
-    const under = this.#renewals.get(portalId);
-    if (under) return under;
+    const running = this.#renewals.get(portalId);
+    if (running) return running;
     const renewal = this.#current(portalId, rejected).finally(() => this.#renewals.delete(portalId));
     this.#renewals.set(portalId, renewal);
     return renewal;
@@ -121,7 +122,8 @@ export class Installations {
   /**
    * Revokes the refresh token at HubSpot and removes the installation.
    *
-   * @throws HubSpotError `NOT_CONNECTED` if there is none; any other if HubSpot cannot be reached: then it stays
+   * @throws HubSpotError `NOT_CONNECTED` if there is no installation; another category if HubSpot cannot be
+   *   reached, and the installation stays
    */
   async revoke(portalId: number): Promise<void> {
     const row = await this.#row(portalId);
@@ -143,37 +145,37 @@ export class Installations {
       const row = await this.#row(portalId);
       if (row.lost !== null) throw notConnected(row.lost);
       const tokens = await this.#opened(row);
-      const works = tokens.accessToken !== rejected && row.expires_at > Date.now();
+      const isValid = tokens.accessToken !== rejected && row.expires_at > Date.now();
       const renewAt = row.expires_at - tokens.aheadMs;
-      if (works && renewAt > Date.now()) return this.#hold(portalId, tokens.accessToken, renewAt);
-      if (await this.#lease(portalId)) return this.#renew(row, tokens, works);
-      // Another process is renewing it.
-      if (works) return tokens.accessToken;
+      if (isValid && renewAt > Date.now()) return this.#hold(portalId, tokens.accessToken, renewAt);
+      if (await this.#takeLease(portalId)) return this.#renew(row, tokens, isValid);
+      // Another process is renewing it. Use the old token if it is still valid, or wait for the new one.
+      if (isValid) return tokens.accessToken;
       await sleep(pollMs);
     }
   }
 
-  async #renew(row: InstallationRow, tokens: Tokens, works: boolean): Promise<string> {
+  async #renew(row: InstallationRow, tokens: Tokens, isValid: boolean): Promise<string> {
     const { portal_id: portalId } = row;
     try {
       const renewed = await this.#endpoint.refresh(tokens.refreshToken);
-      const kept = await this.#update(row, { ...(await this.#sealed(renewed)), lease_until: 0 });
-      if (!kept) return this.#current(portalId, undefined);
+      const isStored = await this.#update(row, { ...(await this.#sealed(renewed)), lease_until: 0 });
+      if (!isStored) return this.#current(portalId, undefined);
       return this.#hold(portalId, renewed.accessToken, renewed.expiresAt - renewed.aheadMs);
     } catch (error) {
       if (!(error instanceof HubSpotError)) throw error;
-      const lost = voidCategories.includes(error.category);
+      const isLost = voidCategories.includes(error.category);
       const sentence = `HubSpot account ${portalId} no longer accepts this app (${error.category}): install it there again.`;
-      const kept = await this.#update(row, { lease_until: 0, ...(lost && { lost: sentence }) });
-      if (!kept) return this.#current(portalId, undefined);
-      if (lost) throw notConnected(sentence);
-      if (works && error.retriable) return tokens.accessToken;
+      const isStored = await this.#update(row, { lease_until: 0, ...(isLost && { lost: sentence }) });
+      if (!isStored) return this.#current(portalId, undefined);
+      if (isLost) throw notConnected(sentence);
+      if (isValid && error.retriable) return tokens.accessToken;
       throw error;
     }
   }
 
-  /** Takes the lease on the renewal. @returns whether this process has it */
-  async #lease(portalId: number): Promise<boolean> {
+  /** Takes the lease on the renewal. @returns false if another process has it */
+  async #takeLease(portalId: number): Promise<boolean> {
     const now = Date.now();
     const leased = await this.#db.kysely
       .updateTable('installations')

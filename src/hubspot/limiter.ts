@@ -8,8 +8,8 @@ export class Limiter {
   readonly #limit: number;
   readonly #windowMs: number;
   readonly #waiting: (() => void)[] = [];
-  /** When each response of the last window came, oldest first. */
-  readonly #responses: number[] = [];
+  /** When each response of the last window arrived, by `performance.now()`, oldest first. */
+  readonly #respondedAt: number[] = [];
   #inFlight = 0;
   #pausedUntil = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -29,7 +29,7 @@ export class Limiter {
       return await request();
     } finally {
       this.#inFlight--;
-      this.#responses.push(performance.now());
+      this.#respondedAt.push(performance.now());
       this.#admit();
     }
   }
@@ -43,24 +43,25 @@ export class Limiter {
   #admit(): void {
     clearTimeout(this.#timer);
     const now = performance.now();
-    while (this.#responses.length > 0 && this.#responses[0]! + this.#windowMs <= now) this.#responses.shift();
+    while (this.#respondedAt.length > 0 && this.#respondedAt[0]! + this.#windowMs <= now)
+      this.#respondedAt.shift();
     while (this.#waiting.length > 0 && now >= this.#pausedUntil && this.#used < this.#limit) {
       this.#inFlight++;
       this.#waiting.shift()!();
     }
     if (this.#waiting.length === 0) return;
-    const nextPlace = this.#used < this.#limit ? now : (this.#responses[0] ?? now) + this.#windowMs;
-    const wait = Math.max(nextPlace, this.#pausedUntil) - now;
-    this.#timer = setTimeout(() => this.#admit(), Math.ceil(wait));
+    const nextFreeAt = this.#used < this.#limit ? now : (this.#respondedAt[0] ?? now) + this.#windowMs;
+    const waitMs = Math.max(nextFreeAt, this.#pausedUntil) - now;
+    this.#timer = setTimeout(() => this.#admit(), Math.ceil(waitMs));
   }
 
   get #used(): number {
-    return this.#inFlight + this.#responses.length;
+    return this.#inFlight + this.#respondedAt.length;
   }
 }
 
 /** HubSpot's rate limits for one portal: all requests of an OAuth app, and searches. */
-export interface AccountLimits {
+export interface PortalLimits {
   requests: Limiter;
   searches: Limiter;
 }
@@ -69,6 +70,6 @@ export interface AccountLimits {
 export const requestWindowMs = 10_000;
 const searchWindowMs = 1_000;
 
-export function accountLimits(): AccountLimits {
+export function portalLimits(): PortalLimits {
   return { requests: new Limiter(110, requestWindowMs), searches: new Limiter(5, searchWindowMs) };
 }

@@ -16,11 +16,11 @@ export interface OAuthOptions {
   redirectUri: string;
 }
 
-/** What an installation carries through the browser, sealed. */
+/** The `state` of RFC 6749 §4.1.1. The vault seals it before the browser gets it. */
 interface State {
   accountIds: string[];
   verifier: string;
-  /** Hash of the browser's secret: ties the state to that browser. */
+  /** Hash of the secret that `begin` gave to the browser: no other browser can use the state. */
   browser: string;
   expiresAt: number;
 }
@@ -33,9 +33,9 @@ const optionalScopes = [
   'crm.extensions_calling_transcripts.read',
   'crm.extensions_calling_transcripts.write',
 ];
-const stateLifetimeMs = 15 * 60_000;
+export const stateLifetimeMs = 15 * 60_000;
 
-/** The authorization page of an API: HubSpot's or the sandbox's. */
+/** URL of the authorization page that belongs to an API: HubSpot's or the sandbox's. */
 export function authorizeUrlOf(apiBase: string): string {
   const api = new URL(apiBase);
   return api.hostname.endsWith('.hubapi.com')
@@ -63,11 +63,11 @@ export class OAuth {
    */
   async begin(accountIds: string[]): Promise<{ url: string; browser: string }> {
     const { clientId, redirectUri, authorizeUrl, vault } = this.#options;
-    const [verifier, browser] = [random(), random()];
+    const [verifier, browserSecret] = [random(), random()];
     const state: State = {
       accountIds,
       verifier,
-      browser: hash(browser),
+      browser: hash(browserSecret),
       expiresAt: Date.now() + stateLifetimeMs,
     };
     const query = new URLSearchParams({
@@ -79,15 +79,15 @@ export class OAuth {
       code_challenge: hash(verifier),
       code_challenge_method: 'S256',
     });
-    return { url: `${authorizeUrl}?${query}`, browser };
+    return { url: `${authorizeUrl}?${query}`, browser: browserSecret };
   }
 
   /**
    * Exchanges the code that the browser brought back from HubSpot, and stores the installation.
    *
    * @returns the portal, and all accounts of the phone system that it serves now
-   * @throws Problem `invalid_request` for a state of another browser or too old, or a code that HubSpot rejects;
-   *   HubSpotError if HubSpot cannot be reached
+   * @throws Problem `invalid_request` if the state is too old or from another browser, or if HubSpot rejects the
+   *   code; HubSpotError if HubSpot cannot be reached
    */
   async complete(callback: {
     code: string;

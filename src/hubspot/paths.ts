@@ -1,12 +1,12 @@
 import type { Association } from '../crm/call.ts';
 import type { HubSpotVersion } from '../settings/hubspot-versions.ts';
 
-/** A path of `HubSpotVersion` with its names filled in, each percent-encoded as one segment. */
+/** Fills in the names of a path of `HubSpotVersion`. Each value is percent-encoded, so that it stays one segment. */
 export function fill(path: string, values: Record<string, string | number>): string {
   return path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name]!));
 }
 
-/** The path and body of the request that makes an association. */
+/** Path and body of the request that associates a call with a record. */
 export function associationRequest(
   version: HubSpotVersion,
   callId: string,

@@ -16,17 +16,17 @@ export class HubSpotPortal implements Portal {
     return this.#client.portal;
   }
 
-  async logCall(call: RecordedCall, begin: () => Promise<void>): Promise<string> {
-    return this.#client.createCall(callProperties(call, this.#client.appId), begin);
+  async logCall(recorded: RecordedCall, begin: () => Promise<void>): Promise<string> {
+    return this.#client.createCall(callProperties(recorded, this.#client.appId), begin);
   }
 
   async findCall({ externalId, accountId }: RecordedCall): Promise<string | undefined> {
     return (await this.#client.findCallByExternalId(externalId, accountId))?.id;
   }
 
-  async adoptCall(call: RecordedCall): Promise<string> {
-    const callId = call.call.id!;
-    const wanted = callProperties(call, this.#client.appId);
+  async adoptCall(recorded: RecordedCall): Promise<string> {
+    const callId = recorded.call.id!;
+    const wanted = callProperties(recorded, this.#client.appId);
     const needed = ['hs_call_source', ...externalProperties];
     const { properties } = await this.#client.getCall(callId, needed).catch((error: unknown) => {
       throw isGone(error) ? wrongCall(`HubSpot has no call ${callId}, which "call.id" names.`) : error;
@@ -37,9 +37,12 @@ export class HubSpotPortal implements Portal {
         throw wrongCall(`Call ${callId} at HubSpot belongs to another recording: its ${name} is "${value}".`);
       }
     }
-    const missing = needed.filter((name) => properties[name] !== wanted[name]);
-    if (missing.length > 0) {
-      await this.#client.updateCall(callId, Object.fromEntries(missing.map((name) => [name, wanted[name]!])));
+    const differing = needed.filter((name) => properties[name] !== wanted[name]);
+    if (differing.length > 0) {
+      await this.#client.updateCall(
+        callId,
+        Object.fromEntries(differing.map((name) => [name, wanted[name]!])),
+      );
     }
     return callId;
   }
@@ -47,31 +50,31 @@ export class HubSpotPortal implements Portal {
   async associate(callId: string, to: Association): Promise<void> {
     await this.#client.associate(callId, to).catch(async (error: unknown) => {
       if (!isGone(error)) throw error;
-      await this.#mustHave(callId);
+      await this.#failIfGone(callId);
       throw wrongCall(`HubSpot has no ${to.objectType} ${to.objectId} to associate the call with.`);
     });
   }
 
   async markReady(callId: string): Promise<void> {
     await this.#client.markReady(callId).catch(async (error: unknown) => {
-      if (isGone(error)) await this.#mustHave(callId);
+      if (isGone(error)) await this.#failIfGone(callId);
       throw error;
     });
   }
 
-  /** Tells a deleted call from another record that HubSpot does not find. */
-  async #mustHave(callId: string): Promise<void> {
+  /** A 404 may mean the call or another record. Throws `WRONG_CALL` if it is the call. */
+  async #failIfGone(callId: string): Promise<void> {
     await this.#client.getCall(callId, ['hs_call_source']).catch((error: unknown) => {
       throw isGone(error)
         ? wrongCall(
-            `HubSpot no longer has call ${callId}: it was deleted, or its account is connected to another HubSpot account now. It is not logged again.`,
+            `HubSpot no longer has call ${callId}: it was deleted, or the phone system's account was connected to another HubSpot account. The call is not logged again.`,
           )
         : error;
     });
   }
 }
 
-/** No attempt can help before somebody mends what the message names. */
+/** Trying again cannot help until somebody corrects what the message names. */
 function wrongCall(message: string): HubSpotError {
   return new HubSpotError(message, { category: 'WRONG_CALL' });
 }

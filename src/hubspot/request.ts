@@ -14,7 +14,7 @@ export interface HubSpotRequest {
   accessToken?: string;
 }
 
-/** Sends one request, once. Resolves with the parsed response; `undefined` if it is empty. */
+/** Sends a request once. Resolves with the parsed response, or `undefined` if it is empty. */
 export type Send = (request: HubSpotRequest) => Promise<unknown>;
 
 /** Deadline of one response. */
@@ -22,19 +22,21 @@ export const defaultDeadlineMs = 10_000;
 const maxResponseBytes = 4 * 1024 * 1024;
 
 /**
- * The one way to HubSpot. The SDK's typed methods know only `v3` and send no credentials to the recording settings,
- * so every version goes through its `apiRequest`. That leaves to us the deadline, the status and the errors. The
- * SDK's retries are off, because the outbox retries.
+ * Every request to HubSpot is sent here. The SDK's typed methods know only `v3` and send no credentials to the
+ * recording settings, so every version goes through its `apiRequest`. This function adds the deadline and turns
+ * failures into errors. The SDK does not retry, because the outbox retries.
  *
- * @throws HubSpotError (the promise) for every status but 2xx, for a missed deadline and for a broken connection
+ * @returns a function whose promise rejects with a HubSpotError for every status but 2xx, for a missed deadline
+ *   and for a broken connection
  */
 export function createSend(options: { apiBase: string; deadlineMs?: number }): Send {
   const { apiBase, deadlineMs = defaultDeadlineMs } = options;
+  // The SDK counts the first attempt as well: 1 means no retry.
   const sdk = new Client({ basePath: apiBase, numberOfApiCallRetries: 1 });
 
   return async function send(request) {
     // The SDK passes no signal to fetch, so a late request stays open until fetch's own timeout ends it. It may
-    // still have its effect: its outcome is unknown.
+    // still take effect, so its outcome is unknown.
     const deadline = AbortSignal.timeout(deadlineMs);
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener('abort', () => reject(deadline.reason), { once: true });
@@ -44,12 +46,8 @@ export function createSend(options: { apiBase: string; deadlineMs?: number }): S
     } catch (error) {
       if (error instanceof HubSpotError) throw error;
       if (deadline.aborted) {
-        throw new HubSpotError(
-          `HubSpot did not respond within ${deadlineMs} ms to the request to ${request.doing}.`,
-          {
-            category: 'TIMEOUT',
-          },
-        );
+        const message = `HubSpot did not respond within ${deadlineMs} ms to the request to ${request.doing}.`;
+        throw new HubSpotError(message, { category: 'TIMEOUT' });
       }
       throw new HubSpotError(`The connection to HubSpot broke during the request to ${request.doing}.`, {
         category: 'NETWORK',
@@ -98,7 +96,7 @@ async function readText(response: Response, deadline: AbortSignal): Promise<stri
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** HubSpot has been seen to repeat a credential in an error's text. */
+/** Removes credentials from the text of an error: HubSpot has repeated them there. */
 function redact(text: string, { accessToken, form, query }: HubSpotRequest): string {
   const secrets = [
     accessToken,

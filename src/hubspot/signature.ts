@@ -1,12 +1,12 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Age after which a v3 signature is void (HubSpot, "Validating requests"). */
+/** Age after which a v3 signature is no longer valid (HubSpot, "Validating requests"). */
 const maxAgeMs = 300_000;
 /** How far HubSpot's clock may be ahead of ours. */
 const maxSkewMs = 30_000;
 
-/** A request as it arrived, and what its signature is compared with. */
+/** A request as it arrived, and what it takes to verify its signature. */
 export interface SignedRequest {
   method: string;
   /**
@@ -26,11 +26,11 @@ export interface SignedRequest {
 }
 
 /**
- * Whether HubSpot signed this request, by version 3, 2 or 1 of its signatures. If there is a v3 signature it decides
- * alone: a valid older one beside it does not help.
+ * Whether HubSpot signed this request, by version 3, 2 or 1 of its signatures. If there is a v3 signature, older ones
+ * are ignored.
  *
- * v1 signs the secret and the body. Without a body it is the same constant for every request, and whoever saw it
- * once could ask for any recording. v1 therefore counts only if there is a body.
+ * v1 signs the secret and the body. Without a body the signature is the same for every request: whoever saw it once
+ * could request any recording. A v1 signature is therefore valid only if there is a body.
  *
  * @see HubSpot, "Validating requests from HubSpot"
  */
@@ -80,6 +80,6 @@ function sha256(start: string, body: string | Uint8Array): string {
 }
 
 function equal(given: string | string[] | undefined, expected: string): boolean {
-  const [one, other] = [Buffer.from(String(given)), Buffer.from(expected)];
-  return one.length === other.length && timingSafeEqual(one, other);
+  const [givenBytes, expectedBytes] = [Buffer.from(String(given)), Buffer.from(expected)];
+  return givenBytes.length === expectedBytes.length && timingSafeEqual(givenBytes, expectedBytes);
 }

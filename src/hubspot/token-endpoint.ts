@@ -1,7 +1,7 @@
 import { HubSpotError } from './error.ts';
 import type { Send } from './request.ts';
 
-/** Access tokens live for 30 minutes; they are renewed at most this long before they expire. */
+/** An access token is valid for 30 minutes. It is renewed at most this long before it expires. */
 const maxAheadMs = 5 * 60_000;
 
 /** What HubSpot issues for a code or a refresh token. */
@@ -10,7 +10,7 @@ export interface TokenSet {
   refreshToken: string;
   /** Unix milliseconds. */
   expiresAt: number;
-  /** How long before it expires the token is renewed, in milliseconds. */
+  /** The token is renewed this long before it expires, in milliseconds. */
   aheadMs: number;
   /** HubSpot may omit it. */
   portalId: number | undefined;
@@ -51,7 +51,7 @@ export class TokenEndpoint {
 
   /** The portal of an access token. */
   async portalOf(accessToken: string): Promise<number> {
-    const reply = await this.#post('name the account', `${this.#path}/introspect`, {
+    const reply = await this.#post('look up the account of the access token', `${this.#path}/introspect`, {
       token: accessToken,
       token_type_hint: 'access_token',
     });
@@ -82,6 +82,7 @@ export class TokenEndpoint {
 function tokenSetOf(reply: unknown, heldRefreshToken: string | undefined): TokenSet {
   const { access_token, refresh_token, expires_in, hub_id } = (reply ?? {}) as Record<string, unknown>;
   if (typeof access_token !== 'string') throw incomplete('access_token');
+  // A renewal may return no new refresh token. The old one then stays valid (RFC 6749 §6).
   const refreshToken = refresh_token ?? heldRefreshToken;
   if (typeof refreshToken !== 'string') throw incomplete('refresh_token');
   if (typeof expires_in !== 'number') throw incomplete('expires_in');

@@ -30,7 +30,7 @@ export interface IngestParts {
   maxAudioBytes: number;
 }
 
-/** Audio in the store or by reference, before its check. */
+/** Audio in the store or by reference, before its check. The ETag of `representation` is the origin's. */
 interface UncheckedAudio extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256'> {
   representation: Representation;
 }
@@ -47,34 +47,40 @@ export class Ingest {
   }
 
   /**
-   * Stores and checks one recording. The same audio offered again returns the recording that is there.
+   * Stores and checks one recording, and publishes it if it has a call. If the recording already has this audio,
+   * only its call data may change.
+   *
+   * If this fails before the recording is committed, the audio is discarded. A rejection keeps its report. If the
+   * publication fails, the recording is kept.
    *
    * @throws Problem `invalid_request`, `too_large`, `conflict`, `refused_audio` (with the report), and what
-   *   the store, the check and `audio` throw. Nothing is kept then but the report on rejected audio.
+   *   the store, the check, the publication and `audio` throw
    */
   async accept(offer: Offer, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<PutResult> {
     const { storedAudio, crm } = this.#parts;
     requireOffer(offer, crm);
     const result = await storedAudio.withNewKey(async (key) => {
-      const stored = await this.#storeAndPut(offer, key, audio, signal);
-      if (stored.outcome === 'same') await storedAudio.discard(key);
-      return stored;
+      const put = await this.#storeAndPut(offer, key, audio, signal);
+      if (put.outcome === 'same') await storedAudio.discard(key);
+      return put;
     });
-    return this.#finish(offer, result); // whatever fails from here on, the recording keeps its audio
+    // Not inside `withNewKey`: an error from here on must not discard the audio of the recording.
+    return this.#finish(offer, result);
   }
 
   /**
-   * Checks a recording by reference: its audio stays where it is. Listeners get the version that was checked,
-   * or none.
+   * Checks one recording by reference, and publishes it if it has a call. Its audio stays where it is. If the
+   * audio changes there, listeners get an error and never the changed audio.
    *
    * @throws Problem `invalid_request`, `too_large`, `conflict`, `refused_audio` (with the report), and what
-   *   the origin and the check throw
+   *   the origin, the check and the publication throw
    */
   async refer(offer: Offer, { name, key }: Reference, signal: AbortSignal): Promise<PutResult> {
     const { origins, maxAudioBytes, crm } = this.#parts;
     requireOffer(offer, crm);
     const representation = await origins[name].stat(key, signal);
     requireSize(representation.size, maxAudioBytes);
+    // The ETag for listeners. It changes with the version at the origin.
     const version = createHash('sha256').update(JSON.stringify([name, key, representation.etag]));
     const etag = `"${version.digest('hex')}"`;
     const audio = { origin: name, key, representation, etag, sha256: null };
@@ -84,7 +90,7 @@ export class Ingest {
   /**
    * Checks audio without keeping it.
    *
-   * @throws Problem `too_large`, and what the store, the check and `audio` throw
+   * @throws Problem `invalid_request`, `too_large`, and what the store, the check and `audio` throw
    */
   async check(declared: Declared, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Report> {
     const { store, storedAudio } = this.#parts;
@@ -97,19 +103,19 @@ export class Ingest {
     });
   }
 
-  /** Erases a recording, its audio and every URL of it. @returns whether there was one */
+  /** Erases a recording and its audio, and revokes every URL of it. @returns whether the recording existed */
   async erase(accountId: string, externalId: string): Promise<boolean> {
     const { catalog, tokens, storedAudio } = this.#parts;
     if (!(await catalog.read(accountId, externalId))) return false;
-    // Revoke first. In the other order, a crash between the two would leave URLs that play the same audio once it
-    // is put in again.
+    // Revoke first. If the removal came first, a crash after it would leave the URLs valid. They would play the
+    // same audio if it is ingested again.
     await tokens.revoke({ accountId, externalId });
     const removed = await catalog.remove(accountId, externalId);
     if (removed) await storedAudio.removeOf(removed);
     return removed !== undefined;
   }
 
-  /** Writes the audio and puts it into the catalog. Audio that the recording has already is not checked again. */
+  /** Writes the audio. Then checks it and puts it into the catalog, unless the recording already has this audio. */
   async #storeAndPut(
     offer: Offer,
     key: string,
@@ -150,7 +156,7 @@ export class Ingest {
     return verdict === 'fail' || (verdict === 'inconclusive' && isStrict);
   }
 
-  /** Keeps the report. @returns what to throw */
+  /** Keeps the report on rejected audio. @returns the Problem to throw */
   async #reject(offer: Offer, report: Report): Promise<Problem> {
     const { catalog, metrics } = this.#parts;
     const { accountId, externalId, direction, call = null } = offer;
@@ -165,26 +171,26 @@ export class Ingest {
    */
   async #finish(offer: Offer, { outcome, recording, replaced }: PutResult): Promise<PutResult> {
     const { storedAudio, publisher, crm } = this.#parts;
-    // If the removal fails, the key has expired and `removeExpired` tries again.
+    // The key of the replaced audio has expired. If this removal fails, `removeExpired` tries again.
     if (replaced) await storedAudio.removeOf(replaced).catch(() => {});
     const current = outcome === 'same' ? await this.#updateCall(offer, recording) : recording;
-    const isPublished = current.call !== null && current.verdict === 'pass' && crm.isSetUp;
-    if (isPublished) await publisher.publish(current);
+    const isPublishable = current.call !== null && current.verdict === 'pass' && crm.isSetUp;
+    if (isPublishable) await publisher.publish(current);
     return { outcome, recording: current };
   }
 
-  /** The same audio offered again may bring other call data. */
+  /** Stores the call data of an offer whose audio the recording already has, if the data differ. */
   async #updateCall({ call }: Offer, recording: Recording): Promise<Recording> {
     if (call === undefined || isDeepStrictEqual(call, recording.call)) return recording;
     const updated = await this.#parts.catalog.updateCall(recording.accountId, recording.externalId, call);
     if (updated) return updated;
-    throw new Problem('conflict', 'The recording was erased while it was offered again.');
+    throw new Problem('conflict', 'The recording was erased during this request. Send it again.');
   }
 }
 
 function acceptedRecording(
   { accountId, externalId, direction, call }: Offer,
-  { representation, ...place }: UncheckedAudio,
+  { representation, ...audio }: UncheckedAudio,
   report: Report,
 ): AcceptedRecording {
   return {
@@ -192,7 +198,7 @@ function acceptedRecording(
     externalId,
     direction,
     call: call ?? null,
-    ...place,
+    ...audio,
     size: representation.size,
     originEtag: representation.etag,
     lastModified: representation.lastModified,

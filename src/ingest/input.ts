@@ -11,7 +11,10 @@ const Text = Type.String({ maxLength: 65_536 });
 const Call = Type.Object(
   {
     id: Type.Optional(
-      Type.String({ pattern: '^[0-9]{1,20}$', description: 'HubSpot’s id of a call that exists there' }),
+      Type.String({
+        pattern: '^[0-9]{1,20}$',
+        description: 'HubSpot’s id of the call, if it is logged there already',
+      }),
     ),
     title: Type.Optional(Text),
     body: Type.Optional(Text),
@@ -41,9 +44,14 @@ const Call = Type.Object(
 
 const declaredFields = {
   channels: Type.Optional(
-    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who on channel 2, if you know' }),
+    Type.Tuple([Role, Role], { description: 'Who is on channel 1 and who is on channel 2, if you know' }),
   ),
-  profile: Type.Optional(Type.String({ maxLength: 100, description: 'What recorded the call' })),
+  profile: Type.Optional(
+    Type.String({
+      maxLength: 100,
+      description: 'Profile of what recorded the call, such as `twilio-dial`; docs/profiles.md lists them',
+    }),
+  ),
   leg: Type.Optional(Role),
   fileName: Type.Optional(Type.String({ maxLength: 1024 })),
 };
@@ -53,15 +61,18 @@ const DeclaredInput = Type.Object(
   { additionalProperties: false },
 );
 
-/** The JSON of a recording that is put in. */
+/** The JSON of a recording to ingest. */
 export const RecordingInput = Type.Object(
   {
-    accountId: Type.String({ description: 'Your id of the HubSpot account, up to 128 bytes' }),
-    externalId: Type.String({ description: 'Your id of the call, up to 512 bytes' }),
+    accountId: Type.String({ description: 'Id of the account in your phone system, up to 128 bytes' }),
+    externalId: Type.String({ description: 'Id of the call in your phone system, up to 512 bytes' }),
     direction: Direction,
     ...declaredFields,
     source: Type.Optional(
-      Type.String({ maxLength: 4096, description: 'URL of the audio, if the request does not carry it' }),
+      Type.String({
+        maxLength: 4096,
+        description: 'URL of the audio, if the request does not contain the audio',
+      }),
     ),
     mode: Type.Optional(
       Type.Enum(['copy', 'proxy'], {
@@ -97,7 +108,7 @@ function read<T>(validator: Validator<T>, value: unknown): T {
   throw new Problem('invalid_request', sentenceOn(validator.Errors(value)[0]!));
 }
 
-/** Says what is wrong by the names of the JSON, not of the schema. */
+/** One sentence that names the field by its path in the JSON. */
 function sentenceOn({ instancePath, keyword, params, message }: TLocalizedValidationError): string {
   const path = instancePath.split('/').slice(1);
   if (keyword === 'required') {

@@ -10,7 +10,7 @@ export interface Offer extends Declared {
   accountId: string;
   externalId: string;
   direction: Direction;
-  /** Replaces other audio of the same recording. */
+  /** Whether to replace other audio that the recording already has. If not, that is a `conflict`. */
   replace?: boolean;
   call?: CallData;
 }
@@ -18,7 +18,7 @@ export interface Offer extends Declared {
 /**
  * Validates an offer before any of its audio is stored.
  *
- * @param crm its rules for calls apply only if it is set up: nothing is published otherwise
+ * @param crm its rules for calls apply only if it is set up, because nothing is published otherwise
  * @throws Problem `invalid_request` that names the field
  */
 export function requireOffer(offer: Offer, crm: Pick<Crm, 'isSetUp' | 'check'>): void {
@@ -40,18 +40,18 @@ export function requireDeclared({ channels, profile }: Declared): void {
   if (profile !== undefined && !isProfile(profile)) {
     throw new Problem(
       'invalid_request',
-      `The field profile is "${profile}", which is no profile; docs/profiles.md lists them all.`,
+      `The field profile must be a name from docs/profiles.md, not "${profile}".`,
     );
   }
 }
 
-/** @throws Problem `too_large` if audio of this many bytes is too much */
+/** @throws Problem `too_large` if the audio has more bytes than the limit */
 export function requireSize(bytes: number, maxAudioBytes: number): void {
   if (bytes <= maxAudioBytes) return;
   throw new Problem('too_large', `The audio is larger than PLAYHEAD_MAX_AUDIO_SIZE, ${maxAudioBytes} bytes.`);
 }
 
-/** Ids may hold any characters but two kinds that break logs and databases: control characters and half surrogates. */
+/** An id may not hold control characters or half of a surrogate pair: they break logs and databases. */
 function requireId(field: string, value: string, maxBytes: number): void {
   const fault = faultOfId(value, maxBytes);
   if (fault) throw new Problem('invalid_request', `The field ${field} ${fault}.`);

@@ -3,13 +3,13 @@ import type { Origins } from '../origins/open.ts';
 import type { Origin } from '../origins/origin.ts';
 import { type OriginName, remoteSchemes, type Scheme, schemes } from '../unions.ts';
 
-/** A recording that stays where it is: the name of its origin, and its key there. */
+/** Audio that stays where it is: the name of its origin, and its key there. */
 export interface Reference {
   name: Exclude<OriginName, 'store'>;
   key: string;
 }
 
-/** Opens or refers to audio by its URL, when it is not in the request. */
+/** Finds audio by its URL, for requests that do not carry the audio. */
 export class Sources {
   readonly #readers: Origins['sources'];
 
@@ -18,7 +18,7 @@ export class Sources {
   }
 
   /**
-   * Opens a source to be copied: `file:/folder/call.wav`, `s3://bucket/call.wav`, `https://host/call.wav`.
+   * Opens a source to copy it: `file:/folder/call.wav`, `s3://bucket/call.wav`, `https://host/call.wav`.
    *
    * @throws Problem `source_refused` if it may not be read, and what its origin throws
    */
@@ -29,7 +29,11 @@ export class Sources {
     return readWhole(origin, key, signal);
   }
 
-  /** @throws Problem `source_refused` if it may not be read, or may only be copied */
+  /**
+   * Locates a source that is to be played from where it is.
+   *
+   * @throws Problem `source_refused` if it may not be read, or may only be copied
+   */
   refer(source: string): Reference {
     const scheme = requireScheme(source);
     if (scheme === 'file:') throw new Problem('source_refused', 'A file: source can only be copied.');

@@ -13,7 +13,10 @@ export interface StoredAudioParts {
   maxAudioBytes: number;
 }
 
-/** Lease on a pending key. It is renewed at each third, so it must be at least three query timeouts. */
+/**
+ * Lease on a pending key, renewed after each third of it. A third must be at least a query timeout: after a
+ * renewal that times out there is time for another.
+ */
 export const uploadLeaseMs = 30_000;
 
 /** The audio in the store, from its pending key to its removal. */
@@ -24,13 +27,17 @@ export class StoredAudio {
     this.#parts = parts;
   }
 
-  /** Runs `use` with a new pending key and renews its lease meanwhile. If `use` throws, the audio is discarded. */
+  /**
+   * Runs `use` with a new pending key and renews its lease meanwhile. If `use` throws, the audio is discarded,
+   * unless the database was out of reach.
+   */
   async withNewKey<T>(use: (key: string) => Promise<T>): Promise<T> {
     const { storeKeys } = this.#parts;
     const key = newKey();
     await storeKeys.add(key, uploadLeaseMs);
     const renewal = setInterval(() => {
-      storeKeys.renew(key, uploadLeaseMs).catch(() => {}); // the database is out of reach: the next renewal tries again
+      // Database out of reach: the next renewal tries again. Key expired: `Catalog.put` will throw.
+      storeKeys.renew(key, uploadLeaseMs).catch(() => {});
     }, uploadLeaseMs / 3);
     try {
       return await use(key);
@@ -68,7 +75,7 @@ export class StoredAudio {
    * Removes the audio of every expired key: audio of ingests that crashed, and audio whose removal failed before.
    *
    * @returns how many were removed
-   * @throws the first error of the store, after every removal was tried
+   * @throws the first error of a removal, after every removal was tried
    */
   async removeExpired(): Promise<number> {
     const expired = await this.#parts.storeKeys.collectExpired();
@@ -84,7 +91,7 @@ export class StoredAudio {
   }
 }
 
-/** Two levels of folders, so that no folder of a local store holds a million recordings. */
+/** Spreads the keys over 256 folders, so that no folder of a local store holds a million recordings. */
 function newKey(): string {
   const id = randomUUID();
   return `${id.slice(0, 2)}/${id}`;

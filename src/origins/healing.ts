@@ -5,7 +5,7 @@ import type { ByteRange, Origin, Representation, Version } from './origin.ts';
 
 export interface HealingOptions {
   readonly metrics: Pick<Metrics, 'heals'>;
-  /** How long the origin may keep a read waiting for its next byte. One more attempt follows, and no third. */
+  /** How long a read waits for the next byte of the origin. Then it ends, but not before a second attempt. */
   readonly stallTimeoutMs: number;
   /** Failures in a row, without a byte between them, that end a read. */
   readonly attempts?: number;
@@ -14,7 +14,7 @@ export interface HealingOptions {
 }
 
 /**
- * An Origin made of an Origin whose connections break.
+ * Continues broken reads of another Origin at the next byte.
  *
  * A load reads up to four megabytes over one connection, and a copy reads a whole recording, which can take
  * minutes. Servers, proxies and networks break such a connection at any time. A read fails in four ways:
@@ -24,13 +24,13 @@ export interface HealingOptions {
  * 3. It ends early: the iteration ends without an error, and bytes are missing.
  * 4. It stalls: the connection is open and no byte comes.
  *
- * In each case the rest of the range is read anew, from its next byte. A watchdog makes an error of a stall,
- * and a count of the bytes makes one of an early end. Each attempt is for the same version: if the recording
- * was replaced meanwhile, the origin throws `version_changed`, and bytes of two versions are never mixed.
+ * In each case another attempt reads the rest of the range. A watchdog turns a stall into an error, and a count
+ * of the bytes turns an early end into one. Each attempt is for the same version: if the recording was replaced
+ * meanwhile, the origin throws `version_changed`, and bytes of two versions are never mixed.
  *
- * The listener sees one whole body, perhaps with a pause. The read throws after five attempts in a row
- * without a byte, or after two if the origin was silent for `stallTimeoutMs`. The listener's connection then
- * breaks: it never gets a short body that ends like a whole one.
+ * The listener receives one whole body, perhaps with a pause. The read throws after five failures in a row
+ * without a byte. From the second failure on, it also throws if no byte has come for `stallTimeoutMs`. The
+ * listener's connection then breaks: it never gets a short body that ends like a whole one.
  *
  * The origin may also retry by itself until it has a response. The watchdog limits that time, too.
  */
@@ -54,11 +54,11 @@ export class HealingOrigin implements Origin {
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     const bytes = this.#bytes(key, range, version, signal);
-    await bytes.next(); // runs until the origin has agreed to send
+    await bytes.next(); // the empty chunk: the origin has agreed to send
     return bytes;
   }
 
-  /** Yields an empty chunk when the read is open, and then the bytes. */
+  /** Yields an empty chunk once the read is open, and then the bytes. */
   async *#bytes(
     key: string,
     range: ByteRange,
@@ -69,8 +69,8 @@ export class HealingOrigin implements Origin {
     let next = range.first;
     let failures = 0;
     let isOpen = false;
-    /** Since when the origin has owed a byte. */
-    let since = performance.now();
+    /** When the current wait for a byte of the origin began. */
+    let waitingSince = performance.now();
     while (next <= range.last) {
       const watchdog = new Watchdog(stallTimeoutMs, signal);
       try {
@@ -79,10 +79,10 @@ export class HealingOrigin implements Origin {
         const body = await this.#origin.read(key, rest, version, watchdog.signal);
         watchdog.stop();
         if (!isOpen) {
-          yield nothing;
-          since = performance.now();
+          isOpen = true;
+          yield emptyChunk;
+          waitingSince = performance.now();
         }
-        isOpen = true;
         watchdog.start();
         for await (const chunk of body) {
           watchdog.stop(); // while the listener drains the chunk
@@ -90,14 +90,14 @@ export class HealingOrigin implements Origin {
           if (chunk.length > 0) failures = 0;
           next += chunk.length;
           yield chunk;
-          since = performance.now();
+          waitingSince = performance.now();
           watchdog.start();
         }
         if (next <= range.last) throw broken(`${range.last + 1 - next} bytes are missing`);
       } catch (error) {
         signal.throwIfAborted();
-        if (isProblem(error) && !passing.has(error.code)) throw error;
-        const isLate = watchdog.signal.aborted || performance.now() - since >= stallTimeoutMs;
+        if (isProblem(error) && !mayPass.has(error.code)) throw error;
+        const isLate = watchdog.signal.aborted || performance.now() - waitingSince >= stallTimeoutMs;
         if (++failures >= attempts || (isLate && failures > 1)) {
           metrics.heals.inc({ outcome: 'failed' });
           throw isProblem(error) ? error : broken(error);
@@ -111,15 +111,15 @@ export class HealingOrigin implements Origin {
   }
 }
 
-const nothing = new Uint8Array(0);
-/** Errors that another attempt may not meet. A version that changed stays changed. */
-const passing = new Set<ProblemCode>(['origin_failed', 'origin_unavailable']);
+const emptyChunk = new Uint8Array(0);
+/** Errors that may be gone at the next attempt. A version that changed stays changed. */
+const mayPass = new Set<ProblemCode>(['origin_failed', 'origin_unavailable']);
 
 function broken(cause: unknown): Problem {
   return new Problem('origin_failed', undefined, { cause });
 }
 
-/** Its signal aborts with the one it is given, and when `stop` does not follow `start` in time. */
+/** Its `signal` aborts with the caller's, or if `stop` does not follow `start` within `limitMs`. */
 class Watchdog {
   readonly signal: AbortSignal;
   readonly #stall = new AbortController();
@@ -139,7 +139,7 @@ class Watchdog {
     clearTimeout(this.#timer);
   }
 
-  /** Also frees what the attempt still holds. */
+  /** Stops, and aborts the signal, so that the attempt frees what it still holds. */
   end(): void {
     this.stop();
     this.#stall.abort();

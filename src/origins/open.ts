@@ -25,7 +25,7 @@ export interface SourceReader {
    * @throws Problem `source_refused` if the source is not inside PLAYHEAD_SOURCE_ROOTS
    */
   locate(source: string): { origin: Origin; key: string };
-  /** The whole source by one request, for servers that may not send ranges. */
+  /** Fetches the whole source by one request, even if its server does not send ranges. */
   fetchWhole?(source: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
 
@@ -37,7 +37,7 @@ export interface Origins {
   read: Record<OriginName, Origin>;
   /** Sources are looked up and copied by these. */
   sources: Record<Scheme, SourceReader>;
-  /** Drops what the cache of an origin holds of a recording that was removed. */
+  /** Drops a removed recording from the cache of its origin. */
   forget(name: OriginName, key: string, version: Version): Promise<void>;
   close(): Promise<void>;
 }
@@ -73,20 +73,20 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
       .filter((root) => !root.includes('://'))
       .map((root) => [resolve(root), new FileStore({ root, buffers })]),
   );
-  const bucket = /^s3:\/\/([^/]+)\/?(.*)$/.exec(config.store);
+  const [, bucket, prefix] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(config.store) ?? [];
   const store = bucket
-    ? new S3Store({ ...s3Options, bucket: bucket[1]!, prefix: bucket[2]! })
+    ? new S3Store({ ...s3Options, bucket, prefix })
     : new FileStore({ root: fileURLToPath(new URL(config.store)), buffers });
 
   const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
+  const healingS3 = healing(s3);
   const cached = await openCache(config, buffers, metrics);
   const read = {
     store: bucket ? cached('store', healing(store)) : store, // a local file is in the kernel's page cache already
-    s3: cached('s3', healing(s3)),
+    s3: cached('s3', healingS3),
     http: cached('http', healing(http)),
   };
 
-  const healingS3 = healing(s3);
   const web: SourceReader = {
     locate: (source) => ({ origin: http, key: new URL(source).href }),
     fetchWhole: (source, signal) => http.fetchWhole(source, signal),
@@ -112,7 +112,7 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
   };
 }
 
-/** Puts a cache in front of an origin. All caches share their memory and their disk. */
+/** Opens the cache. Returns a function that puts it in front of an origin: all origins share its memory and disk. */
 async function openCache(
   { cacheMemory, cacheDisk, dataDir, workers }: Config,
   buffers: Buffers,

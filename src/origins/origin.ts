@@ -13,7 +13,7 @@ export interface Representation {
   readonly lastModified: Date;
 }
 
-/** Names the bytes that a read is for. */
+/** The version of a recording that a read is for. */
 export type Version = Pick<Representation, 'etag' | 'size'>;
 
 /**
@@ -29,8 +29,8 @@ export interface Origin {
    * caller can still respond with an error. Afterwards the iteration yields every byte of the range or
    * throws. It never ends short.
    *
-   * A chunk is valid until the next one is requested: its buffer is then reused. Leaving the iteration, or
-   * aborting `signal`, frees what the read holds at once.
+   * A chunk is valid until the next one is requested: its buffer is then reused. If the caller leaves the
+   * iteration or aborts `signal`, the read frees at once what it holds.
    *
    * @throws Problem `not_found`, `version_changed`, `origin_unavailable`, `origin_failed`
    */

@@ -24,8 +24,8 @@ export function findInFolders(
 }
 
 /**
- * `bucket/key` of a source such as `s3://bucket/key`, taken as it is written: no character has a special
- * meaning in a key.
+ * The `bucket/key` of a source such as `s3://bucket/key`. Nothing is decoded: no character has a special meaning
+ * in a key.
  *
  * @throws Problem `source_refused`
  */

@@ -1,6 +1,6 @@
 import { CrmError } from '../crm/crm.ts';
 import { Problem, problems } from '../errors.ts';
-import { type Job, LeaseLost, type Outbox, type TakenJob } from './outbox.ts';
+import { LeaseLost, type Outbox, type TakenJob } from './outbox.ts';
 
 /** How jobs of one kind are done. `parts.ts` lists the kinds. */
 export interface JobKind {
@@ -8,21 +8,21 @@ export interface JobKind {
   readonly name: string;
 
   /**
-   * The lane that an account's jobs run in. Each lane has room of its own, so a lane that waits for a rate limit
-   * keeps no other waiting. `undefined` if another process does these jobs at present.
+   * The lane that an account's jobs run in. Each lane has its own limit of jobs, so a lane that waits for a rate
+   * limit does not delay the others. `undefined` if another process does these jobs at present.
    */
   laneOf(accountId: string): Promise<string | undefined>;
 
   /**
-   * Does the job as far as `mayGoOn` allows: ask it before each step.
+   * Does the job step by step. It must call `mayContinue` before each step, and stop if the result is false.
    *
    * @returns whether the job is done
    * @throws DeadEnd, NotYet, LeaseLost; CrmError and any other error count as a failed attempt
    */
-  run(job: TakenJob, mayGoOn: () => Promise<boolean>): Promise<boolean>;
+  run(job: TakenJob, mayContinue: () => Promise<boolean>): Promise<boolean>;
 }
 
-/** No attempt can help before somebody acts; the message says what to do. */
+/** No attempt can help until somebody acts. The message says what to do. */
 export class DeadEnd extends Error {}
 
 /** It is too early to tell: try again after `ms`. The attempt does not count. */
@@ -38,28 +38,29 @@ export interface DispatcherOptions {
   outbox: Outbox;
   kinds: JobKind[];
   log?: { error(details: object, message: string): void };
-  /** How often the database is asked for due jobs, in ms. */
+  /** Interval between two queries for due jobs, in ms. */
   pollMs?: number;
 }
 
-/** Enough jobs at one time to use HubSpot's rate limit at a latency of one second. */
-const jobsPerLane = 16;
-const jobsInAll = 400;
+/** Jobs that run at one time in a lane: enough to use up HubSpot's rate limit at a latency of one second. */
+const maxJobsPerLane = 16;
+/** Jobs that run at one time in the process. */
+const maxJobs = 400;
 
 /** Takes due jobs from the outbox and has their kinds do them. Several processes may do so at once. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  /** Lanes with jobs under way, by kind and lane, each with an account that it serves. */
+  /** Lanes with running jobs, by `laneKey`. `accountId` is one of the accounts whose jobs run in the lane. */
   readonly #lanes = new Map<string, { kind: JobKind; jobs: number; accountId: string }>();
   readonly #running = new Set<Promise<void>>();
   #loop: Promise<void> | undefined;
   #stopping = false;
-  #woken = false;
-  #wake = () => {};
+  #isWoken = false;
+  #endIdle = () => {};
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    options.outbox.onDue(() => this.#rouse());
+    options.outbox.onDue(() => this.#wake());
   }
 
   /** Works until `stop`. */
@@ -70,7 +71,7 @@ export class Dispatcher {
   /** Takes no more jobs, and resolves when the steps under way have ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#rouse();
+    this.#wake();
     await this.#loop;
     await Promise.all(this.#running);
   }
@@ -78,7 +79,7 @@ export class Dispatcher {
   async #dispatch(): Promise<void> {
     const { kinds, log, pollMs = 1_000 } = this.#options;
     while (!this.#stopping) {
-      this.#woken = false;
+      this.#isWoken = false;
       try {
         for (const kind of kinds) await this.#takeJobs(kind);
       } catch (error) {
@@ -90,39 +91,40 @@ export class Dispatcher {
 
   async #takeJobs(kind: JobKind): Promise<void> {
     const { outbox } = this.#options;
+    // Busy lanes are included even if nothing is due, because `laneOf` renews their leases on the portal.
     const busy = [...this.#lanes.values()].filter((lane) => lane.kind === kind);
     const accountIds = [...(await outbox.dueAccounts(kind.name)), ...busy.map((lane) => lane.accountId)];
     for (const accountId of new Set(accountIds)) {
       const lane = await kind.laneOf(accountId);
       if (lane === undefined) continue;
-      const jobs = this.#lanes.get(laneName(kind, lane))?.jobs ?? 0;
-      const room = Math.min(jobsPerLane - jobs, jobsInAll - this.#running.size);
+      const jobs = this.#lanes.get(laneKey(kind, lane))?.jobs ?? 0;
+      const room = Math.min(maxJobsPerLane - jobs, maxJobs - this.#running.size);
       if (room <= 0) continue;
       for (const job of await outbox.take(kind.name, accountId, room)) this.#run(kind, lane, job);
     }
   }
 
-  /** Waits for `ms`, or until somebody rouses us. */
+  /** Waits for `ms`, or until `#wake` is called. */
   async #idle(ms: number): Promise<void> {
-    if (this.#woken || this.#stopping) return;
+    if (this.#isWoken || this.#stopping) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
+      this.#endIdle = () => {
         clearTimeout(timer);
         resolve();
       };
     });
   }
 
-  #rouse(): void {
-    this.#woken = true;
-    this.#wake();
+  #wake(): void {
+    this.#isWoken = true;
+    this.#endIdle();
   }
 
-  #run(kind: JobKind, laneOfJob: string, job: TakenJob): void {
-    const name = laneName(kind, laneOfJob);
-    const lane = this.#lanes.get(name) ?? { kind, jobs: 0, accountId: job.accountId };
-    this.#lanes.set(name, lane);
+  #run(kind: JobKind, laneName: string, job: TakenJob): void {
+    const key = laneKey(kind, laneName);
+    const lane = this.#lanes.get(key) ?? { kind, jobs: 0, accountId: job.accountId };
+    this.#lanes.set(key, lane);
     lane.jobs++;
     const run = this.#attempt(kind, job)
       .catch((error: unknown) => this.#decide(job, error))
@@ -130,16 +132,16 @@ export class Dispatcher {
       .catch((error: unknown) => this.#options.log?.error({ err: error }, 'The outbox could not be written.'))
       .finally(() => {
         this.#running.delete(run);
-        if (--lane.jobs === 0) this.#lanes.delete(name);
-        this.#rouse();
+        if (--lane.jobs === 0) this.#lanes.delete(key);
+        this.#wake();
       });
     this.#running.add(run);
   }
 
   async #attempt(kind: JobKind, job: TakenJob): Promise<void> {
     const { outbox } = this.#options;
-    const mayGoOn = async () => !this.#stopping && (await kind.laneOf(job.accountId)) !== undefined;
-    const isDone = await kind.run(job, mayGoOn);
+    const mayContinue = async () => !this.#stopping && (await kind.laneOf(job.accountId)) !== undefined;
+    const isDone = await kind.run(job, mayContinue);
     await (isDone ? outbox.complete(job) : outbox.defer(job, 0));
   }
 
@@ -154,7 +156,7 @@ export class Dispatcher {
     else await this.#failUnexpectedly(job, error);
   }
 
-  async #failUnexpectedly(job: Job & TakenJob, error: unknown): Promise<void> {
+  async #failUnexpectedly(job: TakenJob, error: unknown): Promise<void> {
     const { outbox, log } = this.#options;
     const { kind, accountId, externalId } = job;
     log?.error({ err: error, kind, accountId, externalId }, 'A job failed.');
@@ -162,6 +164,6 @@ export class Dispatcher {
   }
 }
 
-function laneName(kind: JobKind, lane: string): string {
-  return `${kind.name} ${lane}`;
+function laneKey(kind: JobKind, laneName: string): string {
+  return `${kind.name} ${laneName}`;
 }

@@ -37,23 +37,23 @@ export class LeaseLost extends Error {
   override name = 'LeaseLost';
 }
 
-/** Lease of a job. Must exceed what passes between two renewals: a request and a query. */
+/** Lease on a job. Must exceed the time between two renewals: one request and one query. */
 export const defaultJobLeaseMs = 60_000;
 
 export interface OutboxOptions {
-  /** Lease of a job, in ms: how long a process keeps it without a sign of life. */
+  /** Lease on a job, in ms: how long a process keeps the job without a renewal. */
   leaseMs?: number;
   /** Attempts without progress after which a job becomes a dead letter. */
   maxAttempts?: number;
-  /** Upper limit of the first backoff, in ms. It doubles with each failure. */
+  /** Upper limit of the first backoff, in ms. It doubles with each failure, up to `longestDelayMs`. */
   firstDelayMs?: number;
   longestDelayMs?: number;
 }
 
 /**
- * The transactional outbox: durable jobs in the database that all processes share. A process takes a job with a
- * lease. If the process dies, the job is free again when the lease expires. With the default options a job is
- * attempted for about ten hours. Jobs of every kind share these rules.
+ * The transactional outbox: durable jobs of every kind in the database that all processes share. A process takes a
+ * job with a lease. If the process dies, another can take the job when the lease expires. With the default options a
+ * job is attempted for about ten hours.
  *
  * @throws Problem `database_unavailable` from every method
  */
@@ -73,12 +73,12 @@ export class Outbox {
     this.#longestDelayMs = options.longestDelayMs ?? 3_600_000;
   }
 
-  /** Calls `listener` when this process has made a job due, so that it need not wait for the next poll. */
+  /** Calls `listener` when this process has made a job due, so that the job need not wait for the next poll. */
   onDue(listener: () => void): void {
     this.#onDue = listener;
   }
 
-  /** Says that a job is due. Call it after the transaction that enqueued the job. */
+  /** Calls the listener of `onDue`. Call it after the transaction that enqueued the job. */
   announceDue(): void {
     this.#onDue();
   }
@@ -158,22 +158,22 @@ export class Outbox {
     const taken = rows.map((row) => ({ ...jobOf(row), lease, revision: row.revision }));
     const spent = taken.filter((job) => job.attempts > this.#maxAttempts);
     for (const job of spent) {
-      await this.bury(job, 'No attempt is left: each time the process ended before the job did.');
+      await this.bury(job, 'No attempt is left: the process ended during each of them.');
     }
     return taken.filter((job) => !spent.includes(job));
   }
 
-  /** Renews the lease, in the transaction that stores what happened. Progress resets the count of attempts. */
-  async renew(trx: Transaction<Schema>, job: TakenJob, progress: boolean): Promise<void> {
+  /** Renews the lease, in the transaction that stores what happened. Progress resets the attempts. @throws LeaseLost */
+  async renew(trx: Transaction<Schema>, job: TakenJob, isProgress: boolean): Promise<void> {
     const renewed = await trx
       .updateTable('outbox')
-      .set({ lease_until: Date.now() + this.#leaseMs, ...(progress && { attempts: 1, reason: null }) })
+      .set({ lease_until: Date.now() + this.#leaseMs, ...(isProgress && { attempts: 1, reason: null }) })
       .where('id', '=', job.id)
       .where('lease', '=', job.lease)
       .returning('id')
       .executeTakeFirst();
     if (renewed === undefined) throw new LeaseLost();
-    if (progress) job.attempts = 1;
+    if (isProgress) job.attempts = 1;
   }
 
   /** Marks the job done. If it was enqueued again meanwhile, it is due at once. */
@@ -227,7 +227,7 @@ export class Outbox {
   }
 
   /**
-   * Makes a dead letter or a waiting job due now, with all its attempts.
+   * Makes a dead letter or a waiting job due now, and resets its attempts.
    *
    * @throws Problem `not_found` if there is no such job or it is done
    */
@@ -239,15 +239,15 @@ export class Outbox {
       .where('state', '!=', 'done')
       .returningAll()
       .executeTakeFirst();
-    if (row === undefined) throw new Problem('not_found', `The outbox has nothing to retry under ${id}.`);
+    if (row === undefined) throw new Problem('not_found', `The outbox has no unfinished job ${id}.`);
     return jobOf(row);
   }
 
   /**
-   * Makes dead letters due now, with all their attempts.
+   * Makes dead letters due now, and resets their attempts.
    *
-   * @param accountIds if it is missing, those of every account
-   * @returns how many there were
+   * @param accountIds only the jobs of these accounts; default: of every account
+   * @returns how many jobs it changed
    */
   async retryDead(accountIds?: readonly string[]): Promise<number> {
     const { numUpdatedRows } = await this.#db.kysely
@@ -259,7 +259,7 @@ export class Outbox {
     return Number(numUpdatedRows);
   }
 
-  /** Releases the lease, with the changes unless the job was enqueued again meanwhile. */
+  /** Releases the lease and stores the changes. If the job was enqueued again meanwhile, the changes are dropped. */
   async #release(job: TakenJob, changes: Partial<OutboxRow>): Promise<void> {
     const mine = this.#db.kysely
       .updateTable('outbox')

@@ -5,14 +5,14 @@ import type { Database } from '../db/open.ts';
 export const defaultPortalLeaseMs = 15_000;
 
 /**
- * Lets one process at a time publish to a portal, so that the rate limits which each process keeps for itself
- * hold for all of them together.
+ * Lets one process at a time publish to a portal. Each process counts only its own requests, so two of them could
+ * exceed the portal's rate limit together.
  */
 export class PortalLeases {
   readonly #db: Database;
   readonly #leaseMs: number;
   readonly #process = randomUUID();
-  /** By portal: when the lease of this process expires. */
+  /** When each lease of this process expires, by portal. */
   readonly #held = new Map<string, number>();
 
   constructor(db: Database, leaseMs = defaultPortalLeaseMs) {
@@ -23,11 +23,12 @@ export class PortalLeases {
   /**
    * Takes or renews the lease on a portal.
    *
-   * @returns whether this process has it now
+   * @returns whether this process has the lease now
    * @throws Problem `database_unavailable`
    */
   async take(portal: string): Promise<boolean> {
     const now = Date.now();
+    // More than half of the lease is left: no query is needed.
     if ((this.#held.get(portal) ?? 0) > now + this.#leaseMs / 2) return true;
     const mine = { process: this.#process, lease_until: now + this.#leaseMs };
     const row = await this.#db.kysely

@@ -6,7 +6,7 @@ import type { Recording } from '../recordings/recording.ts';
 import type { StepKind, StepState } from '../unions.ts';
 import type { Outbox, Subject, TakenJob } from './outbox.ts';
 
-/** The kind of the outbox's jobs that publish a recording. */
+/** Kind of the outbox's jobs that publish a recording. */
 export const jobKind = 'publication';
 
 /** One step of a publication. */
@@ -20,7 +20,7 @@ export interface Step {
   attempts: number;
   /** For `log` the CRM's id of the call; for `ready` the ETag of the audio that was marked. */
   result: string | null;
-  /** Why its last attempt failed. */
+  /** Why the last attempt failed. */
   reason: string | null;
   startedAt: Date | null;
   endedAt: Date | null;
@@ -29,8 +29,8 @@ export interface Step {
 /**
  * The steps of each publication, stored before they run and after they end.
  *
- * A step waits, runs and is done. It goes back to waiting when its attempt failed without an effect, or when its
- * audio was replaced; it stays `running` while its outcome is unknown. docs/architecture.md has the picture.
+ * A step waits, runs and is done. It waits again if its attempt failed without an effect, or if the audio was
+ * replaced. It stays `running` while its outcome is unknown. docs/architecture.md has a diagram.
  */
 export class Publications {
   readonly #db: Database;
@@ -42,8 +42,8 @@ export class Publications {
   }
 
   /**
-   * Adds the steps that a recording needs and does not have yet, and drops those that it no longer needs and that
-   * were never done. If the audio was replaced, `ready` waits again.
+   * Adds the steps that a recording needs and does not have yet. Deletes steps that it no longer needs, unless they
+   * are done. If the audio was replaced, `ready` waits again.
    *
    * @returns whether a step is left to do
    */
@@ -51,21 +51,21 @@ export class Publications {
     const needed = rowsOf(recording);
     return this.#db.kysely.transaction().execute(async (trx) => {
       await this.#outbox.lock(trx, jobKind, recording);
-      await drop(trx, recording, needed);
+      await deleteUnneeded(trx, recording, needed);
       await trx
         .insertInto('publication_steps')
         .values(needed)
         .onConflict((conflict) => conflict.doNothing())
         .execute();
       await reopenReady(trx, recording);
-      const open = await trx
+      const unfinished = await trx
         .selectFrom('publication_steps')
         .select('name')
         .where((eb) => eb.and(idsOf(recording)))
         .where('state', '!=', 'done')
         .executeTakeFirst();
-      if (open) await this.#outbox.enqueue(trx, jobKind, recording);
-      return open !== undefined;
+      if (unfinished) await this.#outbox.enqueue(trx, jobKind, recording);
+      return unfinished !== undefined;
     });
   }
 
@@ -84,38 +84,38 @@ export class Publications {
   /** @throws LeaseLost */
   async begin(job: TakenJob, step: Step): Promise<void> {
     const attempts = step.attempts + 1;
-    await this.#store(job, step, false, { state: 'running', attempts, started_at: Date.now() });
+    await this.#store(job, step, { state: 'running', attempts, started_at: Date.now() });
   }
 
   /**
-   * Stores that a step is done, unless it was planned again while it ran.
+   * Stores that a step is done. If it was planned again while it ran, it stays `waiting`.
    *
    * @throws LeaseLost
    */
   async end(job: TakenJob, step: Step, result: string | null): Promise<void> {
     const changes = { state: 'done', result, reason: null, ended_at: Date.now() } as const;
-    await this.#store(job, step, true, changes, ['running']);
+    await this.#store(job, step, changes, { isProgress: true, from: ['running'] });
   }
 
   /**
-   * Stores why a step failed. If the outcome is unknown the step stays `running`. Otherwise it returns to the state
-   * before this attempt, which is `running` too if an earlier attempt's outcome is still unknown.
+   * Stores why a step failed. If the outcome is unknown, the step stays `running`. Otherwise it returns to its state
+   * before this attempt. That state may be `running` too: the outcome of an earlier attempt may still be unknown.
    *
    * @throws LeaseLost
    */
   async fail(job: TakenJob, step: Step, reason: string, outcomeUnknown: boolean): Promise<void> {
-    await this.#store(job, step, false, { reason, ...(!outcomeUnknown && { state: step.state }) });
+    await this.#store(job, step, { reason, ...(!outcomeUnknown && { state: step.state }) });
   }
 
+  /** Renews the job's lease and stores the changes of its step, if the step is in one of the states of `from`. */
   async #store(
     job: TakenJob,
     step: Step,
-    progress: boolean,
     changes: Partial<StepRow>,
-    from: Step['state'][] = ['waiting', 'running'],
+    { isProgress = false, from = ['waiting', 'running'] }: { isProgress?: boolean; from?: StepState[] } = {},
   ): Promise<void> {
     await this.#db.kysely.transaction().execute(async (trx) => {
-      await this.#outbox.renew(trx, job, progress);
+      await this.#outbox.renew(trx, job, isProgress);
       await trx
         .updateTable('publication_steps')
         .where((eb) => eb.and(idsOf(job)))
@@ -131,8 +131,12 @@ function idsOf({ accountId, externalId }: Subject) {
   return { account_id: accountId, external_id: externalId };
 }
 
-/** Drops steps that are no longer needed and were never done, such as an association with a record that is gone. */
-async function drop(trx: Transaction<Schema>, recording: Recording, needed: StepRow[]): Promise<void> {
+/** Deletes steps that are not needed and not done, such as an association that the call data no longer has. */
+async function deleteUnneeded(
+  trx: Transaction<Schema>,
+  recording: Recording,
+  needed: StepRow[],
+): Promise<void> {
   const names = needed.map(({ name }) => name);
   await trx
     .deleteFrom('publication_steps')
@@ -149,7 +153,7 @@ async function reopenReady(trx: Transaction<Schema>, recording: Recording): Prom
     .set({ state: 'waiting', attempts: 0 })
     .where((eb) => eb.and(idsOf(recording)))
     .where('kind', '=', 'ready')
-    // A step that runs now may be for the audio before. `end` then finds it waiting and leaves it so.
+    // A step that runs now may be for the old audio. It waits from now on, and `end` does not change that.
     .where((eb) => eb.or([eb('state', '=', 'running'), eb('result', '!=', recording.etag)]))
     .execute();
 }
@@ -168,13 +172,10 @@ function rowsOf({ accountId, externalId, call }: Recording): StepRow[] {
   } as const;
   const associations = (call?.associations ?? []).map((target) => {
     const { objectType, objectId, associationTypeId } = target;
-    const name = [
-      'associate',
-      [objectType, objectId, associationTypeId].filter((part) => part !== undefined).join('/'),
-    ];
+    const record = [objectType, objectId, associationTypeId].filter((part) => part !== undefined).join('/');
     return {
       ...base,
-      name: name.join(' '),
+      name: `associate ${record}`,
       kind: 'associate' as const,
       position: 1,
       target: JSON.stringify(target),

@@ -21,7 +21,7 @@ export interface Publication extends Pick<Job, 'state' | 'attempts' | 'dueAt' | 
   steps: Step[];
 }
 
-/** HubSpot's search index has a new call after this time at the latest. */
+/** HubSpot's search finds a new call after this time at the latest. */
 export const searchIndexDelayMs = 30_000;
 /** Must be at least the client's deadline and `searchIndexDelayMs` together. */
 export const defaultSearchDelayMs = 40_000;
@@ -38,18 +38,18 @@ export interface PublisherOptions {
 }
 
 /**
- * The kind of jobs that takes recordings to the CRM, step by step: log the call, associate it, mark the recording
- * ready. A step is stored before it runs and after it ends, so killing the process at any instant loses none. A
- * call whose logging has an unknown outcome is searched for before it is logged again.
+ * The kind of jobs that publish recordings to the CRM, in steps: log the call, associate it, mark the recording
+ * ready. A step is stored before it runs and after it ends, so none is lost if the process is killed. If it is
+ * unknown whether a call was logged, the call is searched for before it is logged again.
  *
- * A recording that is replaced after it was marked ready is marked again when it is published again. A call that
- * was deleted at the CRM is not logged again.
+ * If the audio is replaced after it was marked ready, the next publication marks it again. A call that was deleted
+ * at the CRM is not logged again.
  */
 export class Publisher implements JobKind {
   readonly name = jobKind;
   readonly #options: PublisherOptions;
   readonly #searchDelayMs: number;
-  /** By job: since when a call is searched for. An entry that is evicted only makes the search longer. */
+  /** When the search for a call began, by job. If an entry is evicted, the search only takes longer. */
   readonly #searchingSince = new LRUCache<string, number>({ max: 10_000 });
 
   constructor(options: PublisherOptions) {
@@ -60,7 +60,7 @@ export class Publisher implements JobKind {
   /**
    * Enqueues the steps that a recording needs and does not have yet. Safe to repeat.
    *
-   * @throws Problem `refused_audio` if there is no audio, `invalid_request` for call data that the CRM would reject
+   * @throws Problem `refused_audio` if there is no audio; `invalid_request` if the CRM would reject the call data
    */
   async publish(recording: Recording): Promise<Publication> {
     const { crm, publications, outbox } = this.#options;
@@ -93,7 +93,7 @@ export class Publisher implements JobKind {
     };
   }
 
-  /** Each portal is a lane. Accounts without a portal share one: their jobs run in order to fail with the reason. */
+  /** Each portal is a lane. Accounts without one share the lane `none`, so that their jobs fail with the reason. */
   async laneOf(accountId: string): Promise<string | undefined> {
     try {
       const { id } = await this.#options.crm.portalFor(accountId);
@@ -104,14 +104,14 @@ export class Publisher implements JobKind {
     }
   }
 
-  async run(job: TakenJob, mayGoOn: () => Promise<boolean>): Promise<boolean> {
+  async run(job: TakenJob, mayContinue: () => Promise<boolean>): Promise<boolean> {
     const { publications, catalog, crm } = this.#options;
     const portal = await crm.portalFor(job.accountId);
-    while (await mayGoOn()) {
+    while (await mayContinue()) {
       const steps = await publications.steps(job);
       const step = steps.find(({ state }) => state !== 'done');
       if (!step) return true;
-      // `read` and not `get`: the audio may have changed a moment ago, in another process.
+      // `read`, because `get` may return a cached recording: another process may have just replaced the audio.
       const recording = await catalog.read(job.accountId, job.externalId);
       if (!recording) throw new DeadEnd('The recording was removed.');
       const callId = callIdOf(steps) ?? '';

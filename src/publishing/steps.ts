@@ -6,7 +6,7 @@ import { DeadEnd, NotYet } from './dispatcher.ts';
 import type { TakenJob } from './outbox.ts';
 import type { Publications, Step } from './publications.ts';
 
-/** One step, and all that it takes to run it. */
+/** One step, and everything that it needs to run. */
 export interface StepRun {
   job: TakenJob;
   step: Step;
@@ -17,7 +17,7 @@ export interface StepRun {
   publications: Publications;
   /** How long a call of unknown outcome is searched for before it is logged again, in ms. */
   searchDelayMs: number;
-  /** By job: since when this process has searched for its call, by `performance.now()`. */
+  /** When this process began to search for a call, by job; from `performance.now()`. */
   searchingSince: LRUCache<string, number>;
 }
 
@@ -43,7 +43,7 @@ export function runStep(run: StepRun): Promise<void> {
   }
 }
 
-/** What the CRM is told of a recording. */
+/** What the CRM receives about a recording. */
 export function recordedCall(recording: Recording): RecordedCall {
   return {
     accountId: recording.accountId,
@@ -68,7 +68,7 @@ async function finish(run: StepRun, action: () => Promise<string | null>): Promi
     result = await action();
   } catch (error) {
     const outcomeUnknown = error instanceof CrmError ? error.outcomeUnknown : !(error instanceof DeadEnd);
-    // The next search has to be as long as the first.
+    // This attempt may have logged the call just now, so the next search must last its full time.
     if (outcomeUnknown) searchingSince.delete(job.id);
     await publications.fail(job, step, (error as Error).message, outcomeUnknown);
     throw error;
@@ -79,33 +79,36 @@ async function finish(run: StepRun, action: () => Promise<string | null>): Promi
 
 /**
  * Logs the call once. After an attempt of unknown outcome (no response, a 5xx, a killed process) the call is
- * searched for until the CRM's search index must have it. Only then is it logged again.
+ * searched for until the CRM's search index must have it. If it is not found by then, it is logged again.
  *
- * The search is timed by this process's monotonic clock, so neither a clock that is put forward nor one of another
- * machine ends it too early. The step begins only when the rate limit has let its request through: the lease may
- * be lost by then, and with it the right to send.
+ * The search is timed by this process's monotonic clock, because a clock that is set forward, or one of another
+ * machine, could end it too early. The step begins when the rate limit has let its request through: if the lease was
+ * lost during the wait, nothing is sent.
  */
 async function logCall(run: StepRun): Promise<void> {
   const { job, step, portal, publications, searchingSince } = run;
-  const call = recordedCall(run.recording);
+  const recorded = recordedCall(run.recording);
   if (step.state === 'running') {
     const since = searchingSince.get(job.id) ?? performance.now();
     searchingSince.set(job.id, since);
-    const found = await portal.findCall(call);
+    const found = await portal.findCall(recorded);
     if (found !== undefined) {
       searchingSince.delete(job.id);
       return publications.end(job, step, found);
     }
     const remainingMs = since + run.searchDelayMs - performance.now();
     if (remainingMs > 0) {
-      const message = 'It is not known yet whether the call was logged. The search for it is repeated.';
-      throw new NotYet(message, Math.min(remainingMs, run.searchDelayMs / 8));
+      const message = 'It is not known yet whether the call was logged. It is searched for again.';
+      throw new NotYet(message, Math.min(remainingMs, run.searchDelayMs / 8)); // about eight searches in all
     }
   }
-  await finish(run, () => portal.logCall(call, () => publications.begin(job, step)));
+  await finish(run, () => portal.logCall(recorded, () => publications.begin(job, step)));
 }
 
-/** Marks only what HubSpot can transcribe: the verdict of this moment counts, not the one of the plan. */
+/**
+ * Marks the recording ready if HubSpot can transcribe it. The current verdict decides, because the audio may have
+ * been replaced since the plan.
+ */
 async function markReady({ portal, callId, recording }: StepRun): Promise<string> {
   if (recording.verdict !== 'pass' || recording.key === null) {
     const { verdict, codes } = recording.report;

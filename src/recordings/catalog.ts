@@ -20,7 +20,10 @@ import { StoreKeys } from './store-keys.ts';
 export interface PutResult {
   outcome: 'created' | 'replaced' | 'same';
   recording: Recording;
-  /** The recording before. Its store key has expired: remove its audio, then delete the key (StoreKeys). */
+  /**
+   * The recording as it was before, if its audio was replaced. Its store key has expired: remove its audio, then
+   * delete the key (StoreKeys).
+   */
   replaced?: Recording;
 }
 
@@ -35,7 +38,7 @@ export interface ListQuery {
 /** Characters of JSON in memory: about ten thousand recordings. */
 const maxCacheCharacters = 32 * 1024 * 1024;
 
-/** Every recording, by its account and the id that the phone system gave it there. */
+/** Every recording, by its accountId and its externalId: the phone system's ids of the account and of the call. */
 export class Catalog {
   readonly #db: Database;
   readonly #changes: Changes;
@@ -56,8 +59,8 @@ export class Catalog {
   }
 
   /**
-   * A cached recording costs no query, which the streams need. Changes by other processes appear within
-   * seconds. A rejected recording is found too; its key is null.
+   * Every stream request calls this, so a cached recording costs no query. Changes by other processes appear
+   * within seconds. A rejected recording is found too; its key is null.
    */
   async get(accountId: string, externalId: string): Promise<Recording | undefined> {
     return this.#cache.get(subjectOf(accountId, externalId)) ?? (await this.read(accountId, externalId));
@@ -120,9 +123,10 @@ export class Catalog {
       if (before.origin === 'store' && before.key !== null) await storeKeys.expire(before.key);
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = fromRow(row);
-      return before.key === null
-        ? { outcome: 'created', recording }
-        : { outcome: 'replaced', recording, replaced: before };
+      const hadAudio = before.key !== null;
+      return hadAudio
+        ? { outcome: 'replaced', recording, replaced: before }
+        : { outcome: 'created', recording };
     });
   }
 
@@ -183,10 +187,10 @@ export class Catalog {
   }
 
   /**
-   * Newest first. `next` is the cursor of the next page. Recordings added or removed meanwhile neither repeat
-   * nor hide another.
+   * Newest first. `next` is the cursor of the next page. If recordings are added or removed between two pages,
+   * no other recording is repeated or skipped.
    *
-   * @throws Problem `invalid_request` if the cursor is none of ours
+   * @throws Problem `invalid_request` if the cursor is not a `next` of an earlier page
    */
   async list(query: ListQuery): Promise<{ recordings: Recording[]; next?: string }> {
     if ([query.accountId, query.externalId].some((id) => id !== undefined && !isId(id)))
@@ -263,10 +267,10 @@ function cursorAfter(last: Recording): string {
 function parseCursor(cursor: string): [createdAt: number, id: string] {
   try {
     const [createdAt, id, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    const isOurs = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
-    if (isOurs && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
+    const isUuid = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
+    if (isUuid && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
   } catch {
-    // The same error as for any other cursor that is none of ours.
+    // Not JSON: the error below.
   }
   throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier response.');
 }

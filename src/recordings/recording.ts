@@ -38,7 +38,7 @@ export interface Recording extends Omit<AcceptedRecording, 'key'> {
   /** Null if the audio was rejected; both ETags are empty then. */
   key: string | null;
   verdict: Verdict;
-  /** The report on the latest audio that was rejected since this audio was accepted. */
+  /** The report on the latest rejected audio. Null if none was rejected since the current audio was accepted. */
   rejection: Report | null;
   createdAt: Date;
   updatedAt: Date;
@@ -46,7 +46,10 @@ export interface Recording extends Omit<AcceptedRecording, 'key'> {
 
 const maxIdBytes = 1024;
 
-/** Account and external ids hold any characters but NUL, which Postgres cannot keep in text. */
+/**
+ * Whether text can be an accountId or an externalId: 1 to 1024 bytes of well-formed Unicode without NUL, which
+ * Postgres cannot store in text.
+ */
 export function isId(id: string): boolean {
   return id !== '' && Buffer.byteLength(id) <= maxIdBytes && !id.includes('\0') && id.isWellFormed();
 }
@@ -79,9 +82,9 @@ export function rowOf(recording: AcceptedRecording, now: number): RecordingRow {
 export function rejectedRow(recording: RejectedRecording, now: number): RecordingRow {
   const { container, size } = recording.report.audio;
   const facts = { size, container: container ?? null, sha256: null, lastModified: new Date(now) };
-  const nowhere = { origin: 'store', key: '', etag: '', originEtag: '' } as const;
+  const noAudio = { origin: 'store', key: '', etag: '', originEtag: '' } as const;
   return {
-    ...rowOf({ ...recording, ...facts, ...nowhere }, now),
+    ...rowOf({ ...recording, ...facts, ...noAudio }, now),
     key: null,
     refusal: JSON.stringify(recording.report),
   };

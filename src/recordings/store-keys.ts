@@ -3,8 +3,10 @@ import type { Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
 
 /**
- * Storage keys that belong to no recording, in the table `uploads`. A key is `pending` until a recording takes
- * it. It is `expired` once its lease ran out or its recording gave it up; no recording can take it then.
+ * Storage keys that belong to no recording, in the table `uploads`. A key is pending until a recording takes
+ * it. It is expired once its lease has run out, or once the recording that had it was replaced or removed. No
+ * recording can take an expired key.
+ *
  * A key is recorded before audio is written under it, so a crash leaves no audio whose key is unknown.
  */
 export class StoreKeys {
@@ -46,16 +48,16 @@ export class StoreKeys {
     if (taken === undefined) throw leaseExpired();
   }
 
-  /** Records a key as expired: its recording gave it up. */
+  /** Records the key of a replaced or removed recording as expired. */
   async expire(key: string): Promise<void> {
     const now = Date.now();
     await this.#db.insertInto('uploads').values({ key, lease_until: now, abandoned_at: now }).execute();
   }
 
   /**
-   * Marks every pending key whose lease ran out as expired.
+   * Marks every pending key whose lease has run out as expired.
    *
-   * @returns all expired keys. Remove the audio of each, then `delete` the key; until then it is returned again.
+   * @returns all expired keys. Remove the audio of each, then `delete` the key. Until then it is returned again.
    */
   async collectExpired(): Promise<string[]> {
     const now = Date.now();

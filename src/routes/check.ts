@@ -10,7 +10,7 @@ export function checkRoutes(app: FastifyInstance, { ingest }: Parts, limits: Lim
     tags: ['check'],
     summary: 'Check a file',
     description:
-      'A form: first the part `recording` (JSON with `channels`, `profile`, `direction` or `leg`), if you declare any of them, then the part `audio` (the file).',
+      'Send a form with the file in the part `audio`. To declare `channels`, `profile`, `direction` or `leg`, send the part `recording` (JSON) before it. Nothing is kept.',
     consumes: ['multipart/form-data'],
   };
 

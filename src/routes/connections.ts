@@ -5,12 +5,13 @@ import { Problem, problemDetails } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 
 /**
- * Closes a connection whose bytes cannot be read as HTTP. It first sends a problem on the bare socket, but not:
+ * Closes a connection whose bytes cannot be read as HTTP. It first sends a problem on the bare socket, except:
  *
  * - while a response is being sent: a listener would take the problem for audio
  * - if no request came in time: a client would take the problem for the response to its next request
  */
 export function rejectConnection(error: ConnectionError, socket: Socket): void {
+  // Node's private field for the response that is using the socket.
   const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null };
   const isTimeout = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
   if (socket.writable && !response?.headersSent && !isTimeout) {
@@ -35,14 +36,19 @@ function rawResponse(problem: Problem): string {
 /**
  * Disconnects a client that makes no progress for `stallTimeoutMs`.
  *
- * The timer of a connection runs only while the client has to act: while it sends a request or the body that is
- * being read, and while it receives the response. It is stopped while the client waits for a store, a source
- * or a check. If requests are pipelined, the timer belongs to the one whose response is being sent.
+ * The timer of a connection runs only while the client has to act:
+ *
+ * - while it sends headers, or a body that the gateway is reading
+ * - while it receives the response
+ *
+ * The timer is stopped while the client waits for a store, a source or a check. If requests are pipelined, only
+ * the one whose response is being sent can stop it.
  */
 export function limitStandstill(app: FastifyInstance, stallTimeoutMs: number): void {
   app.addHook('onRequest', async ({ raw: request }, { raw: response }) => {
     const startTimer = () => request.socket.setTimeout(stallTimeoutMs);
     const stopTimer = () => {
+      // A pipelined response has no socket until its turn.
       if (!response.headersSent) response.socket?.setTimeout(0);
     };
     stopTimer();
@@ -63,7 +69,7 @@ export function drainUploads(app: FastifyInstance): void {
   });
 }
 
-/** Logs and counts each response once, by the pattern of its route and never by its URL, which may hold a token. */
+/** Logs and counts each response once. Names the pattern of its route, never its URL, which may hold a token. */
 export function observeResponses(app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onRequest', async (request, reply) => {
     const { ip } = request; // read now: a closed connection has no address

@@ -38,7 +38,7 @@ export function consoleRoutes(app: FastifyInstance): void {
     const content = readFileSync(new URL(`../console/${name}`, import.meta.url));
     app.get(url, { schema }, (_request, reply) => reply.headers(headers).send(content));
   }
-  // The address that `playhead serve` prints leads here. Relative, because a proxy may add a path.
+  // `playhead serve` prints the URL of `/`. The redirects are relative, because a proxy may add a path.
   app.get('/', { schema }, (_request, reply) => reply.redirect('console'));
   app.get('/console/', { schema }, (_request, reply) => reply.redirect('../console'));
 }

@@ -10,19 +10,22 @@ type Route = Parameters<FastifyRateLimitStore['child']>[0];
 export interface Counters {
   /** For `@fastify/rate-limit`. Undefined if each process counts for itself. */
   store: FastifyRateLimitStoreCtor | undefined;
-  /** Of Redis, for `/readyz`. Undefined without Redis. */
+  /** The state of Redis, for `/readyz`. Undefined without Redis. */
   state(): 'ok' | 'out of reach' | undefined;
   close(): void;
 }
 
 const connectTimeoutMs = 2_000;
 const maxReconnectDelayMs = 2_000;
-/** A Redis that leaves a command without a response for this long is disconnected. */
+/** If Redis does not respond to a command for this long, the connection is closed and opened again. */
 const responseTimeoutMs = 1_000;
+/** Two features of the plugin's stores. The gateway uses neither. */
+const continueExceeding = false;
+const exponentialBackoff = false;
 
 /**
  * Counts in Redis, so that a limit holds for all replicas together. While Redis is out of reach, each process counts
- * for itself, from zero: no request waits for Redis, and none is left uncounted.
+ * for itself, from zero. So every request is counted, and none waits long for Redis.
  *
  * @param url `redis://` or `rediss://`; empty for none
  */
@@ -33,16 +36,20 @@ export function openCounters(url: string): Counters {
     connectTimeout: connectTimeoutMs,
     socketTimeout: responseTimeoutMs,
     retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, maxReconnectDelayMs),
-    // A command that cannot be sent now fails now. Later its request would have its response already.
+    // A command that cannot be sent fails at once. Sent later, it would be too late for its request.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
   });
-  redis.on('error', () => {}); // `state` reports it, and every command that failed is counted here
+  redis.on('error', () => {}); // `state` reports it, and FallbackStore counts in place of each command that fails
   return {
+    // The plugin requires a class and constructs the store itself.
     store: class extends FallbackStore {
       constructor() {
-        super(new RedisStore(false, false, redis, 'playhead:limit:'), new LocalStore(false, false));
+        super(
+          new RedisStore(continueExceeding, exponentialBackoff, redis, 'playhead:limit:'),
+          new LocalStore(continueExceeding, exponentialBackoff),
+        );
       }
     },
     state: () => (redis.status === 'ready' ? 'ok' : 'out of reach'),
@@ -62,9 +69,9 @@ class FallbackStore implements FastifyRateLimitStore {
 
   incr(...[key, done, windowMs, max]: Increment): void {
     // A copy, because the local store returns the very object in which it continues to count.
-    const countHere = () =>
+    const countLocally = () =>
       this.#local.incr(key, (error, count) => done(error, count && { ...count }), windowMs, max);
-    this.#shared.incr(key, (error, count) => (error ? countHere() : done(null, count)), windowMs, max);
+    this.#shared.incr(key, (error, count) => (error ? countLocally() : done(null, count)), windowMs, max);
   }
 
   child(route: Route): FallbackStore {

@@ -4,7 +4,7 @@ import { Problem } from '../errors.ts';
 
 const minuteMs = 60_000;
 const maxFailuresPerMinute = 60;
-/** Bits of an IPv6 address that belong to one household or one rented server, which chooses the rest itself. */
+/** Bits of an IPv6 address that identify a household or a rented server. Its owner chooses the other bits. */
 const ipv6SubnetBits = 64;
 
 export interface Limits {
@@ -12,18 +12,18 @@ export interface Limits {
   perKey: RateLimitOptions;
 }
 
-/** Counts, by address, the requests with a wrong token, key or signature. */
+/** Counts the requests with a wrong token, key or signature, by IP address. */
 export interface Failures {
   /** @throws Problem `rate_limited` if the address has failed too often within a minute */
   count(request: FastifyRequest): Promise<void>;
 }
 
 /**
- * Rate limits for one token and for one API key. The store of the counters gets neither: it knows a token by its
- * signature alone, which is worth nothing without the rest.
+ * Rate limits for each token and for each API key. The store of the counters gets no secret: only the signature of
+ * a token, which is useless without the rest, and the id of a key.
  *
  * @param max requests per minute
- * @param keyId names the API key of an `Authorization` header without giving it away
+ * @param keyId verifies an `Authorization` header and returns an id of its API key that is no secret
  */
 export function createLimits(max: number, keyId: (authorization: string | undefined) => string): Limits {
   const shared: RateLimitOptions = {
@@ -34,7 +34,8 @@ export function createLimits(max: number, keyId: (authorization: string | undefi
   return {
     perToken: {
       ...shared,
-      // Without the last character: two of its bits mean nothing. A token would have four spellings and four limits.
+      // The signature without its last character. Two bits of that character are unused, so a token has four
+      // spellings, and each would have a limit of its own.
       keyGenerator: (request) => `token:${(request.params as { token: string }).token.slice(-43, -1)}`,
     },
     perKey: { ...shared, keyGenerator: (request) => `key:${keyId(request.headers.authorization)}` },
@@ -50,6 +51,7 @@ export function createFailures(app: FastifyInstance): Failures {
   return {
     async count(request) {
       const limit = await check(request);
+      // `isAllowed` means exempt from the limit. It is always false here, but the type requires the check.
       if (!limit.isAllowed && limit.isExceeded) throw rateLimited(limit.ttl);
     },
   };

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKeys } from '../access/api-keys.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
-import type { OAuth } from '../hubspot/oauth.ts';
+import { type OAuth, stateLifetimeMs } from '../hubspot/oauth.ts';
 import type { Outbox } from '../publishing/outbox.ts';
 import { isId } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
@@ -16,17 +16,17 @@ interface Callback {
 }
 
 const cookieName = 'playhead_install';
-const cookieSeconds = 900;
+const cookieSeconds = stateLifetimeMs / 1000;
 const maxAccounts = 100;
 
 const privateHeaders = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
 
 /**
  * `GET /oauth/install?accountId=…` (repeatable) redirects an operator to HubSpot, and HubSpot redirects them back
- * to `GET /oauth/callback`. Whoever installs decides where the calls of an account are logged. That takes an API
- * key, which a browser prompts for as the password of HTTP Basic (RFC 7617).
+ * to `GET /oauth/callback`. An installation decides where the calls of an account are logged, so it requires an API
+ * key. A browser prompts for the key as the password of HTTP Basic (RFC 7617).
  *
- * Once an account is connected, its dead publications are retried: most often the missing connection was why.
+ * Once an account is connected, its dead publications are retried. Most of them died for lack of the connection.
  */
 export function oauthRoutes(
   app: FastifyInstance,
@@ -42,21 +42,23 @@ export function oauthRoutes(
   async function install(request: FastifyRequest<Install>, reply: FastifyReply) {
     authenticate(request, reply);
     const accountIds = accountIdsOf(request.query.accountId);
-    const { url, browser } = await oauth.begin(accountIds);
-    return reply.headers({ ...privateHeaders, 'Set-Cookie': cookie(browser, cookieSeconds) }).redirect(url);
+    const { url, browser: browserSecret } = await oauth.begin(accountIds);
+    const setCookie = cookie(browserSecret, cookieSeconds);
+    return reply.headers({ ...privateHeaders, 'Set-Cookie': setCookie }).redirect(url);
   }
 
   async function callback(request: FastifyRequest<Callback>, reply: FastifyReply) {
     const { code, state } = grantOf(request.query);
-    const browser = browserOf(request);
+    const browser = browserSecretOf(request);
     const { portalId, accountIds } = await oauth.complete({ code, state, browser }).catch(throwAsProblem);
     const retried = await outbox.retryDead(accountIds);
     return reply
       .headers({ ...privateHeaders, 'Set-Cookie': cookie('', 0) })
       .type('text/plain; charset=utf-8')
-      .send(connected(portalId, accountIds, retried));
+      .send(connectedSentences(portalId, accountIds, retried));
   }
 
+  /** @throws Problem `unauthorized`, with a challenge that makes a browser prompt for the key */
   function authenticate({ headers }: FastifyRequest, reply: FastifyReply): void {
     reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
     apiKeys.verify(bearerOf(headers.authorization));
@@ -68,7 +70,7 @@ export function oauthRoutes(
   }
 }
 
-/** The API key, from `Bearer` or from the password of `Basic`, as `ApiKeys` expects it. */
+/** Turns HTTP Basic into `Bearer` with the password as the key. Leaves every other header as it is. */
 function bearerOf(authorization = ''): string {
   const basic = /^basic +([A-Za-z0-9+/=]{1,4096}) *$/i.exec(authorization)?.[1];
   if (basic === undefined) return authorization;
@@ -91,21 +93,22 @@ function grantOf({ code, state, error }: Callback['Querystring']): { code: strin
   return { code, state };
 }
 
-function browserOf({ headers }: FastifyRequest): string {
+/** The secret that `install` put into the cookie. Empty if there is none. */
+function browserSecretOf({ headers }: FastifyRequest): string {
   return new RegExp(`(?:^|;\\s*)${cookieName}=([\\w-]{1,100})`).exec(headers.cookie ?? '')?.[1] ?? '';
 }
 
-/** A failure of HubSpot is not one of the gateway: the operator can try again. */
+/** A failure of HubSpot becomes `busy`, so that the operator tries again. */
 function throwAsProblem(error: unknown): never {
   if (error instanceof HubSpotError)
     throw new Problem('busy', error.message, { cause: error, retryAfter: 5 });
   throw error;
 }
 
-function connected(portalId: number, accountIds: string[], retried: number): string {
+function connectedSentences(portalId: number, accountIds: string[], retried: number): string {
   return [
     `HubSpot account ${portalId} is connected and serves ${accountIds.join(', ')}.`,
-    ...(retried > 0 ? [`${retried} of their recordings could not be published before and are retried.`] : []),
+    ...(retried > 0 ? [`${retried} of their failed publications will be retried.`] : []),
     'You may close this window.\n',
   ].join(' ');
 }

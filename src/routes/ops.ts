@@ -5,7 +5,7 @@ import type { Parts } from '../parts.ts';
 import { version } from '../version.ts';
 import type { Counters } from './counters.ts';
 
-/** Left out of the API's description. */
+/** Hides a route from the description of the API. */
 const schema = { hide: true };
 
 /** For operators: health, readiness, metrics, and the description of the API. */
@@ -19,7 +19,7 @@ export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters
   );
   app.get('/openapi.json', { schema }, async () => app.swagger());
 
-  /** Without Redis the gateway is ready: each process counts for itself, and everything else continues. */
+  /** The gateway is ready without Redis: only the rate limits use it, and each process can count for itself. */
   async function readiness(_request: unknown, reply: FastifyReply) {
     const database = await db.ping().then(
       () => 'ok',
@@ -30,7 +30,7 @@ export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters
 }
 
 /** Describes the API at `/openapi.json` and `/docs`. Register it before every route: it collects their schemas. */
-export async function openapi(app: FastifyInstance): Promise<void> {
+export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -43,7 +43,7 @@ export async function openapi(app: FastifyInstance): Promise<void> {
     },
     transform: ({ schema, url }) => ({
       schema: url.startsWith('/v1/') ? { ...schema, security: [{ apiKey: [] }] } : schema,
-      url: url.replace('*', ':externalId'), // the route has a wildcard, because an id may contain a slash
+      url: url.replace('*', ':externalId'), // a retrieve route ends in a wildcard, because an id may contain a slash
     }),
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });

@@ -10,6 +10,7 @@ export function handleErrors(app: FastifyInstance, metrics: Metrics, failures: F
   });
   app.setErrorHandler(async (error: FastifyError, request, reply) => {
     const thrown = asProblem(error);
+    // An address with too many failures gets the problem `rate_limited` instead.
     const problem =
       thrown.status === 401 ? await failures.count(request).then(() => thrown, asProblem) : thrown;
     if (problem.status >= 500 && !reply.raw.destroyed)
@@ -22,7 +23,7 @@ export function handleErrors(app: FastifyInstance, metrics: Metrics, failures: F
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const { code, status, retryAfter } = problem;
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
-  // A route that takes the key in another way, too, has set this field itself.
+  // A route that also accepts the key in another way has set its own challenge.
   if (code === 'unauthorized' && !reply.hasHeader('www-authenticate'))
     reply.header('www-authenticate', 'Bearer');
   return reply

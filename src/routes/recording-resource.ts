@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import type { Recording } from '../recordings/recording.ts';
 import { verdicts } from '../unions.ts';
 
-export const Id = Type.Object({ accountId: Type.String(), externalId: Type.String() });
+export const RecordingParams = Type.Object({ accountId: Type.String(), externalId: Type.String() });
 export const ListQuery = Type.Object(
   {
     accountId: Type.Optional(Type.String()),
@@ -14,10 +14,10 @@ export const ListQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export type Id = Static<typeof Id>;
+export type RecordingParams = Static<typeof RecordingParams>;
 export type ListQuery = Static<typeof ListQuery>;
 
-/** A recording as `/v1` shows it, without the place of its audio. */
+/** A recording as `/v1` returns it. It does not reveal where the audio is stored. */
 export function recordingResource(recording: Recording) {
   const { accountId, externalId, direction, size, sha256, verdict, report, rejection, call } = recording;
   return {

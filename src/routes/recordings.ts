@@ -5,23 +5,22 @@ import type { Parts } from '../parts.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { publicBase, streamUrl } from '../urls.ts';
 import type { Limits } from './limits.ts';
-import { Id, ListQuery, recordingResource } from './recording-resource.ts';
+import { ListQuery, RecordingParams, recordingResource } from './recording-resource.ts';
 import { disconnectSignal, readUpload } from './uploads.ts';
 
-type OneRequest = FastifyRequest<{ Params: Id }>;
+type OneRequest = FastifyRequest<{ Params: RecordingParams }>;
 type ListRequest = FastifyRequest<{ Querystring: ListQuery }>;
 
 const tags = ['recordings'];
 const createSchema = {
   tags,
-  summary: 'Put a recording in',
+  summary: 'Ingest a recording',
   description:
-    'JSON with a `source`, or a form: first the part `recording` (this JSON without `source`), then the part `audio` (the file).',
+    'Send JSON with a `source`. Or send a form: first the part `recording` (this JSON without `source`), then the part `audio` (the file).',
   consumes: ['application/json', 'multipart/form-data'],
   body: RecordingInput,
 };
 const listSchema = { tags, summary: 'List recordings', querystring: ListQuery };
-const schemaOf = (summary: string) => ({ tags, summary, params: Id });
 
 /** `/v1/recordings`, for the backend of a phone system. */
 export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
@@ -29,20 +28,24 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
   const config = { rateLimit: limits.perKey };
   const all = '/v1/recordings';
   const one = '/v1/recordings/:accountId/:externalId';
-  // The body may be a form, which is read while it arrives. `create` validates both kinds.
+  // Leaves validation to `create`, because the body may be a form, which is read while it arrives.
   const validatorCompiler = () => (value: unknown) => ({ value });
 
   app.post(all, { config, schema: createSchema, validatorCompiler }, create);
   app.get(all, { config, schema: listSchema }, list);
-  app.get(one, { config, schema: schemaOf('One recording') }, show);
-  app.delete(one, { config, schema: schemaOf('Erase a recording') }, erase);
-  app.post(`${one}/url`, { config, schema: schemaOf('Create an authenticated URL') }, createUrl);
-  app.post(`${one}/revoke`, { config, schema: schemaOf('Revoke its authenticated URLs') }, revoke);
+  app.get(one, optionsOf('Get a recording'), show);
+  app.delete(one, optionsOf('Erase a recording'), erase);
+  app.post(`${one}/url`, optionsOf('Create an authenticated URL of a recording'), createUrl);
+  app.post(`${one}/revoke`, optionsOf('Revoke the authenticated URLs of a recording'), revoke);
   app.post(
     `${one}/publish`,
-    { config, schema: schemaOf('Publish to HubSpot what is missing there') },
+    optionsOf('Publish a recording to HubSpot: the steps that are still missing'),
     publish,
   );
+
+  function optionsOf(summary: string) {
+    return { config, schema: { tags, summary, params: RecordingParams } };
+  }
 
   async function create(request: FastifyRequest, reply: FastifyReply) {
     const accept = request.isMultipart() ? acceptUpload : acceptSource;
@@ -52,7 +55,7 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
 
   async function acceptUpload(request: FastifyRequest, signal: AbortSignal) {
     const { recording, fileName, audio } = await readUpload(request);
-    const { source, mode: _, ...offer } = readRecordingInput(recording);
+    const { source, mode: _, ...offer } = readRecordingInput(recording); // `mode` applies to a source only
     if (source)
       throw new Problem('invalid_request', 'Send the field source or the part "audio", but not both.');
     return ingest.accept({ fileName, ...offer }, audio, signal);

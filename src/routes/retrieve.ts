@@ -20,8 +20,12 @@ type RetrieveRequest = FastifyRequest<Retrieve>;
 export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Failures): void {
   const { apiKeys, catalog, tokens, config } = parts;
 
-  app.get<Retrieve>(keyedRetrieveRoute, { schema: schemaOf('by access key') }, retrieve);
-  app.get<Retrieve>(retrieveRoute, { schema: schemaOf('by signature, or without authentication') }, retrieve);
+  app.get<Retrieve>(keyedRetrieveRoute, { schema: schemaOf('with the access key in the path') }, retrieve);
+  app.get<Retrieve>(
+    retrieveRoute,
+    { schema: schemaOf('with HubSpot’s signature or without authentication') },
+    retrieve,
+  );
 
   async function retrieve(request: RetrieveRequest) {
     await authenticate(request);
@@ -37,7 +41,8 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     if (methods.includes('open')) return;
     if (methods.includes('key') && accessKey !== undefined && apiKeys.isAccessKey(accessKey)) return;
     if (methods.includes('signature') && isSigned(request)) return;
-    if (!methods.includes('key')) throw new Problem('invalid_signature'); // a 401, which counts as a failure
+    // The error handler counts a 401 as a failure. The 404 is counted here.
+    if (!methods.includes('key')) throw new Problem('invalid_signature');
     await failures.count(request);
     throw new Problem('not_found');
   }
@@ -62,12 +67,12 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     return recording;
   }
 
-  /** HubSpot may leave the app out, and so may the settings. */
+  /** HubSpot may omit the app, and the setting may be empty. */
   function isOurApp(appId: string | undefined): boolean {
     return appId === undefined || config.hubspotAppId === '' || appId === config.hubspotAppId;
   }
 
-  /** HubSpot may leave the account out. The id must then be unique among the accounts. */
+  /** HubSpot may omit the account. Then the id must be unique among the accounts. */
   async function candidates(externalId: string, accountId: string | undefined): Promise<Recording[]> {
     if (accountId === undefined) return catalog.findByExternalId(externalId);
     const recording = await catalog.read(accountId, externalId);
@@ -78,7 +83,7 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
 function schemaOf(authentication: string) {
   return {
     tags: ['hubspot'],
-    summary: `The authenticated URL of a recording, ${authentication}`,
+    summary: `Get the authenticated URL of a recording, ${authentication}`,
     querystring: {
       type: 'object',
       properties: { appId: { type: 'string' }, externalAccountId: { type: 'string' } },

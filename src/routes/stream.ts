@@ -13,11 +13,11 @@ import type { Limits } from './limits.ts';
 type StreamRequest = FastifyRequest<{ Params: { token: string } }>;
 type PlayableRecording = Recording & { key: string };
 
-/** HubSpot's transcription downloads only this, whatever the container. */
+/** For every container, because HubSpot's transcription downloads no other content type. */
 const contentType = 'application/octet-stream';
 const cacheControl = { 'cache-control': 'private, no-transform' };
 
-/** Any page may listen, since no credentials are needed. Errors have these, too, so that a page can read them. */
+/** A page of any origin may play a stream, because the URL is the only credential. It can read errors, too. */
 const crossOrigin = {
   'access-control-allow-origin': '*',
   'access-control-expose-headers': 'Accept-Ranges, Content-Length, Content-Range, ETag',
@@ -34,7 +34,8 @@ const preflight = {
 const schema = {
   tags: ['stream'],
   summary: 'Bytes of a recording',
-  description: 'Supports Range, If-Range and every precondition of RFC 9110 §13 and §14.',
+  description:
+    'Supports the preconditions of RFC 9110 §13, and byte ranges (§14): one, or several as multipart/byteranges.',
 };
 
 /** `GET`, `HEAD`, `OPTIONS /stream/:token`: any byte range of the recording that the token is for. */
@@ -63,7 +64,7 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
   /** The recording in the version that the token was signed for. */
   async function find({ accountId, externalId, etag }: StreamClaims): Promise<PlayableRecording> {
     const cached = await catalog.get(accountId, externalId);
-    // Another process may have replaced the recording a moment ago, and signed for the new version.
+    // Another process may have just replaced the recording and signed a token for the new version.
     const recording = cached?.etag === etag ? cached : await catalog.read(accountId, externalId);
     if (!isPlayable(recording)) throw new Problem('not_found');
     if (recording.etag !== etag) throw new Problem('invalid_token');
@@ -80,8 +81,8 @@ function isPlayable(recording: Recording | undefined): recording is PlayableReco
 }
 
 /**
- * The body as one iteration. Its first byte range is opened before this resolves, while the response can still
- * become an error. The further ranges of a multipart body are opened in their turn.
+ * The whole body as one iterable. Opens its first byte range before it resolves, while the response can still
+ * become an error. Opens each further range of a multipart body when its turn comes.
  */
 async function open(
   body: ReadonlyArray<ByteRange | Uint8Array>,
@@ -93,7 +94,8 @@ async function open(
   return (async function* () {
     for (const part of body) {
       if (!isRange(part)) yield part;
-      else yield* part === first ? opened! : await read(part);
+      else if (part === first) yield* opened!;
+      else yield* await read(part);
     }
   })();
 }
@@ -102,7 +104,7 @@ function isRange(part: ByteRange | Uint8Array): part is ByteRange {
   return !(part instanceof Uint8Array);
 }
 
-/** For a response with content; a 304 does not describe it (RFC 9110 §15.4.5). */
+/** Describe the content of a 200 or 206. A 304 omits them (RFC 9110 §15.4.5). */
 function contentHeaders({ externalId, container }: Recording): Record<string, string> {
   return {
     'content-type': contentType,
@@ -112,9 +114,10 @@ function contentHeaders({ externalId, container }: Recording): Record<string, st
 
 /** RFC 6266, with RFC 8187 for names beyond ASCII. */
 function disposition(name: string): string {
-  // The shortcut counts: most names need no change, and every range request comes here.
+  // A fast path for most names, because this runs for every range request.
   if (/^[\w.-]+$/.test(name)) return `attachment; filename="${name}"; filename*=UTF-8''${name}`;
   const safe = name.replace(/[/\\:*?"<>|\p{Cc}]/gu, '_');
+  // Some browsers decode `%` in `filename` (RFC 6266, Appendix D).
   const ascii = safe.replace(/[^\x20-\x7e]/g, '_').replaceAll('%', '_');
   const encoded = encodeURIComponent(safe).replace(
     /['()*]/g,

@@ -10,9 +10,9 @@ export interface Upload {
   audio: AsyncIterable<Uint8Array>;
 }
 
-/** Of the part `recording`. */
-const maxRecordingBytes = 1024 * 1024;
-/** Clients send JSON with or without a file name and a type. The parser must treat all of them alike. */
+/** Of the part `recording`, not of the audio. */
+const maxRecordingJsonBytes = 1024 * 1024;
+/** Treats every part as a file: clients send the part `recording` with or without a file name and a content type. */
 const isPartAFile = () => true;
 
 /**
@@ -26,7 +26,7 @@ export async function readUpload(request: FastifyRequest): Promise<Upload> {
   let recording: unknown;
   try {
     for await (const part of request.parts({ isPartAFile })) {
-      if (part.type !== 'file') break;
+      if (part.type !== 'file') break; // never, but the type does not know `isPartAFile`
       if (part.fieldname === 'audio') return { recording, fileName: part.filename, audio: audioOf(part) };
       if (part.fieldname !== 'recording' || recording !== undefined) break;
       recording = await readRecording(part.file);
@@ -46,7 +46,7 @@ async function readRecording(part: AsyncIterable<Uint8Array>): Promise<unknown> 
   let bytes = 0;
   for await (const chunk of part) {
     bytes += chunk.byteLength;
-    if (bytes > maxRecordingBytes) throw invalid;
+    if (bytes > maxRecordingJsonBytes) throw invalid;
     chunks.push(chunk);
   }
   try {
@@ -56,7 +56,7 @@ async function readRecording(part: AsyncIterable<Uint8Array>): Promise<unknown> 
   }
 }
 
-/** Fails if the parser cut the file at its limit. The parser only marks it, and cut audio must not pass as whole. */
+/** Throws if the file is truncated. The parser only marks a truncated file, and it must not pass as complete. */
 async function* audioOf({ file }: MultipartFile): AsyncIterable<Uint8Array> {
   try {
     yield* file;
@@ -66,13 +66,13 @@ async function* audioOf({ file }: MultipartFile): AsyncIterable<Uint8Array> {
   if (file.truncated) throw new Problem('too_large');
 }
 
-/** The parser's errors on a malformed or incomplete form have no status, but they are mistakes of the sender. */
+/** The parser's errors on a malformed or incomplete form have no status. They are the sender's mistakes. */
 function asInvalidForm(error: unknown): unknown {
   if (error instanceof Problem || (error as { statusCode?: number }).statusCode) return error;
   return new Problem('invalid_request', 'The form is malformed or incomplete.', { cause: error });
 }
 
-/** Aborts when the client disconnects. `request.signal` does not serve: it aborts once the body has been read. */
+/** Aborts when the client disconnects. `request.signal` would be wrong: it aborts once the body has been read. */
 export function disconnectSignal(reply: FastifyReply): AbortSignal {
   const disconnected = new AbortController();
   reply.raw.once('close', () => disconnected.abort());

@@ -8,12 +8,11 @@ export interface Pickup {
   /** Why it is not transcribed. Empty if it is. */
   reasons: string[];
   steps: { step: 'retrieve' | 'download' | 'seek' | 'check'; ok: boolean; seen: string }[];
-  report?: Report;
 }
 
 export interface PickupOptions extends RetrieveOptions {
   /** Checks the downloaded audio. Default: all audio passes. */
-  check?: ((audio: Uint8Array, call: SandboxCall) => Promise<Report>) | undefined;
+  check?: ((audio: Uint8Array) => Promise<Report>) | undefined;
 }
 
 const maxRecordingBytes = 512 * 1024 * 1024;
@@ -36,7 +35,7 @@ export async function pickUp(
     pickup.steps.push({ step: 'retrieve', ok: true, seen: 'an authenticated URL' });
     const audio = await download(url, pickup);
     await seek(url, audio, pickup);
-    if (options.check) addReport(await options.check(audio, call), pickup);
+    if (options.check) addReport(await options.check(audio), pickup);
   } catch (error) {
     pickup.reasons.push(
       error instanceof PickupError ? error.message : 'The recording could not be read to its end.',
@@ -89,9 +88,7 @@ async function seek(url: string, audio: Uint8Array, pickup: Pickup): Promise<voi
 }
 
 /** HubSpot assumes the caller on channel 1, so an inconclusive verdict does not prevent a transcription. */
-function addReport(report: Report, pickup: Pickup): void {
-  const { verdict, codes, repairs } = report;
-  pickup.report = report;
+function addReport({ verdict, codes, repairs }: Report, pickup: Pickup): void {
   pickup.steps.push({ step: 'check', ok: verdict !== 'fail', seen: [verdict, ...codes].join(', ') });
   if (verdict === 'fail') pickup.reasons.push(...Object.values(repairs));
 }

@@ -23,7 +23,7 @@ import {
   workers,
 } from './kinds.ts';
 
-/** A wrong setting. The message is one sentence that names the variable; the command ends with exit code 64. */
+/** A wrong setting. The message is one sentence that names the variable. The command ends with exit code 64. */
 export class ConfigError extends Error {}
 
 interface Setting<T> {
@@ -55,7 +55,7 @@ export const settings = {
   publicUrl: setting(
     baseUrl,
     '',
-    'URL at which HubSpot and players reach this gateway. If empty, `http://HOST:PORT`. Registering needs `https://`.',
+    'URL at which HubSpot and players reach this gateway. If empty, `http://HOST:PORT`. `playhead register` needs `https://`.',
   ),
   dataDir: setting(nonEmpty, './data', 'Folder for the database, the recordings and the generated keys.'),
   databaseUrl: setting(databaseUrl, '', 'Database. If empty, an SQLite file in the data folder.', secret),
@@ -84,13 +84,13 @@ export const settings = {
   apiKeys: setting(
     list,
     '',
-    'API keys for `/v1`. If empty, the first start generates one into the file `api-key` in the data folder.',
+    'API keys for `/v1`. If empty, the first start generates one and writes it to the file `api-key` in the data folder.',
     secret,
   ),
   secretKey: setting(
     text,
     '',
-    'Key that encrypts the secrets in the database: 32 bytes as 43 base64url characters. If empty, the first start generates it into the file `secret-key` in the data folder.',
+    'Key that encrypts the secrets in the database: 32 bytes as 43 base64url characters. If empty, the first start generates one and writes it to the file `secret-key` in the data folder.',
     secret,
   ),
   tokenTtl: setting(duration('1ms', '3650d'), '8h', 'How long an authenticated URL is valid.'),
@@ -108,12 +108,12 @@ export const settings = {
   sourceRoots: setting(
     list,
     '',
-    'Folders and buckets (`s3://bucket/prefix`) that a `source` may be inside. If empty, there are none.',
+    'Folders and buckets (`s3://bucket/prefix`) that sources may be read from. If empty, every `file:` and `s3:` source is denied.',
   ),
   sourceHosts: setting(
     list,
     '',
-    'Hosts that a `source` may be fetched from by plain http and at a private address, such as `pbx.example:8080`. An entry without a port means the default port. All other hosts must be public and use https.',
+    'Hosts, such as `pbx.example:8080`, from which a source may be read over plain http and at a private address. An entry without a port means the default port. All other hosts must be public and use https on port 443.',
   ),
   sourceCredentials: setting(
     list,
@@ -125,7 +125,7 @@ export const settings = {
   cacheDisk: setting(
     size,
     '0',
-    'Disk space in the data folder for cached blocks of remote recordings. 0 caches none there.',
+    'Disk space in the data folder for cached blocks of remote recordings. 0 turns the disk cache off.',
   ),
   rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests per minute for one token or one API key.'),
   trustProxy: setting(
@@ -193,10 +193,10 @@ function readDotEnv(path: string): NodeJS.ProcessEnv {
 }
 
 /**
- * Reads every setting: flags over environment over `.env` in the working folder.
+ * Reads every setting. Flags override the environment. The environment overrides `.env` in the working folder.
  *
  * @param flags by flag name without dashes, such as `data-dir`
- * @throws ConfigError one sentence that names the variable, or the flag if the value came from a flag
+ * @throws ConfigError that names the variable, or the flag if the value came from a flag
  */
 export function readConfig(flags: Record<string, string | undefined> = {}, env = process.env): Config {
   const dotEnv = readDotEnv('.env');
@@ -220,7 +220,7 @@ export function readConfig(flags: Record<string, string | undefined> = {}, env =
   const config = Object.fromEntries(entries) as Config;
   if (config.retrieveAuth.includes('signature') && config.hubspotClientSecret === '') {
     throw new ConfigError(
-      'PLAYHEAD_HUBSPOT_CLIENT_SECRET is missing: PLAYHEAD_RETRIEVE_AUTH requires signatures.',
+      'PLAYHEAD_HUBSPOT_CLIENT_SECRET is missing: PLAYHEAD_RETRIEVE_AUTH lists signature, which needs it.',
     );
   }
   return withDependentDefaults(config);
@@ -229,14 +229,14 @@ export function readConfig(flags: Record<string, string | undefined> = {}, env =
 /** Fills in the defaults that depend on other settings. */
 function withDependentDefaults(config: Config): Config {
   const dataDir = resolve(config.dataDir);
-  const host = config.host.includes(':')
-    ? `[${config.host}]`
-    : config.host.replace(/^0\.0\.0\.0$/, '127.0.0.1');
+  const urlHost = config.host.includes(':')
+    ? `[${config.host}]` // IPv6
+    : config.host.replace(/^0\.0\.0\.0$/, '127.0.0.1'); // 0.0.0.0 means every address; a URL needs one
   return {
     ...config,
     dataDir,
-    // With port 0 only the listening server knows its URL.
-    publicUrl: config.publicUrl || (config.port === 0 ? '' : `http://${host}:${config.port}`),
+    // With port 0, only the listening server knows its port.
+    publicUrl: config.publicUrl || (config.port === 0 ? '' : `http://${urlHost}:${config.port}`),
     databaseUrl: config.databaseUrl || `sqlite:${join(dataDir, 'playhead.db')}`,
     store: config.store || `file:${pathToFileURL(join(dataDir, 'recordings')).pathname}`,
   };

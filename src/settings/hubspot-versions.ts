@@ -17,7 +17,7 @@ export interface HubSpotVersion {
 const association = '{callId}/associations/{objectType}/{objectId}';
 const defaultAssociation = '{callId}/associations/default/{objectType}/{objectId}';
 
-/** A version named by its date. HubSpot gives the date the same place in each path. */
+/** A version that is named by its date. The paths of such versions differ in the date only. */
 function dated(date: string): HubSpotVersion {
   return {
     recordingSettings: `/crm/extensions/calling/${date}/{appId}/settings/recording`,
@@ -33,14 +33,14 @@ function dated(date: string): HubSpotVersion {
   };
 }
 
-/** The versions of HubSpot's API, newest first. The first is the default. To add one is to add its row. */
+/** The versions of HubSpot's API, newest first. The first is the default. To add a version, add its row. */
 export const hubspotVersions = {
   '2026-03': dated('2026-03'),
-  /** As HubSpot's page of August 2025 has it. */
+  /** The paths in HubSpot's documentation of August 2025. */
   v3: {
     recordingSettings: '/crm/v3/extensions/calling/{appId}/settings/recording',
     calls: '/crm/v3/objects/calls',
-    // v3 has no path for default associations; v4 has.
+    // v3 has no path for default associations, so this one is v4's.
     defaultAssociation: `/crm/v4/objects/calls/${defaultAssociation}`,
     association: `/crm/v3/objects/calls/${association}/{associationTypeId}`,
     associationTypeIn: 'path',

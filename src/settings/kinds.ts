@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 /** A kind of setting: turns its text into its value. */
 export interface Kind<T> {
+  /** Printed in docs/configuration.md. */
   name: string;
   /** @throws Error whose message completes the sentence "PLAYHEAD_X …" */
   parse(text: string): T;
@@ -11,7 +12,7 @@ export interface Kind<T> {
 
 export const text: Kind<string> = { name: 'text', parse: (value) => value };
 
-/** Text for which empty would mean something else: every address of the machine, or the working folder. */
+/** Text that must not be empty. An empty host would mean every address, and an empty folder the working folder. */
 export const nonEmpty: Kind<string> = {
   name: 'text',
   parse(value) {
@@ -93,6 +94,7 @@ export function duration(min: string, max: string): Kind<number> {
   };
 }
 
+/** NaN if `text` is not a duration. */
 function milliseconds(text: string): number {
   const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   return Number(count) * units[unit as keyof typeof units];
@@ -142,7 +144,7 @@ export const storeUrl: Kind<string> = {
   },
 };
 
-/** Allows only an absolute path: a URL would resolve a relative one from the root, and end the path at `#` or `?`. */
+/** Allows only an absolute path. A URL resolves a relative path from the root, and ends the path at `#` or `?`. */
 function isFolderUrl(value: string): boolean {
   try {
     return /^file:\/[^#?]+$/.test(value) && fileURLToPath(value) !== '/';
@@ -174,7 +176,8 @@ export const networks: Kind<string[]> = {
 /** `10.0.0.1`, `10.0.0.0/8`, `fd00::/8` */
 function isNetwork(entry: string): boolean {
   const [address = '', prefix, ...rest] = entry.split('/');
-  const maxPrefix = { 0: -1, 4: 32, 6: 128 }[isIP(address)]!;
-  if (maxPrefix < 0 || rest.length > 0) return false;
+  const ipVersion = isIP(address); // 4, 6, or 0 if it is no address
+  if (ipVersion === 0 || rest.length > 0) return false;
+  const maxPrefix = ipVersion === 4 ? 32 : 128;
   return prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= maxPrefix);
 }

@@ -5,8 +5,8 @@ import type { ByteRange, Representation } from '../origins/origin.ts';
 export interface Selection {
   status: 200 | 206 | 304 | 412 | 416;
   /**
-   * Names in lower case. Contains `content-type` for multipart/byteranges only. The caller adds every header
-   * that does not depend on the request: otherwise `content-type`, and `cache-control`.
+   * Names in lower case. The caller adds the headers that do not depend on the request: `cache-control`, and
+   * `content-type` if it is not here. It is here for multipart/byteranges only.
    */
   headers: Record<string, string>;
   /** In order: ranges to read from the origin, and the bytes that multipart puts between them. */
@@ -21,8 +21,8 @@ export const maxRanges = 50;
  * RFC 9110 §13 and §14 for one representation: preconditions in the order of §13.2.2, then Range. Sections
  * below are of that RFC. Call it only if the response would otherwise be 200 (§13.2.1).
  *
- * No byte is sent twice. So a response is never longer than the representation and `maxRanges` part headers,
- * for any request.
+ * No byte is sent twice. So for any request, the response is at most as long as the representation and
+ * `maxRanges` part headers.
  *
  * @param method GET or HEAD
  * @param headers as Node gives them: names in lower case, repeated lines joined with a comma. Range is not
@@ -39,11 +39,11 @@ export function select(
 ): Selection {
   const { size, etag } = representation;
   // An HTTP date has whole seconds, and Last-Modified is never in the future (§8.8.2.1).
-  const lastModified = toSeconds(Math.min(representation.lastModified.getTime(), now));
+  const lastModifiedMs = toWholeSecond(Math.min(representation.lastModified.getTime(), now));
   const common = { 'accept-ranges': 'bytes', etag };
-  const dated = { ...common, 'last-modified': new Date(lastModified).toUTCString() };
+  const dated = { ...common, 'last-modified': new Date(lastModifiedMs).toUTCString() };
 
-  const failed = failedPrecondition(headers, etag, lastModified, now);
+  const failed = failedPrecondition(headers, etag, lastModifiedMs, now);
   if (failed === 412) {
     return { status: 412, headers: { ...dated, 'content-length': '0' }, body: [], kind: 'none' };
   }
@@ -55,7 +55,7 @@ export function select(
   if (method === 'HEAD') return { ...whole, body: [], kind: 'none' };
 
   const ranges =
-    headers.range !== undefined && ifRangeHolds(headers['if-range']?.toString(), etag, lastModified, now)
+    headers.range !== undefined && ifRangeHolds(headers['if-range']?.toString(), etag, lastModifiedMs, now)
       ? parseRanges(headers.range, size)
       : 'ignored';
   if (ranges === 'ignored') {
@@ -79,7 +79,12 @@ export function select(
 // ---- Preconditions (§13) ----
 
 /** §13.2.2, steps 1 to 4: the status of the response if a precondition fails. */
-function failedPrecondition(headers: IncomingHttpHeaders, etag: string, lastModified: number, now: number) {
+function failedPrecondition(
+  headers: IncomingHttpHeaders,
+  etag: string,
+  lastModifiedMs: number,
+  now: number,
+): 304 | 412 | undefined {
   const ifMatch = headers['if-match'];
   const ifNoneMatch = headers['if-none-match'];
 
@@ -88,25 +93,25 @@ function failedPrecondition(headers: IncomingHttpHeaders, etag: string, lastModi
     if (!lists(ifMatch, etag, sameStrongly)) return 412;
   } else {
     const unmodifiedSince = parseHttpDate(headers['if-unmodified-since'], now);
-    if (unmodifiedSince !== undefined && lastModified > unmodifiedSince) return 412;
+    if (unmodifiedSince !== undefined && lastModifiedMs > unmodifiedSince) return 412;
   }
 
   if (ifNoneMatch !== undefined) {
     if (lists(ifNoneMatch, etag, sameWeakly)) return 304;
   } else {
     const modifiedSince = parseHttpDate(headers['if-modified-since'], now);
-    if (modifiedSince !== undefined && lastModified <= modifiedSince) return 304;
+    if (modifiedSince !== undefined && lastModifiedMs <= modifiedSince) return 304;
   }
   return undefined;
 }
 
 /**
- * §13.1.5. A date is a strong validator once its second is over (§8.8.2.2). A client may send only a date
- * whose second was over when it received it: every change in that second came before.
+ * §13.1.5. A date is a strong validator once its second is over: no later change can have the same date
+ * (§8.8.2.2). A client may only send a date that was strong when it received it.
  */
-function ifRangeHolds(field: string | undefined, etag: string, lastModified: number, now: number): boolean {
+function ifRangeHolds(field: string | undefined, etag: string, lastModifiedMs: number, now: number): boolean {
   if (field === undefined || sameStrongly(field, etag)) return true;
-  return parseHttpDate(field, now) === lastModified && lastModified + 1000 <= now;
+  return parseHttpDate(field, now) === lastModifiedMs && lastModifiedMs + 1000 <= now;
 }
 
 /** §8.8.3.2 */
@@ -126,8 +131,10 @@ const listedTag = /[ \t]*(?:((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)
 function lists(field: string, etag: string, same: (one: string, other: string) => boolean): boolean {
   if (field === '*') return true;
   const elements = [...field.matchAll(listedTag)];
-  const wellFormed = elements.reduce((length, [text]) => length + text.length, 0) === field.length;
-  return wellFormed && elements.some(([, tag]) => tag !== undefined && same(tag, etag));
+  // `listedTag` is sticky: the elements follow each other from the start, up to the first malformed one.
+  const matchedLength = elements.reduce((length, [text]) => length + text.length, 0);
+  const isWellFormed = matchedLength === field.length;
+  return isWellFormed && elements.some(([, tag]) => tag !== undefined && same(tag, etag));
 }
 
 // ---- Dates (§5.6.7) ----
@@ -156,13 +163,14 @@ function parseHttpDate(field: string | undefined, now: number): number | undefin
     // §5.6.7: a date that seems more than 50 years ahead is in the past.
     if (Date.UTC(year - 50, monthIndex, day) > now) year -= 100;
   }
-  const midnight = new Date(0).setUTCFullYear(year, monthIndex, day);
-  if (new Date(midnight).getUTCDate() !== day) return undefined;
+  const midnight = new Date(0).setUTCFullYear(year, monthIndex, day); // Date.UTC would take year 50 for 1950
+  if (new Date(midnight).getUTCDate() !== day) return undefined; // 31 February
   return midnight + (Number(parts.hour) * 3600 + Number(parts.minute) * 60 + Number(parts.second)) * 1000;
 }
 
-function toSeconds(milliseconds: number): number {
-  return Math.floor(milliseconds / 1000) * 1000;
+/** Rounds down to a whole second. */
+function toWholeSecond(timeMs: number): number {
+  return Math.floor(timeMs / 1000) * 1000;
 }
 
 // ---- Ranges (§14) ----
@@ -188,7 +196,7 @@ function parseRanges(field: string, size: number): ByteRange[] | 'ignored' {
   return ranges;
 }
 
-/** §14.1.2. A position can have any length. Number() rounds only those above 2^53, past the end of every file. */
+/** §14.1.2. A position can have any number of digits. Number() rounds only above 2^53, past the end of every file. */
 function intRange(first: string, last: string, size: number): ByteRange | 'ignored' {
   if (last === '') return { first: Number(first), last: size - 1 };
   if (BigInt(last) < BigInt(first)) return 'ignored';

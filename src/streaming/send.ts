@@ -3,12 +3,12 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 /**
  * Writes one response to the socket. Resolves once the kernel has its last byte.
  *
- * It writes to the socket itself, and hands no stream to the framework, because the buffer of a chunk is
- * reused: the next chunk is requested only after the write of the last one has called back. So a listener
- * holds one chunk at most, the one that its socket has not drained.
+ * It writes to `response` directly and hands no stream to the framework, because the buffer of a chunk is reused
+ * when the next chunk is requested. So it requests a chunk only after the write of the last one has called back.
+ * A listener holds one chunk at most: the one that its socket has not drained.
  *
- * @param stallTimeoutMs a listener that accepts nothing for this long is cut off. How long the listener may
- * wait for `body` is up to `body`.
+ * @param stallTimeoutMs a listener that accepts nothing for this long is cut off. The wait for `body` has no limit
+ * here: `body` has its own.
  * @param onSent is called with the length of each chunk once the kernel has it
  * @throws what `body` throws, or an Error if the listener left. The connection is broken first, so that a
  * short body never looks like a whole one (RFC 9112 §8).
@@ -25,8 +25,10 @@ export async function send(
   const onClose = () => abort(new Error('The listener left.'));
   response.once('close', onClose);
   let isWriting = false;
-  const onTimeout = () => void (isWriting && response.destroy());
-  response.on('timeout', onTimeout); // without a handler node:http destroys the socket even while it waits for `body`
+  const onTimeout = () => {
+    if (isWriting) response.destroy();
+  };
+  response.on('timeout', onTimeout); // without a handler, node:http would also destroy a socket that waits for `body`
 
   try {
     // Pipelined requests (RFC 9112 §9.3.2): each waits for its turn before it holds a chunk.

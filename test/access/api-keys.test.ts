@@ -7,7 +7,8 @@ import { eachEngine } from '../contracts/db.ts';
 import { freshFolder } from '../files.ts';
 import { until } from '../until.ts';
 
-const verifies = (apiKeys: ApiKeys, header: string | undefined) => {
+/** The name of the key, or the code of the Problem. */
+const nameOrCode = (apiKeys: ApiKeys, header: string | undefined) => {
   try {
     return apiKeys.verify(header);
   } catch (error) {
@@ -37,10 +38,10 @@ await eachEngine(t, 'API keys in the settings', async (t, place) => {
     [`Bearer${' '.repeat(4_000)}!`, /^unauthorized$/],
   ];
   for (const [header, outcome] of cases)
-    t.match(verifies(access, header), outcome, String(header?.slice(0, 40)));
+    t.match(nameOrCode(access, header), outcome, String(header?.slice(0, 40)));
   t.not(
-    verifies(access, 'Bearer first-key'),
-    verifies(access, 'Bearer second-key'),
+    nameOrCode(access, 'Bearer first-key'),
+    nameOrCode(access, 'Bearer second-key'),
     'each key has its own name',
   );
   await t.rejects(stat(dataDir), { code: 'ENOENT' }, 'none is generated');
@@ -54,7 +55,7 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
   const key = (await readFile(file, 'utf8')).trim();
   for (const access of opened)
     t.match(
-      verifies(access, `Bearer ${key}`),
+      nameOrCode(access, `Bearer ${key}`),
       /^[0-9a-f]{12}$/,
       'every process that starts has the same key',
     );
@@ -65,11 +66,11 @@ await eachEngine(t, 'a generated API key', async (t, place) => {
   const renewed = await ApiKeys.open({ ...one, config });
   const newKey = (await readFile(file, 'utf8')).trim();
   t.not(newKey, key);
-  t.match(verifies(renewed, `Bearer ${newKey}`), /^[0-9a-f]{12}$/, 'deleting the file generates a new key');
-  t.equal(verifies(renewed, `Bearer ${key}`), 'unauthorized', 'and the old key stops working');
-  const elsewhere = () => verifies(opened[1]!, `Bearer ${key}`) === 'unauthorized';
+  t.match(nameOrCode(renewed, `Bearer ${newKey}`), /^[0-9a-f]{12}$/, 'deleting the file generates a new key');
+  t.equal(nameOrCode(renewed, `Bearer ${key}`), 'unauthorized', 'and the old key stops working');
+  const elsewhere = () => nameOrCode(opened[1]!, `Bearer ${key}`) === 'unauthorized';
   t.ok(await until(elsewhere), 'in the other worker too');
-  t.match(verifies(opened[1]!, `Bearer ${newKey}`), /^[0-9a-f]{12}$/);
+  t.match(nameOrCode(opened[1]!, `Bearer ${newKey}`), /^[0-9a-f]{12}$/);
 });
 
 await eachEngine(t, 'the access key', async (t, place) => {

@@ -53,7 +53,7 @@ await eachEngine(t, 'a verified token has the claims it was signed with', async 
   t.match(await tokens.verify((await tokens.sign(longest)).token), longest, 'ids of the maximum length');
 });
 
-await eachEngine(t, 'every token is denied that we did not sign', async (t, place) => {
+await eachEngine(t, 'a token that we did not sign is denied', async (t, place) => {
   const { tokens, db, vault } = await place.worker();
   const { token } = await tokens.sign(call);
   const [header, payload, signature] = token.split('.') as [string, string, string];
@@ -103,7 +103,7 @@ await eachEngine(t, 'every token is denied that we did not sign', async (t, plac
   for (const [name, forged] of forgedTokens) t.equal(await works(tokens, await forged), false, name);
 });
 
-await eachEngine(t, 'a token expires, verified before or not', async (t, place) => {
+await eachEngine(t, 'a token expires, whether or not it was verified before', async (t, place) => {
   let now = Date.now();
   const { tokens, db, vault, changes } = await place.worker({ now: () => now });
   const { token } = await tokens.sign(call);
@@ -217,7 +217,7 @@ await eachEngine(t, 'the key ring', async (t, place) => {
   ]);
   t.ok(
     await works(slow.tokens, second.token),
-    'another worker knows a new key before the change feed reports it',
+    'another worker finds a new key before the change feed reports it',
   );
   t.ok(await works(one.tokens, first.token), 'rotation ends no token');
   t.ok(await works(other.tokens, first.token));

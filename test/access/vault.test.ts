@@ -9,7 +9,7 @@ import { freshFolder } from '../files.ts';
 
 const newKey = () => randomBytes(32).toString('base64url');
 
-t.test('a sealed secret opens again, and cannot be read before', async () => {
+t.test('a sealed secret is unreadable, and opens again', async () => {
   const vault = await openVault({ secretKey: newKey(), dataDir: '' });
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 200 }), async (plain) => {
@@ -20,13 +20,13 @@ t.test('a sealed secret opens again, and cannot be read before', async () => {
   );
 });
 
-t.test('an altered secret, or one sealed under another key, does not open', async (t) => {
+t.test('an altered secret, or one sealed with another key, does not open', async (t) => {
   const secretKey = newKey();
   const vault = await openVault({ secretKey, dataDir: '' });
   const sealed = await vault.seal('secret');
   const other = await openVault({ secretKey: newKey(), dataDir: '' });
   const [header, key, iv, text, tag] = sealed.split('.') as [string, string, string, string, string];
-  const otherWay = new CompactEncrypt(Buffer.from('secret'))
+  const otherAlgorithm = new CompactEncrypt(Buffer.from('secret'))
     .setProtectedHeader({ alg: 'dir', enc: 'A128CBC-HS256' })
     .encrypt(Buffer.from(secretKey, 'base64url'));
   const cases: [name: string, open: () => Promise<string>][] = [
@@ -36,7 +36,7 @@ t.test('an altered secret, or one sealed under another key, does not open', asyn
       () => vault.open([header, key, iv, text.replace(/^./, (c) => (c === 'A' ? 'B' : 'A')), tag].join('.')),
     ],
     ['a shortened tag', () => vault.open([header, key, iv, text, tag.slice(0, 8)].join('.'))],
-    ['another algorithm under the right key', async () => vault.open(await otherWay)],
+    ['another algorithm under the right key', async () => vault.open(await otherAlgorithm)],
     ['an empty text', () => vault.open('')],
   ];
   for (const [name, open] of cases)
@@ -53,7 +53,7 @@ t.test('the key in the settings must be 32 bytes', async (t) => {
   }
 });
 
-t.test('of processes that start together one generates the key, and it is kept', async (t) => {
+t.test('if several processes start together, one generates the key and all use it', async (t) => {
   const dataDir = join(await freshFolder(t), 'new', 'data');
   const vaults = await Promise.all(Array.from({ length: 10 }, () => openVault({ secretKey: '', dataDir })));
   const sealed = await Promise.all(vaults.map((vault) => vault.seal('secret')));

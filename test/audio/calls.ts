@@ -14,7 +14,7 @@ import {
   pick,
   ringPlans,
   sampleRate,
-  samples,
+  samplesIn,
   utter,
 } from './voices.ts';
 
@@ -29,59 +29,61 @@ export interface Call {
 
 /** Both sides of one good call: [caller, recipient]. */
 function converse(random: Random, ringing: boolean): [Float32Array, Float32Array] {
-  const sides: [Float32Array, Float32Array] = [
-    new Float32Array(samples(between(random, 14, 24))),
-    new Float32Array(0),
-  ];
-  sides[1] = new Float32Array(sides[0].length);
-  let time = between(random, 0, 0.8);
+  const length = samplesIn(between(random, 14, 24));
+  const sides: [Float32Array, Float32Array] = [new Float32Array(length), new Float32Array(length)];
+  let time = between(random, 0, 0.8); // in seconds
   if (ringing) {
     const { tones, cadence } = pick(random, ringPlans);
-    const level = between(random, -36, -18);
-    const until = time + between(random, 1, 6);
-    for (let i = 0; time < until; i++) {
+    const levelDb = between(random, -36, -18);
+    const answer = time + between(random, 1, 6);
+    for (let i = 0; time < answer; i++) {
       const seconds = cadence[i % cadence.length]!;
-      if (i % 2 === 0) addTone(sides[1], time, Math.min(seconds, until - time), tones, level);
+      const isTone = i % 2 === 0;
+      if (isTone) addTone(sides[1], time, Math.min(seconds, answer - time), tones, levelDb);
       time += seconds;
     }
-    time = until + between(random, 0.1, 1);
+    time = answer + between(random, 0.1, 1);
   }
   const voices = [castVoice(random, 0), castVoice(random, 1)];
-  const levels = [between(random, -14, 6), between(random, -14, 6)];
-  // The recipient answers, and so usually speaks first.
+  const levelsDb = [between(random, -14, 6), between(random, -14, 6)];
+  // The recipient answers and usually speaks first.
   let side = random() < 0.88 ? 1 : 0;
+  // Some callers dial four digits.
   if (random() < 0.1) {
     for (let digit = 0; digit < 4; digit++) {
       const tones = [pick(random, [697, 770, 852, 941]), pick(random, [1209, 1336, 1477])];
       addTone(sides[0], time + 2 + digit * 0.25, 0.1, tones, -22);
     }
   }
-  for (const spoken = [0, 0]; time < sides[0].length / sampleRate - 1 || Math.min(...spoken) === 0; ) {
+  const utterances = [0, 0];
+  const bothSpoke = () => Math.min(...utterances) > 0;
+  while (time < sides[0].length / sampleRate - 1 || !bothSpoke()) {
     const sound = utter(random, voices[side]!);
-    const needed = samples(time) + sound.length;
-    if (needed > sides[0].length && Math.min(...spoken) > 0) break;
+    const needed = samplesIn(time) + sound.length;
     if (needed > sides[0].length) {
+      if (bothSpoke()) break;
       for (const i of [0, 1] as const)
         sides[i] = concatenated([sides[i], new Float32Array(needed - sides[i].length)]);
     }
-    add(sides[side]!, time, sound, gain(levels[side]!));
-    spoken[side]!++;
-    time += sound.length / sampleRate + (random() < 0.15 ? -0.4 : between(random, 0.05, 0.7));
+    add(sides[side]!, time, sound, gain(levelsDb[side]!));
+    utterances[side]!++;
+    const overlaps = random() < 0.15;
+    time += sound.length / sampleRate + (overlaps ? -0.4 : between(random, 0.05, 0.7));
     if (random() < 0.85) side = 1 - side;
   }
   return sides;
 }
 
-/** One side after transmission: noise, and sometimes companding and lost packets. */
+/** One side after transmission: with noise, and sometimes with companding or lost packets of 20 ms. */
 function transmit(random: Random, sound: Float32Array): Float32Array {
   const floor = noise(random, sound.length, between(random, -78, -46));
-  const coded = random() < 0.5;
-  const lossy = random() < 0.2;
-  let lost = 0;
+  const isCompanded = random() < 0.5;
+  const losesPackets = random() < 0.2;
+  let isLost = false;
   return sound.map((value, i) => {
-    if (lossy && i % 160 === 0) lost = random() < 0.01 ? 160 : 0;
-    const received = lost-- > 0 ? 0 : value + floor[i]!;
-    return coded ? companded(received) : Math.max(-1, Math.min(1, received));
+    if (losesPackets && i % 160 === 0) isLost = random() < 0.01;
+    const received = isLost ? 0 : value + floor[i]!;
+    return isCompanded ? companded(received) : Math.max(-1, Math.min(1, received));
   });
 }
 
@@ -90,22 +92,22 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
   'ringback, then a conversation': {
     share: 70,
     ringback: true,
-    make: (random) => ({ channels: line(random, converse(random, true)) }),
+    make: (random) => ({ channels: transmitBoth(random, converse(random, true)) }),
   },
   'a conversation from the answer on': {
     share: 70,
-    make: (random) => ({ channels: line(random, converse(random, false)) }),
+    make: (random) => ({ channels: transmitBoth(random, converse(random, false)) }),
   },
   'a conversation with a faint echo': {
     share: 40,
     make: (random) => ({
-      channels: line(random, withCrosstalk(random, converse(random, random() < 0.5), -45, -16)),
+      channels: transmitBoth(random, withCrosstalk(random, converse(random, random() < 0.5), -45, -16)),
     }),
   },
   crosstalk: {
     share: 30,
     make: (random) => ({
-      channels: line(random, withCrosstalk(random, converse(random, random() < 0.5), -9, -2)),
+      channels: transmitBoth(random, withCrosstalk(random, converse(random, random() < 0.5), -9, -2)),
       fault: 'crosstalk',
     }),
   },
@@ -114,7 +116,7 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
     make: (random) => {
       const sides = converse(random, random() < 0.3);
       sides[random() < 0.5 ? 0 : 1].fill(0);
-      return { channels: line(random, sides), fault: 'silent_channel' };
+      return { channels: transmitBoth(random, sides), fault: 'silent_channel' };
     },
   },
   'an unanswered call': {
@@ -123,7 +125,7 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
       const sides = converse(random, true);
       const silent = sides.map((side) => side.fill(0)) as Made['channels'];
       for (let time = 0.5; time < 12; time += 6) addTone(silent[1], time, 2, [440, 480], -22);
-      return { channels: line(random, silent), fault: 'no_speech' };
+      return { channels: transmitBoth(random, silent), fault: 'no_speech' };
     },
   },
   'a mono mix on both channels': {
@@ -133,8 +135,9 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
       add(caller, 0, recipient);
       const mix = transmit(random, caller);
       const factor = pick(random, [1, 1, -1, 0.5, 0.2]);
+      const delaySeconds = pick(random, [0, 0, 0.02, 0.0375, 0.3, -0.11]);
       const delayed = new Float32Array(mix.length);
-      add(delayed, pick(random, [0, 0, 0.02, 0.0375, 0.3, -0.11]), mix, factor);
+      add(delayed, delaySeconds, mix, factor);
       const copy = random() < 0.4 ? delayed.map(companded) : delayed;
       return { channels: random() < 0.5 ? [mix, copy] : [copy, mix], fault: 'dual_mono' };
     },
@@ -144,23 +147,31 @@ const kinds: Record<string, { share: number; make(random: Random): Made; ringbac
     make: (random) => {
       const [mix, alone] = converse(random, random() < 0.5);
       add(mix, 0, alone);
-      const level = gain(between(random, -9, 9));
-      return { channels: line(random, [mix, alone.map((value) => value * level)]), fault: 'crosstalk' };
+      const factor = gain(between(random, -9, 9));
+      return {
+        channels: transmitBoth(random, [mix, alone.map((value) => value * factor)]),
+        fault: 'crosstalk',
+      };
     },
   },
 };
 
-function line(random: Random, [caller, recipient]: Made['channels']): Made['channels'] {
+function transmitBoth(random: Random, [caller, recipient]: Made['channels']): Made['channels'] {
   return [transmit(random, caller), transmit(random, recipient)];
 }
 
 /** Adds each side to the other one as an echo, at the same level both ways. */
-function withCrosstalk(random: Random, sides: Made['channels'], low: number, high: number): Made['channels'] {
-  const level = gain(between(random, low, high));
-  const delay = pick(random, [0, 0.03, 0.12, 0.25]);
+function withCrosstalk(
+  random: Random,
+  sides: Made['channels'],
+  minDb: number,
+  maxDb: number,
+): Made['channels'] {
+  const factor = gain(between(random, minDb, maxDb));
+  const delaySeconds = pick(random, [0, 0.03, 0.12, 0.25]);
   const [caller, recipient] = sides.map((side) => side.slice()) as Made['channels'];
-  add(caller, delay, sides[1], level);
-  add(recipient, delay, sides[0], level);
+  add(caller, delaySeconds, sides[1], factor);
+  add(recipient, delaySeconds, sides[0], factor);
   return [caller, recipient];
 }
 

@@ -55,15 +55,15 @@ export function riff(form: string, size: number | undefined, ...chunks: Uint8Arr
   return Buffer.concat([head, content]);
 }
 
-/** Bursts of noise on each channel in turn, as 16-bit samples. The check takes them for two voices. */
+/** Bursts of noise on each channel in turn, as 16-bit stereo. The check takes them for two voices. */
 export function talk(seconds: number, rate = 8000): Buffer {
   const random = seeded(1);
   const samples = Buffer.alloc(seconds * rate * 4);
   for (let i = 0; i < seconds * rate; i++) {
-    const turn = Math.floor(i / rate) % 2;
-    const loud = (i % rate) / rate < 0.8 ? 8000 : 100;
-    samples.writeInt16LE(Math.round((random() - 0.5) * loud), i * 4 + turn * 2);
-    samples.writeInt16LE(Math.round((random() - 0.5) * 100), i * 4 + 2 - turn * 2);
+    const channel = Math.floor(i / rate) % 2;
+    const amplitude = (i % rate) / rate < 0.8 ? 8000 : 100;
+    samples.writeInt16LE(Math.round((random() - 0.5) * amplitude), i * 4 + channel * 2);
+    samples.writeInt16LE(Math.round((random() - 0.5) * 100), i * 4 + (1 - channel) * 2);
   }
   return samples;
 }
@@ -102,14 +102,14 @@ function emptyComments(): Buffer {
   return content;
 }
 
-/** A box inside 5,000 others. */
+/** 5,000 boxes, one inside the other. */
 function nest(): Buffer {
   let nested = box('free');
   for (let depth = 0; depth < 5000; depth++) nested = box('moov', nested);
   return nested;
 }
 
-/** Files of 12 MB on which a naive parser spends seconds, by their content. */
+/** Files of up to 12 MB on which a naive parser spends seconds or memory, by their content. */
 export const hostile: Record<string, () => Uint8Array> = {
   'WAV of empty chunks': () => wav(repeat(chunk('JUNK'), fileBytes), format(), chunk('data', talk(2))),
   'WAV of empty LIST chunks': () => wav(format(), repeat(chunk('LIST'), fileBytes), chunk('data', talk(2))),

@@ -9,7 +9,8 @@ import { sourceOf } from './hostile.ts';
 
 /** A file that was damaged, and whether the damage removed audio. */
 export interface Mutant {
-  outcome: string;
+  /** The file and the damage. */
+  name: string;
   bytes: Uint8Array;
   /** Of the original file. A mutant with fewer must never pass. */
   sampleFrames: number;
@@ -20,32 +21,26 @@ export interface Mutant {
 /** Offsets at which chunks, metadata blocks and boxes start and end. */
 function boundariesOf(bytes: Buffer): number[] {
   const start = bytes.toString('latin1', 0, 4);
-  if (start === 'fLaC') return walk(bytes, 4, bytes.length, (at) => 4 + bytes.readUIntBE(at + 1, 3), 40);
-  if (/^(RIFF|RF64)/.test(start))
-    return walk(bytes, 12, bytes.length, (at) => 8 + bytes.readUInt32LE(at + 4), 40);
-  return boxes(bytes, 0, bytes.length);
+  if (start === 'fLaC') return chunkBoundaries(bytes, 4, (at) => 4 + bytes.readUIntBE(at + 1, 3));
+  if (/^(RIFF|RF64)/.test(start)) return chunkBoundaries(bytes, 12, (at) => 8 + bytes.readUInt32LE(at + 4));
+  return boxBoundaries(bytes, 0, bytes.length);
 }
 
-function walk(
-  bytes: Buffer,
-  from: number,
-  to: number,
-  sizeAt: (at: number) => number,
-  most: number,
-): number[] {
+/** Those of the first chunks or metadata blocks. */
+function chunkBoundaries(bytes: Buffer, from: number, sizeAt: (at: number) => number): number[] {
   const found = [0, 4, 8, 12];
-  for (let at = from; at + 8 <= to && found.length < most; at += sizeAt(at)) found.push(at);
+  for (let at = from; at + 8 <= bytes.length && found.length < 40; at += sizeAt(at)) found.push(at);
   return [...found, bytes.length];
 }
 
-function boxes(bytes: Buffer, from: number, to: number): number[] {
+function boxBoundaries(bytes: Buffer, from: number, to: number): number[] {
   const found: number[] = [];
   for (let at = from; at + 8 <= to; ) {
     const size = bytes.readUInt32BE(at);
     const type = bytes.toString('latin1', at + 4, at + 8);
     found.push(at, at + 8);
     if (/^(moov|trak|mdia|minf|stbl|moof|traf|udta|edts)$/.test(type))
-      found.push(...boxes(bytes, at + 8, at + size));
+      found.push(...boxBoundaries(bytes, at + 8, at + size));
     at += Math.max(8, size);
   }
   return [...found, to];
@@ -85,13 +80,18 @@ const endOfAudio: Record<Container, (bytes: Buffer, reader: SourceReader) => num
 
 /** The kinds of damage. Each changes and returns `bytes`. */
 const mutations: ((bytes: Uint8Array, random: Random) => Uint8Array)[] = [
-  // Damage to the header matters most.
+  // A few bytes of the header, which matters most
   (bytes, random) => change(bytes, random, Math.min(bytes.length, 512), 1 + Math.floor(random() * 4)),
+  // A few bytes anywhere
   (bytes, random) => change(bytes, random, bytes.length, 1 + Math.floor(random() * 20)),
+  // Many bytes anywhere
   (bytes, random) => change(bytes, random, bytes.length, 200),
+  // The end of the file, copied to another place
   (bytes, random) =>
     damageAt(bytes, random, (at) => bytes.copyWithin(at, Math.floor(random() * bytes.length), bytes.length)),
+  // 64 equal bytes
   (bytes, random) => damageAt(bytes, random, (at) => bytes.fill(random() < 0.5 ? 0 : 255, at, at + 64)),
+  // An extreme number of 32 bits, big-endian or little-endian
   (bytes, random) =>
     damageAt(bytes, random, (at) =>
       new DataView(bytes.buffer).setUint32(
@@ -119,8 +119,8 @@ function damageAt(bytes: Uint8Array, random: Random, act: (at: number) => unknow
 }
 
 /**
- * `count` mutants of `files`, the same for the same seed. Each file is cut at and next to every structural boundary;
- * other mutants are cut and changed at random places.
+ * `count` mutants of `files`, the same for the same seed. Every second mutant is a file cut at or next to a structural
+ * boundary, until all of these have been made. The others are cut or changed at random places.
  */
 export async function* mutantsOf(
   files: Record<string, Buffer>,
@@ -139,17 +139,16 @@ export async function* mutantsOf(
       .map((at) => ({ name, bytes, audio, at })),
   );
   for (let made = 0; made < count; made++) {
-    // Cuts at boundaries are every second mutant, until all have been made.
     const cut = made % 2 === 0 ? cuts.splice(Math.floor(random() * cuts.length), 1)[0] : undefined;
     const { name, bytes, audio } = cut ?? originals[Math.floor(random() * originals.length)]!;
     const { sampleFrames, end } = audio ?? { sampleFrames: 0, end: 0 };
     const at = cut?.at ?? (random() < 0.2 ? Math.floor(random() * bytes.length) : undefined);
     if (at !== undefined) {
-      yield { outcome: `${name} cut at ${at}`, bytes: bytes.subarray(0, at), sampleFrames, cut: at < end };
+      yield { name: `${name} cut at ${at}`, bytes: bytes.subarray(0, at), sampleFrames, cut: at < end };
     } else {
       const kind = Math.floor(random() * mutations.length);
       yield {
-        outcome: `${name} mutated (${kind}, ${made})`,
+        name: `${name} mutated (${kind}, ${made})`,
         bytes: mutations[kind]!(new Uint8Array(bytes), random),
         sampleFrames,
         cut: false,

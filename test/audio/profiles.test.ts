@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { describeProfiles, isProfile, placeByProfile, profiles } from '../../src/audio/profiles.ts';
 
-/** For each profile the placement of inbound and outbound calls: without a leg, with the caller's, with the recipient's. */
-const placements: Record<string, [plain: string, caller: string, recipient: string]> = {
+/** For each profile and each declared leg: the placement of inbound and of outbound calls. */
+const placements: Record<string, [noLeg: string, caller: string, recipient: string]> = {
   'twilio-dial': ['as-is as-is', 'as-is as-is', 'swapped swapped'],
   'twilio-flex': ['as-is swapped', 'as-is swapped', 'as-is swapped'],
   'twilio-conference': ['declare declare', 'as-is as-is', 'swapped swapped'],

@@ -45,12 +45,12 @@ const ds64 = (data: number) => {
   return chunk('ds64', content);
 };
 
-/** Fragments behind a segment index that gives their size. */
 const fragmented = fixture('mp4-fragmented.mp4');
 const firstFragment = fragmented.indexOf('moof') - 4;
 const references = Buffer.alloc(36);
 references.writeUInt16BE(1, 22);
 references.writeUInt32BE(fragmented.length - firstFragment, 24);
+/** The same fragments behind a segment index of one entry, which gives their size. */
 const indexed = Buffer.concat([
   fragmented.subarray(0, firstFragment),
   box('sidx', references),
@@ -65,8 +65,8 @@ const good: [outcome: string, bytes: Uint8Array, facts: Partial<AudioFacts>][] =
   ],
   [
     'float',
-    wav(float, chunk('data', talk(4))),
-    { codec: 'IEEE float', bitsPerSample: 32, durationSeconds: 4 / 2 },
+    wav(float, chunk('data', talk(4))), // twice the bytes of each 16-bit sample
+    { codec: 'IEEE float', bitsPerSample: 32, durationSeconds: 2 },
   ],
   ['EXTENSIBLE PCM', wav(extensible(1), audio), { codec: 'PCM', durationSeconds: 2 }],
   [
@@ -176,7 +176,7 @@ t.test('rejects', async (t) => {
   }
 });
 
-t.test('the name ending of another format is a warning, any other name is not', async (t) => {
+t.test('a file name with the ending of another format is a warning, and any other is not', async (t) => {
   for (const name of ['call.wav', 'call.WAVE', 'call', 'call.2026-11-22', undefined]) {
     t.strictSame((await read(sourceOf(whole), name)).codes, [], String(name));
   }
@@ -203,7 +203,7 @@ const tagged: [outcome: string, bytes: Uint8Array, first: string | undefined][] 
     'recipient',
   ],
   [
-    'bext description in front',
+    'a bext description before the audio',
     wav(format(), chunk('bext', Buffer.from('CHANNEL_MAP=caller,recipient'.padEnd(602, '\0'))), audio),
     'caller',
   ],

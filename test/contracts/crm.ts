@@ -2,13 +2,14 @@ import type { Test } from 'tap';
 import type { CallData, RecordedCall } from '../../src/crm/call.ts';
 import type { Crm } from '../../src/crm/crm.ts';
 
-/** A CRM to be held against the contract, with account `acme` connected and `nobody` not. */
+/** The CRM under test. Account `acme` is connected and `nobody` is not. */
 export interface CrmUnderTest {
   crm: Crm;
   /** A call that somebody logged by hand, without a recording. @returns its id */
   addCall(): string;
   /** The call as the CRM has it now. */
   call(id: string): { associations: number; ready: number } | undefined;
+  /** How many calls the CRM has. */
   calls(): number;
 }
 
@@ -30,7 +31,7 @@ export function crmContract(t: Test, open: (t: Test) => Promise<CrmUnderTest>): 
     t.same(call(id), { associations: 1, ready: 2 }, 'both are safe to repeat');
   });
 
-  t.test('only the recording of the same account is found', async (t) => {
+  t.test('a call is found only by its external id together with its account', async (t) => {
     const { crm } = await open(t);
     const portal = await crm.portalFor('acme');
     await portal.logCall(recordedCall('call-1'), async () => {});

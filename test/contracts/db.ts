@@ -120,7 +120,7 @@ export function recording(more: Partial<AcceptedRecording> = {}): AcceptedRecord
 
 export const failing: AcceptedRecording['report'] = { ...recording().report, verdict: 'fail' };
 
-/** As ingest does it: records the store key first. */
+/** Like ingest: records the store key first, then puts the recording. */
 export async function put(
   { catalog, storeKeys }: Worker,
   input: AcceptedRecording,

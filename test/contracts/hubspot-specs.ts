@@ -5,11 +5,11 @@ import Ajv from 'ajv';
 import formats from 'ajv-formats';
 import type { Exchange } from '../../src/sandbox/traffic.ts';
 
-// HubSpot's OpenAPI documents carry no licence: they are read from beside the project where somebody has put
-// them, and nothing of them is kept here.
+// HubSpot's OpenAPI documents have no licence, so the project contains no part of them. They are read from a folder
+// beside the project, if they are there.
 const folder = resolve(import.meta.dirname, '../../../shared/hubspot-specs');
 
-/** Why a test of the specifications is skipped, `false` where they are at hand. */
+/** Why a test of the specifications is skipped; `false` if the documents are there. */
 export const specsMissing: string | false = existsSync(folder)
   ? false
   : 'HubSpot’s OpenAPI documents are not in ../shared/hubspot-specs';
@@ -23,13 +23,13 @@ interface Document {
   paths: Record<string, Record<string, Operation>>;
 }
 
-/** Paths that work at HubSpot, by its own pages, and stand in none of these documents. */
+/** Paths that HubSpot's pages show and that are missing in its OpenAPI documents. */
 const undocumented = [
   /^PUT \/crm\/v3\/objects\/calls\/\d+\/associations\/\w+\/\d+\/\d+$/,
   /^(GET|POST|DELETE) \/crm\/v3\/extensions\/calling\/transcripts(\/\d+)?$/,
 ];
 
-/** HubSpot's documents, as a judge of exchanges. */
+/** Validates exchanges against HubSpot's OpenAPI documents. */
 export class HubSpotSpecs {
   readonly #documents = new Map<string, Document>();
   readonly #ajv = new Ajv.default({ strict: false, allErrors: true });
@@ -43,7 +43,7 @@ export class HubSpotSpecs {
     }
   }
 
-  /** What is wrong with the request or the reply, one sentence each; empty where both are as specified. */
+  /** What is wrong with the request or the response, one sentence each. Empty if both are as specified. */
   violations({ method, path, body, status, reply }: Exchange): string[] {
     const name = `${method} ${path}`;
     const found = this.#find(method.toLowerCase(), path);
@@ -54,19 +54,19 @@ export class HubSpotSpecs {
 
     for (const type of Object.keys(operation.requestBody?.content ?? {})) {
       const schema = `${at}/requestBody/content/${pointer(type)}/schema`;
-      // A request that HubSpot refuses may be as wrong as it likes.
+      // A request that HubSpot rejects may violate the specification.
       if (status < 400) violations.push(...this.#errors(`${name} request`, schema, body));
     }
     const response = operation.responses[status] ? String(status) : 'default';
     if (response === 'default' && status < 400 && Object.keys(operation.responses).length > 1) {
-      violations.push(`${name} does not answer ${status}`);
+      violations.push(`${name} does not specify status ${status}`);
     }
     const types = Object.keys(operation.responses[response]?.content ?? {});
     for (const type of status < 400 ? types : []) {
       const schema = `${at}/responses/${response}/content/${pointer(type)}/schema`;
       violations.push(...this.#errors(`${name} ${status} reply`, schema, reply));
     }
-    // HubSpot's 429 has no category and so fails HubSpot's own schema of errors.
+    // HubSpot's 429 has no category, so it violates HubSpot's own schema of errors.
     if (status >= 400 && status !== 429) {
       violations.push(
         ...this.#errors(`${name} ${status} reply`, `${document}#/components/schemas/Error`, reply),

@@ -6,7 +6,7 @@ import { until } from '../until.ts';
 
 export type Tap = Pick<typeof tap, 'test' | 'teardown' | 'testdir' | 'equal' | 'ok'>;
 
-/** An origin under test, and ways around it. The `t.teardown` of `make` closes what it opens. */
+/** An origin under test, and what the tests need besides. `make` closes what it opens, by `t.teardown`. */
 export interface Harness {
   readonly origin: Origin;
   /** The same origin if it can be written to. Without it, the tests of a store do nothing. */
@@ -20,6 +20,7 @@ export interface Harness {
 }
 
 const megabyte = 1024 * 1024;
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 
 /** `size` bytes. Every four of them depend on their position and on the version. */

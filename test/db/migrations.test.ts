@@ -6,7 +6,7 @@ import { publish } from '../../src/db/migrations/0003_publish.ts';
 import { migrate } from '../../src/db/migrations.ts';
 import { eachEngine } from '../contracts/db.ts';
 
-eachEngine(t, 'jobs of the schema before jobs had a kind are publications afterwards', async (t, place) => {
+eachEngine(t, 'the migration gives jobs without a kind the kind publication', async (t, place) => {
   const { kysely, engine } = await place.open();
   const db = kysely as unknown as Kysely<unknown>;
   for (const { name } of await db.introspection.getTables()) await db.schema.dropTable(name).execute();

@@ -23,7 +23,7 @@ const opener = `
   await db.close();
 `;
 
-await eachEngine(t, 'of processes that start together, one migrates', async (t, place) => {
+await eachEngine(t, 'if several processes start together, one migrates', async (t, place) => {
   const children = Array.from({ length: 6 }, () =>
     spawn(process.execPath, ['--input-type=module', '-e', opener, place.url], {
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -92,7 +92,7 @@ await eachEngine(t, 'a writer that is killed loses nothing that it acknowledged'
       if (found?.key !== key) missing.push(count);
     }
     t.ok(acknowledged > 0);
-    t.same(missing, [], `all ${acknowledged} of ${name} are as they were acknowledged`);
+    t.same(missing, [], `all ${acknowledged} of ${name} have their acknowledged state`);
   }
   const owned = (await db.kysely.selectFrom('recordings').select('key').execute()).map(({ key }) => key);
   const unowned = (await db.kysely.selectFrom('uploads').select('key').execute()).map(({ key }) => key);
@@ -159,7 +159,7 @@ await t.test('an SQLite file that stays locked is database_unavailable', async (
   await write();
 });
 
-await t.test('an SQLite file that cannot be used is a wrong setting', async (t) => {
+await t.test('an SQLite file that cannot be used is an error of the setting', async (t) => {
   await t.rejects(openDatabase(`sqlite:${await freshFolder(t)}`), {
     message: /^PLAYHEAD_DATABASE_URL names .* EISDIR/,
   });
@@ -194,10 +194,10 @@ await onPostgres(t, 'the database becomes unreachable and comes back', async (t,
     proxy.down(true);
     await trx.insertInto('secrets').values({ name: 'whole', sealed: '' }).execute();
   });
-  await t.rejects(breaking, { code: 'database_unavailable' }, 'a connection that breaks in a transaction');
+  await t.rejects(breaking, { code: 'database_unavailable' }, 'the connection breaks in a transaction');
   proxy.down(false);
   t.ok(await until(() => succeeds(far.ping())));
-  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'leaves no row of it');
+  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'none of its rows is stored');
   await t.rejects(
     sql`select nothing from nowhere`.execute(far.kysely),
     { code: '42P01' },
@@ -239,7 +239,7 @@ const closer = `
   await db.close();
 `;
 
-await onPostgres(t, 'a server that went silent does not keep a process that is done', async (t, place) => {
+await onPostgres(t, 'a silent server does not prevent a process from exiting', async (t, place) => {
   const proxy = await silentProxy(t, new URL(place.url));
   const args = ['--input-type=module', '-e', closer, proxy.url];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });

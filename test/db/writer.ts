@@ -5,8 +5,8 @@ import { Catalog } from '../../src/recordings/catalog.ts';
 import { StoreKeys } from '../../src/recordings/store-keys.ts';
 
 /**
- * Puts recordings without end, replaces and removes some of them, and prints the number of each once it is
- * acknowledged. The crash test kills it.  usage: writer.ts DATABASE_URL NAME
+ * Puts recordings in an endless loop, replaces or removes some of them, and prints the number of each when all its
+ * writes are acknowledged. The crash test kills it. Usage: writer.ts DATABASE_URL NAME
  */
 const [url, name] = process.argv.slice(2) as [string, string];
 const db = await openDatabase(url);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { callProperties, warningsOf } from '../../src/hubspot/call.ts';
 
-const recording = {
+const recorded = {
   accountId: 'test-account-01',
   externalId: 'test-call-01',
   direction: 'inbound' as const,
@@ -20,7 +20,7 @@ t.test('a full call becomes the properties of HubSpot’s page, each a string', 
     disposition: 'f240bbac-87c9-4f6e-bf70-924b57d47db7',
     ownerId: '11526487',
   };
-  t.same(callProperties({ ...recording, call, audioSeconds: 38.2 }, '101'), {
+  t.same(callProperties({ ...recorded, call, audioSeconds: 38.2 }, '101'), {
     hs_timestamp: '1755866400000',
     hs_call_source: 'INTEGRATIONS_PLATFORM',
     hs_call_app_id: '101',
@@ -39,7 +39,7 @@ t.test('a full call becomes the properties of HubSpot’s page, each a string', 
 });
 
 t.test('an empty call takes time and length from the recording', async (t) => {
-  t.same(callProperties({ ...recording, direction: null, call: {}, audioSeconds: 61.4996 }, '101'), {
+  t.same(callProperties({ ...recorded, direction: null, call: {}, audioSeconds: 61.4996 }, '101'), {
     hs_timestamp: '1755866400000',
     hs_call_source: 'INTEGRATIONS_PLATFORM',
     hs_call_app_id: '101',
@@ -52,15 +52,15 @@ t.test('an empty call takes time and length from the recording', async (t) => {
 
 t.test('seconds in place of milliseconds are rejected', async (t) => {
   const attempt = (durationMs: number) => () =>
-    callProperties({ ...recording, call: { durationMs }, audioSeconds: 3000 }, '101');
+    callProperties({ ...recorded, call: { durationMs }, audioSeconds: 3000 }, '101');
   t.throws(attempt(3000), {
     message: /^call\.durationMs is 3000, but the audio lasts 3000\.0 s: give milliseconds\.$/,
   });
   t.doesNotThrow(attempt(3_000_000));
 });
 
-t.test('a start that is no time is rejected', async (t) => {
-  const attempt = () => callProperties({ ...recording, call: { startedAt: 'noon' } }, '101');
+t.test('a start that is not a time is rejected', async (t) => {
+  const attempt = () => callProperties({ ...recorded, call: { startedAt: 'noon' } }, '101');
   t.throws(attempt, { message: /^call\.startedAt / });
 });
 

@@ -3,7 +3,7 @@ import type { ApiVersion } from '../../src/settings/hubspot-versions.ts';
 import { HubSpotSpecs, specsMissing } from '../contracts/hubspot-specs.ts';
 import { example, failure, setUp } from './setup.ts';
 
-const generations: ApiVersion[] = ['v3', '2026-03'];
+const versions: ApiVersion[] = ['v3', '2026-03'];
 
 const paths: Record<ApiVersion, string[]> = {
   v3: [
@@ -22,7 +22,7 @@ const paths: Record<ApiVersion, string[]> = {
   ],
 };
 
-for (const version of generations) {
+for (const version of versions) {
   t.test(`${version}: the example of HubSpot’s page runs as written`, async (t) => {
     const { exchanges, client } = await setUp(t);
     const hubspot = client(version);
@@ -40,7 +40,7 @@ for (const version of generations) {
   });
 
   t.test(
-    `${version}: requests and replies are as HubSpot specifies them`,
+    `${version}: requests and responses match HubSpot’s specifications`,
     { skip: specsMissing },
     async (t) => {
       const { exchanges, client } = await setUp(t);
@@ -58,8 +58,8 @@ for (const version of generations) {
       }
       await hubspot.markReady(id);
       const speaker = { id: '1', name: 'Caller' };
-      const said = [{ speaker, text: 'Good morning.', startTimeMillis: 10, endTimeMillis: 900 }];
-      const transcript = await hubspot.createTranscript(id, said);
+      const utterances = [{ speaker, text: 'Good morning.', startTimeMillis: 10, endTimeMillis: 900 }];
+      const transcript = await hubspot.createTranscript(id, utterances);
       t.match(await hubspot.getTranscript(transcript), {
         engagementId: Number(id),
         transcriptSource: 'INTEGRATOR_GENERATED',
@@ -91,7 +91,7 @@ t.test('the specifications reject wrong requests', { skip: specsMissing }, async
   t.equal(specs.violations({ ...exchange, path: '/crm/v3/nothing', body: {}, status: 204 }).length, 1);
 });
 
-t.test('what HubSpot would reject is rejected by the field’s name, and nothing is sent', async (t) => {
+t.test('the error names a field that HubSpot would reject, and nothing is sent', async (t) => {
   const { exchanges, client } = await setUp(t);
   const hubspot = client('v3');
   const call = (properties: Record<string, unknown>) => () =>
@@ -129,15 +129,15 @@ function utterance(startTimeMillis: number, endTimeMillis: number) {
 
 t.test('a stale token is replaced once', async (t) => {
   const { client, exchanges } = await setUp(t);
-  const asked: (string | undefined)[] = [];
+  const rejectedTokens: (string | undefined)[] = [];
   const hubspot = client('v3', {
-    accessToken: async (refused) => {
-      asked.push(refused);
-      return refused ? 'sandbox-token' : 'stale';
+    accessToken: async (rejected) => {
+      rejectedTokens.push(rejected);
+      return rejected ? 'sandbox-token' : 'stale';
     },
   });
   t.equal(await hubspot.createCall(example), '17591596434');
-  t.same(asked, [undefined, 'stale']);
+  t.same(rejectedTokens, [undefined, 'stale']);
   t.same(
     exchanges.map(({ status }) => status),
     [401, 201],
@@ -148,7 +148,7 @@ t.test('the developer key registers without a bearer', async (t) => {
   const { client, exchanges } = await setUp(t, { developerKey: 'dev-key' });
   const hubspot = client('v3', {
     developerKey: 'dev-key',
-    accessToken: async () => t.fail('asked for a token') as never,
+    accessToken: async () => t.fail('a token was requested') as never,
   });
   await hubspot.registerRecordingUrl('https://app-test.com/%s');
   t.same(
@@ -157,7 +157,7 @@ t.test('the developer key registers without a bearer', async (t) => {
   );
 });
 
-t.test('a call whose id differs in capitals alone is another call', async (t) => {
+t.test('a call whose external id differs only in case is another call', async (t) => {
   const { client } = await setUp(t);
   const hubspot = client('2026-03');
   const call = { ...example, hs_call_app_id: '101' };

@@ -6,7 +6,7 @@ import { crmContract } from '../contracts/crm.ts';
 import { setUp } from './setup.ts';
 
 for (const version of apiVersions) {
-  t.test(`HubSpot behind the port, by ${version}`, async (t) => {
+  t.test(`HubSpot behind the Crm port, version ${version}`, async (t) => {
     crmContract(t, async (t) => {
       const { sandbox, client } = await setUp(t);
       const crm = new HubSpotCrm(

@@ -13,7 +13,7 @@ interface Case {
   says?: RegExp;
 }
 
-/** What HubSpot answers, from its documentation and from replies that others have published. */
+/** HubSpot's error responses, from its documentation and from responses that others have published. */
 const cases: Case[] = [
   {
     outcome: 'a validation error names the property',
@@ -33,7 +33,7 @@ const cases: Case[] = [
     says: /^HubSpot rejected the request to log the call \(400 VALIDATION_ERROR\): hs_call_app_id INVALID_INTEGER x was not a valid number\.$/,
   },
   {
-    outcome: 'a 401 asks to connect again',
+    outcome: 'a 401 asks the operator to connect again',
     status: 401,
     body: { category: 'EXPIRED_AUTHENTICATION' },
     error: { retriable: false },

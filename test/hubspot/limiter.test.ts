@@ -4,12 +4,12 @@ import { Limiter } from '../../src/hubspot/limiter.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The most departures in any window. */
+/** The highest number of times in any window. */
 function mostIn(windowMs: number, times: number[]): number {
   return Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + windowMs).length));
 }
 
-t.test('never more than the limit in any window, whatever the latency', async (t) => {
+t.test('no window has more requests than the limit, whatever the latency', async (t) => {
   const latencies = fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 20, maxLength: 30 });
   await fc.assert(
     fc.asyncProperty(latencies, fc.integer({ min: 1, max: 7 }), async (delays, limit) => {
@@ -18,7 +18,7 @@ t.test('never more than the limit in any window, whatever the latency', async (t
       await Promise.all(
         delays.map((delay) =>
           limiter.run(async () => {
-            // HubSpot counts somewhere between departure and answer.
+            // HubSpot counts a request somewhere between its departure and its response.
             await sleep(delay / 2);
             counted.push(performance.now());
             await sleep(delay / 2);
@@ -48,10 +48,10 @@ t.test('a request that fails frees its place', async (t) => {
 t.test('a pause stops every request, for one window at most', async (t) => {
   const limiter = new Limiter(10, 500);
   limiter.pause(3_600_000);
-  let through = 0;
-  const run = limiter.run(async () => void through++);
+  let sent = 0;
+  const run = limiter.run(async () => void sent++);
   await new Promise(setImmediate);
-  t.equal(through, 0);
+  t.equal(sent, 0);
   await run;
-  t.equal(through, 1);
+  t.equal(sent, 1);
 });

@@ -44,7 +44,7 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
   const vault = await openVault({ secretKey, dataDir: '' });
   const send = createSend({ apiBase: sandbox.url, deadlineMs: 2_000 });
 
-  /** What one process of the gateway has. */
+  /** The parts of one process of the gateway. */
   async function worker() {
     const db = await openDatabase(config.databaseUrl);
     const changes = await Changes.open(db);
@@ -73,10 +73,10 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
   /** Follows the browser from the install link to the page that HubSpot sends it back to. */
   async function install(query = 'accountId=acme', browserCookie?: string) {
     const authorization = `Basic ${Buffer.from('operator:key').toString('base64')}`;
-    const begun = await first.app.inject({ url: `/oauth/install?${query}`, headers: { authorization } });
-    const granted = await fetch(begun.headers.location!, { redirect: 'manual' });
-    const cookie = browserCookie ?? String(begun.headers['set-cookie']).split(';')[0]!;
-    const { pathname, search } = new URL(granted.headers.get('location')!);
+    const redirect = await first.app.inject({ url: `/oauth/install?${query}`, headers: { authorization } });
+    const grant = await fetch(redirect.headers.location!, { redirect: 'manual' });
+    const cookie = browserCookie ?? String(redirect.headers['set-cookie']).split(';')[0]!;
+    const { pathname, search } = new URL(grant.headers.get('location')!);
     return first.app.inject({ url: pathname + search, headers: { cookie } });
   }
   const tokenRequests = () => exchanges.filter(({ path }) => path.endsWith('/token'));
@@ -116,7 +116,7 @@ t.test('an operator installs, and the portal serves the named accounts', async (
   );
 });
 
-t.test('requests and replies are as HubSpot specifies them', { skip: specsMissing }, async (t) => {
+t.test('requests and responses match HubSpot’s specifications', { skip: specsMissing }, async (t) => {
   const { exchanges, db, install, installations } = await setUp(t);
   await install();
   await age(db, 0);
@@ -163,7 +163,7 @@ t.test('a callback is rejected', async (t) => {
   const cases = {
     'without a code': '?state=x',
     'with a forged state': '?code=a&state=x',
-    'that says no': '?error=access_denied',
+    'after the operator declined': '?error=access_denied',
   };
   for (const [name, query] of Object.entries(cases)) {
     t.equal((await app.inject({ url: `/oauth/callback${query}` })).statusCode, 400, name);
@@ -175,25 +175,25 @@ t.test('a token is renewed before it expires, once for all processes', async (t)
   const { db, install, installations, worker, tokenRequests } = await setUp(t);
   await install();
   const before = await installations.accessToken(4711);
-  t.equal(tokenRequests().length, 1, 'the code');
+  t.equal(tokenRequests().length, 1, 'for the code');
   await age(db, 60_000);
   const others = await Promise.all([worker(), worker()]);
-  const asked = others.flatMap((other) =>
+  const requested = others.flatMap((other) =>
     Array.from({ length: 5 }, () => other.installations.accessToken(4711)),
   );
-  const tokens = await Promise.all(asked);
+  const tokens = await Promise.all(requested);
   t.equal(tokenRequests().length, 2, 'one renewal');
-  // A process that is not renewing goes on with the token that still works.
+  // A process that does not renew the token uses the old one, which is still valid.
   t.equal(new Set([...tokens, before]).size, 2);
 
   await age(db, -1);
   const late = await Promise.all([worker(), worker()]);
   const waited = await Promise.all(late.map((other) => other.installations.accessToken(4711)));
   t.equal(tokenRequests().length, 3);
-  t.equal(new Set(waited).size, 1, 'who has none waits for the new one');
+  t.equal(new Set(waited).size, 1, 'without a valid token a process waits for the new one');
 });
 
-t.test('a token that lives for seconds is not renewed at each request', async (t) => {
+t.test('a token that is valid for a minute is not renewed at each request', async (t) => {
   const { install, installations, tokenRequests } = await setUp(t, { oauth: { tokenSeconds: 60 } });
   await install();
   for (let request = 0; request < 3; request++) await installations.accessToken(4711);
@@ -227,7 +227,7 @@ t.test('an uninstalled app is reported once, until it is installed again', async
     t.ok(error instanceof HubSpotError);
     t.match(error, { category: 'NOT_CONNECTED', retriable: false, message: /install it there again\.$/ });
   }
-  t.equal(tokenRequests().length, 2, 'the code, and one renewal');
+  t.equal(tokenRequests().length, 2, 'for the code, and one renewal');
   t.match(await installations.list(), [{ lost: /BAD_REFRESH_TOKEN/ }]);
   await install();
   t.equal(await (await accounts.clientFor('acme')).createCall(properties), '17591596434');
@@ -235,18 +235,18 @@ t.test('an uninstalled app is reported once, until it is installed again', async
 });
 
 for (const { name, refresh } of [
-  { name: 'refused', refresh: new HubSpotError('Refused.', { status: 400, category: 'BAD_REFRESH_TOKEN' }) },
+  { name: 'rejected', refresh: new HubSpotError('No.', { status: 400, category: 'BAD_REFRESH_TOKEN' }) },
   { name: 'granted', refresh: tokensOf('stale') },
 ]) {
   t.test(
-    `a renewal that is ${name} after the app was installed anew leaves the new tokens alone`,
+    `a renewal that is ${name} after the app was installed again does not replace the new tokens`,
     async (t) => {
       const { db, vault } = await setUp(t);
-      const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const [request, response] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const endpoint = {
         async refresh() {
-          asked.resolve();
-          await answer.promise;
+          request.resolve();
+          await response.promise;
           if (refresh instanceof HubSpotError) throw refresh;
           return refresh;
         },
@@ -254,9 +254,9 @@ for (const { name, refresh } of [
       const installations = new Installations({ db, vault, endpoint });
       await installations.keep(4711, tokensOf('old'), ['acme']);
       const renewing = installations.accessToken(4711, 'old');
-      await asked.promise;
+      await request.promise;
       await installations.keep(4711, tokensOf('new'), ['acme']);
-      answer.resolve();
+      response.resolve();
       t.equal(await renewing, 'new');
       t.equal(await installations.accessToken(4711), 'new');
       t.match(await installations.list(), [{ lost: null }]);
@@ -269,7 +269,7 @@ function tokensOf(accessToken: string): TokenSet {
   return { accessToken, refreshToken: `refresh ${accessToken}`, expiresAt, aheadMs: 300_000, portalId: 4711 };
 }
 
-t.test('v1 gives the token if the 2026-03 endpoint is missing', async (t) => {
+t.test('v1 issues the token if the 2026-03 endpoint is missing', async (t) => {
   const { install, tokenRequests } = await setUp(t, { oauth: { onlyV1: true } });
   t.equal((await install()).statusCode, 200);
   t.same(

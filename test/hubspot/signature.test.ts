@@ -7,7 +7,7 @@ type Arrived = Pick<SignedRequest, 'method' | 'target' | 'headers' | 'body'>;
 const clientSecret = 'yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy';
 const now = 1_700_000_000_000;
 
-// ---- Signers of the test's own, from HubSpot's description ----
+// ---- The test signs by itself, as HubSpot's documentation describes it ----
 
 function v3(method: string, uri: string, body = '', timestamp: number | string = now, secret = clientSecret) {
   return {
@@ -153,8 +153,8 @@ t.test('the URI is signed raw, or with the documented escapes decoded', async (t
     ['every other escape, decoded', `${publicUrl}/${decodeURIComponent(others)}`, `/${others}`, false],
     ['an escape is decoded once', `${publicUrl}/:`, '/%253A', false],
     ['parameters in another order', `${publicUrl}/x?b=1&a=2`, '/x?a=2&b=1', false],
-    ['a query left out', `${publicUrl}/x`, '/x?a=2', false],
-    ['a slash more', `${publicUrl}/x/`, '/x', false],
+    ['the query is missing', `${publicUrl}/x`, '/x?a=2', false],
+    ['one slash more', `${publicUrl}/x/`, '/x', false],
   ];
   for (const [name, signed, received, expected] of rows) {
     for (const headers of [v3('GET', signed), v2('GET', signed)]) {
@@ -165,7 +165,11 @@ t.test('the URI is signed raw, or with the documented escapes decoded', async (t
 
 t.test('behind a proxy the public URL counts', async (t) => {
   const host = { host: '10.0.0.7:8080', 'x-forwarded-host': 'evil.example.com', 'x-forwarded-proto': 'http' };
-  t.equal(valid({ ...v3('GET', uri), ...host }), true, 'signed for the public URL, come by another → true');
+  t.equal(
+    valid({ ...v3('GET', uri), ...host }),
+    true,
+    'signed for the public URL, received at another → true',
+  );
   t.equal(
     valid({ ...v3('GET', `http://10.0.0.7:8080${target}`), ...host }),
     false,
@@ -207,7 +211,7 @@ t.test('a v3 signature altered in any part is rejected', async (t) => {
     ['signature twice', { ...good, [key]: `${good[key]}, ${good[key]}` }],
     ['signature empty', { ...good, [key]: '' }],
     ['signature in hex', { ...good, [key]: Buffer.from(good[key], 'base64').toString('hex') }],
-    ['wrong, with a right v2 beside it', { ...good, [key]: 'x', ...v2('GET', uri) }],
+    ['wrong, beside a valid v2', { ...good, [key]: 'x', ...v2('GET', uri) }],
   ];
   t.equal(valid(good), true, 'unaltered');
   for (const [name, headers, changed] of rows) t.equal(valid(headers, changed), false, name);
@@ -251,7 +255,7 @@ t.test('older signatures', async (t) => {
     ['v2, other method', v2('PUT', uri, body), post, false],
     ['v2, other body', v2('POST', uri, '{}'), post, false],
     ['v2, other secret', v2('POST', uri, body, 'another'), post, false],
-    ['v2, said to be v1', { ...v2('POST', uri, body), 'x-hubspot-signature-version': 'v1' }, post, false],
+    ['v2, labelled v1', { ...v2('POST', uri, body), 'x-hubspot-signature-version': 'v1' }, post, false],
     ['v2, no version', { 'x-hubspot-signature': v2('POST', uri, body)['x-hubspot-signature'] }, post, false],
     ['v2, no signature', { 'x-hubspot-signature-version': 'v2' }, post, false],
     ['v1', v1(body), post, true],

@@ -2,7 +2,7 @@ import t from 'tap';
 import { Ingest, type IngestParts } from '../../src/ingest/ingest.ts';
 import { StoredAudio, type StoredAudioParts } from '../../src/ingest/stored-audio.ts';
 
-t.test('the cache drops erased audio after the last read that could cache it again', async (t) => {
+t.test('erased audio is not cached, even if a read caches it again during the removal', async (t) => {
   const audio = new Set(['key']);
   const cached = new Set(['key']);
   const recording = { origin: 'store', key: 'key', originEtag: '"x"', size: 1 };
@@ -10,7 +10,7 @@ t.test('the cache drops erased audio after the last read that could cache it aga
     storeKeys: { delete: async () => {} },
     store: {
       async remove(key: string) {
-        for (const one of audio) cached.add(one); // a read at this moment
+        for (const each of audio) cached.add(each); // a read at this moment
         audio.delete(key);
       },
     },

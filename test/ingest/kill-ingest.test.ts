@@ -18,7 +18,7 @@ import { ended } from '../processes.ts';
 import { seeded } from '../random.ts';
 import { until } from '../until.ts';
 
-/** In total, over all lanes. */
+/** Of all lanes together. */
 const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 12);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const lanes = 2;
@@ -37,10 +37,10 @@ interface ListedStore {
 
 const template = await longRecording(8);
 
-/** A whole call that ends with the id, so each id has its own audio. From 0.7 MB to 8 MB, which S3 takes in parts. */
+/** A WAV file of 0.7 to 8 MB that ends with the id, so each id has its own audio. S3 receives large ones in parts. */
 const audioOf = (id: string, size: number) => markedRecording(template, size, id);
 
-async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane: number): Promise<void> {
+async function killRepeatedly(t: Test, { settings, list }: ListedStore, lane: number): Promise<void> {
   const random = seeded(seed + lane);
   const dataDir = await mkdtemp(join(tmpdir(), 'playhead-kill-'));
   const start = () => spawnGateway(t, { 'data-dir': dataDir, 'log-level': 'silent', ...settings });
@@ -65,7 +65,7 @@ async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane:
         isAcknowledged ||= outcome === 'acknowledged';
       }
     });
-    // Every other round waits for an acknowledged ingest. The rounds between may kill the very first ones.
+    // Every other round waits for an acknowledged ingest. The others may kill the first ingests.
     if (round % 2 === 0) await until(() => isAcknowledged);
     await sleep(random() * latestKillMs);
     gateway.child.kill('SIGKILL');
@@ -73,7 +73,7 @@ async function killAgainAndAgain(t: Test, { settings, list }: ListedStore, lane:
     await Promise.all(sending);
   }
 
-  // As if half a minute had passed: the leases of interrupted ingests have run out.
+  // Ends the leases of interrupted ingests, as half a minute would.
   const database = new DatabaseSync(join(dataDir, 'playhead.db'));
   database.exec('update uploads set lease_until = 0');
   database.close();
@@ -154,12 +154,12 @@ t.jobs = lanes;
 const endpoint = process.env.PLAYHEAD_TEST_S3_ENDPOINT;
 for (let lane = 0; lane < lanes; lane++) {
   t.test(`killed ${kills / lanes} times during ingest, file store, lane ${lane}`, async (t) => {
-    await killAgainAndAgain(t, await fileStore(t), lane);
+    await killRepeatedly(t, await fileStore(t), lane);
   });
 }
 for (let lane = 0; lane < lanes; lane++) {
   const skip = endpoint ? false : 'PLAYHEAD_TEST_S3_ENDPOINT is not set';
   t.test(`killed ${kills / lanes} times during ingest, S3, lane ${lane}`, { skip }, async (t) => {
-    await killAgainAndAgain(t, await s3Store(t, endpoint!), lane);
+    await killRepeatedly(t, await s3Store(t, endpoint!), lane);
   });
 }

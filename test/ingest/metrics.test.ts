@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { fixtures, startGateway } from '../gateway.ts';
 
-t.test('every check is timed by its verdict, also one that stores nothing', async (t) => {
+t.test('every check is timed under its verdict, even a check that stores nothing', async (t) => {
   const { ingest, v1, parts } = await startGateway(t);
   await ingest('inbound-caller1.wav');
   await ingest('mono.wav');

@@ -6,7 +6,7 @@ import { openOrigins } from '../../src/origins/open.ts';
 import { readConfig } from '../../src/settings/config.ts';
 import { codeOf, collect } from '../contracts/origin.ts';
 
-const awake = new AbortController().signal;
+const neverAborted = new AbortController().signal;
 
 t.test('which sources can be played from where they are', async (t) => {
   const origins = await openOrigins(
@@ -47,7 +47,7 @@ t.test('which files can be copied', async (t) => {
   );
   t.teardown(() => origins.close());
   const sources = new Sources(origins.sources);
-  t.equal(String(await collect(await sources.open(url('in/call.wav'), awake))), 'audio');
+  t.equal(String(await collect(await sources.open(url('in/call.wav'), neverAborted))), 'audio');
   const denied: [source: string, code: string][] = [
     [url('in/none.wav'), 'not_found'],
     [url('out.wav'), 'source_refused'],
@@ -57,7 +57,8 @@ t.test('which files can be copied', async (t) => {
     [`file:${folder}/in%2fcall.wav`, 'source_refused'],
     [`file://host${folder}/in/call.wav`, 'source_refused'],
   ];
-  for (const [source, code] of denied) t.equal(await codeOf(sources.open(source, awake)), code, source);
+  for (const [source, code] of denied)
+    t.equal(await codeOf(sources.open(source, neverAborted)), code, source);
 });
 
 t.test('a path is not a source', async (t) => {

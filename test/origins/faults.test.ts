@@ -290,7 +290,7 @@ for (const [name, skip, start] of servers) {
     const roll = dice(3);
     const counts = await tally(200, 10, () => {
       if (++started % 20 === 0) replacing = replacing.then(replace);
-      const current = (replaced + 1) % 2;
+      const current = (replaced + 1) % 2; // the content that was put last
       const first = roll(megabyte);
       const range = { first, last: first + roll(megabyte) };
       return outcomeOf(healing, key, range, versions[current]!, contents[current]!);

@@ -1,7 +1,7 @@
 import type { Association, RecordedCall } from '../../src/crm/call.ts';
 import { type Crm, CrmError, type Portal } from '../../src/crm/crm.ts';
 
-/** A call as this CRM keeps it. */
+/** A call of this CRM. */
 export interface MemoryCall {
   id: string;
   accountId: string;
@@ -13,15 +13,15 @@ export interface MemoryCall {
 export type Operation = 'logCall' | 'findCall' | 'adoptCall' | 'associate' | 'markReady';
 
 /**
- * A CRM that keeps its calls in memory, for tests that need no HTTP. It does what test/contracts/crm.ts asks of
- * every CRM. `before` may hold an operation back or make it fail; `after` makes it fail once it has had its effect.
+ * A CRM that keeps its calls in memory, for tests that need no HTTP. It passes test/contracts/crm.ts. A test may set
+ * `before` to delay an operation or make it fail, and `after` to make it fail after it has taken effect.
  */
 export class MemoryCrm implements Crm {
   readonly isSetUp = true;
   readonly calls: MemoryCall[] = [];
-  /** Each operation, in the order in which it was begun. */
+  /** Each operation, in the order of their starts. */
   readonly operations: Operation[] = [];
-  /** Calls that `findCall` does not find yet, as HubSpot's search index lags. */
+  /** Calls that `findCall` does not find yet. HubSpot's search index lags in the same way. */
   readonly unindexed = new Set<string>();
   before: (operation: Operation, portal: string) => Promise<void> = async () => {};
   after: (operation: Operation, portal: string) => Promise<void> = async () => {};
@@ -120,7 +120,7 @@ class MemoryPortal implements Portal {
   }
 }
 
-/** A failure that no repetition mends. */
+/** A failure that stays when the operation is retried. */
 function failure(message: string): CrmError {
   return new CrmError(message, { retriable: false, outcomeUnknown: false });
 }

@@ -13,7 +13,7 @@ async function setUp(place: Place, options: OutboxOptions = {}) {
   return { db, outbox, enqueue };
 }
 
-eachEngine(t, 'a job is taken once, the longest due first, account by account', async (t, place) => {
+eachEngine(t, 'a job is taken once, the longest due first, by account', async (t, place) => {
   const putForward = clock(t);
   const { outbox, enqueue } = await setUp(place);
   for (const id of ['a', 'b', 'c']) {
@@ -105,12 +105,12 @@ eachEngine(
       t.equal(again?.attempts, 1);
       await outbox.bury(again!, 'no');
       t.equal(await outbox.retryDead(accounts), 1);
-      t.equal(await outbox.retryDead(accounts), 0, 'what waits is left alone');
+      t.equal(await outbox.retryDead(accounts), 0, 'a waiting job is not changed');
     }
   },
 );
 
-eachEngine(t, 'a job that kills each process which takes it becomes a dead letter', async (t, place) => {
+eachEngine(t, 'a job whose process ends during each attempt becomes a dead letter', async (t, place) => {
   const putForward = clock(t);
   const { outbox, enqueue } = await setUp(place, { maxAttempts: 2, leaseMs: 60_000 });
   await enqueue('a');
@@ -120,7 +120,7 @@ eachEngine(t, 'a job that kills each process which takes it becomes a dead lette
   }
   t.match(await outbox.get(kind, { accountId: 'acme', externalId: 'a' }), {
     state: 'dead',
-    reason: /each time the process ended before the job did/,
+    reason: /the process ended during each of them/,
   });
 });
 
@@ -139,7 +139,7 @@ eachEngine(t, 'progress resets the attempts', async (t, place) => {
   t.equal((await outbox.get(kind, { accountId: 'acme', externalId: 'a' }))?.attempts, 1);
 });
 
-eachEngine(t, 'waiting does not count as an attempt', async (t, place) => {
+eachEngine(t, 'a deferred attempt does not count', async (t, place) => {
   const { outbox, enqueue } = await setUp(place);
   await enqueue('a');
   const [job] = await outbox.take(kind, 'acme', 1);

@@ -17,7 +17,7 @@ const seed = 20260301;
 
 t.setTimeout(150_000);
 
-/** About one request in four meets one of these. */
+/** About one request in four has one of these faults. */
 const faults: Fault[] = [
   { kind: 'limit', chance: 0.03 },
   { kind: 'error', chance: 0.03 },
@@ -37,7 +37,7 @@ const targets = [
 t.test(
   '200 recordings through faults and 20 kills: each call once, complete, ready if its audio passed',
   async (t) => {
-    // HubSpot's limits, on a clock that runs faster so that the test ends soon.
+    // A shorter window than HubSpot's, so that the test ends soon.
     const limits = { requests: 100_000, searches: 100_000, windowMs: 200 };
     const accounts = ['a', 'b'].map((name, index) => ({
       portalId: index + 1,
@@ -66,11 +66,11 @@ t.test(
     let child = await startChild(databaseUrl, sandbox.url);
     t.teardown(() => child.kill('SIGKILL'));
     const random = seeded(seed);
-    let underWay = 0;
+    let interrupted = 0;
     for (let kill = 0; kill < kills; kill++) {
       await publishSome(recordings / kills);
       await sleep(random() * 600);
-      if ((await outbox.list({ state: 'waiting', limit: 1 })).length > 0) underWay++;
+      if ((await outbox.list({ state: 'waiting', limit: 1 })).length > 0) interrupted++;
       child.kill('SIGKILL');
       await once(child, 'exit');
       child = await startChild(databaseUrl, sandbox.url);
@@ -83,7 +83,7 @@ t.test(
     t.equal(
       new Set(calls.map(({ properties }) => properties.hs_call_external_id)).size,
       recordings,
-      'none twice',
+      'no call twice',
     );
     t.equal(
       calls.filter(({ associations }) => associations.size === targets.length).length,
@@ -106,8 +106,8 @@ t.test(
       recordings * 0.2,
       'the others are dead letters with the reason',
     );
-    t.ok(underWay > kills / 2, `${underWay} kills hit running publications`);
-    t.ok(sandbox.faults.injected > 150, `${sandbox.faults.injected} faults were met`);
+    t.ok(interrupted > kills / 2, `${interrupted} kills hit running publications`);
+    t.ok(sandbox.faults.injected > 150, `${sandbox.faults.injected} faults were injected`);
   },
 );
 

@@ -23,9 +23,9 @@ async function publishOne(t: Test, options: Partial<PublishingOptions>, sandboxO
   const status = async () => (await publisher.status(recording))!;
   return {
     sandbox,
-    /** Every request has been answered. */
+    /** Resolves when every request has its response. */
     stop: () => dispatcher.stop(),
-    /** What the database says after the clock was put forward by more than any lease. */
+    /** Makes the rows look as if the clock had been set forward by more than any lease. */
     async putClockForward() {
       await db.kysely.updateTable('outbox').set({ lease_until: 1, due_at: 1 }).execute();
       await db.kysely
@@ -61,9 +61,9 @@ t.test('a job whose lease expires while it waits for the rate limit is sent once
   t.equal(sandbox.world.calls.size, 1);
 });
 
-t.test('a clock put forward while HubSpot logs the call does not log it twice', async (t) => {
+t.test('a clock set forward while HubSpot logs the call does not make it log the call twice', async (t) => {
   let searches = 0;
-  // HubSpot has logged the call, but answers nothing, and its search finds it only after three seconds.
+  // HubSpot logs the call but sends no response, and its search finds the call only after three seconds.
   const { sandbox, become, putClockForward, stop } = await publishOne(
     t,
     { outbox: { firstDelayMs: 5 }, deadlineMs: 5_000 },
@@ -85,7 +85,7 @@ t.test('a clock put forward while HubSpot logs the call does not log it twice', 
 
 t.test('a rate limit after an attempt of unknown outcome leaves that outcome unknown', async (t) => {
   const crm = new MemoryCrm();
-  // The first attempt logs the call and gets no response; its search finds it only after the second was limited.
+  // The first attempt logs the call and gets no response. The search finds it only after the second was limited.
   crm.after = async (operation) => {
     if (operation !== 'logCall') return;
     crm.unindexed.add(crm.calls.at(-1)!.id);

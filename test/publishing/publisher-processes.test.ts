@@ -45,7 +45,7 @@ t.test(
   },
 );
 
-eachEngine(t, 'publishing again while it runs logs nothing twice', async (t, place) => {
+eachEngine(t, 'publishing a recording again while its job runs logs no call twice', async (t, place) => {
   const limits = () => ({ requests: new Limiter(1_000, 100), searches: new Limiter(1_000, 100) });
   const { sandbox, catalog, publisher, dispatcher, outbox } = await openWithSandbox(
     t,

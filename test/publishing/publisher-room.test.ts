@@ -3,7 +3,7 @@ import { until } from '../until.ts';
 import { MemoryCrm } from './memory-crm.ts';
 import { openPublishing, recordingOf } from './rig.ts';
 
-t.test('a portal that serves many accounts leaves room for the others', async (t) => {
+t.test('a portal with many jobs leaves room for the other portals', async (t) => {
   const held = Promise.withResolvers<void>();
   const crm = new MemoryCrm((accountId) => (accountId === 'zeta' ? '2' : '1'));
   let waiting = 0;
@@ -23,12 +23,12 @@ t.test('a portal that serves many accounts leaves room for the others', async (t
     await publisher.publish(recording);
     return recording;
   };
-  // Thirty accounts with more to do than the process has room for in all.
+  // Thirty accounts with more jobs than a process runs at one time.
   for (let index = 0; index < 420; index++) await add(`acme-${index % 30}`, `call-${index}`);
   dispatcher.start();
   await until(() => waiting === 16);
   const other = await add('zeta', 'call-1');
   await until(async () => (await publisher.status(other))?.state === 'done');
   t.match(await publisher.status(other), { state: 'done' });
-  t.equal(waiting, 16, 'the room of one portal is full, and no more');
+  t.equal(waiting, 16, 'the lane of the first portal is full');
 });

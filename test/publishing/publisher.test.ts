@@ -20,7 +20,7 @@ async function setUp(test: Test, sandboxOptions: SandboxOptions = {}, more: Part
   async function add(...input: Parameters<typeof recordingOf>): Promise<Recording> {
     return (await catalog.put(recordingOf(...input), { replace: true })).recording;
   }
-  /** The publication once its job has come to an end. */
+  /** Waits until the job is done or dead. @returns the publication */
   function ended(recording: Recording) {
     return until(async () => {
       const publication = (await publisher.status(recording))!;
@@ -79,9 +79,9 @@ for (const { name, fault } of transient) {
     const { sandbox, publisher, add, ended, calls } = await setUp(
       t,
       {
-        // Longer than the first backoff: a search that comes too early must not be believed.
+        // Longer than the first backoff: the first search finds nothing, although the call exists.
         searchLagMs: 200,
-        // How long a 429 asks to wait.
+        // How long to wait after a 429.
         limits: { windowMs: 100 },
         faults: [{ ...fault, times: 1 }],
       },
@@ -105,7 +105,7 @@ const deadEnds: {
   done: string[];
 }[] = [
   {
-    name: 'audio that is not proved',
+    name: 'audio with an inconclusive verdict',
     input: { verdict: 'inconclusive' },
     says: /^Not marked ready, because the verdict on the audio is "inconclusive" \(mono\)\.$/,
     done: ['log', 'associate contacts/104901/194'],
@@ -113,7 +113,7 @@ const deadEnds: {
   {
     name: 'a token that was revoked',
     before: ({ sandbox }) => sandbox.world.tokens.clear(),
-    says: /no longer accepts the access token \(INVALID_AUTHENTICATION\): connect the account again/,
+    says: /rejected the access token .* \(401 INVALID_AUTHENTICATION\): connect the account again/,
     done: [],
   },
   {
@@ -217,7 +217,7 @@ t.test('a call deleted at HubSpot is not logged again', async (t) => {
   await publisher.publish(replaced);
   t.match(await ended(replaced), {
     state: 'dead',
-    reason: /^HubSpot no longer has call 17591596434: it was deleted, or its account/,
+    reason: /^HubSpot no longer has call 17591596434: it was deleted, or the phone system's account/,
   });
   t.equal(sandbox.world.calls.size, 0);
 });

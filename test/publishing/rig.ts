@@ -5,7 +5,7 @@ import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotCrm } from '../../src/hubspot/crm.ts';
-import { type AccountLimits, accountLimits } from '../../src/hubspot/limiter.ts';
+import { type PortalLimits, portalLimits } from '../../src/hubspot/limiter.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { Dispatcher } from '../../src/publishing/dispatcher.ts';
 import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
@@ -19,18 +19,18 @@ import type { Verdict } from '../../src/unions.ts';
 export interface PublishingOptions {
   /** The sandbox's URL. */
   apiBase?: string;
-  /** In place of the sandbox. */
+  /** Used instead of the sandbox. */
   crm?: Crm;
   deadlineMs?: number;
-  /** Rate limits of each account; the default is HubSpot's. */
-  limits?: () => AccountLimits;
+  /** Rate limits of each portal. Default: HubSpot's. */
+  limits?: () => PortalLimits;
   outbox?: OutboxOptions;
   portalLeaseMs?: number;
   searchDelayMs?: number;
   pollMs?: number;
 }
 
-/** All that publishes, on a database of its own or one shared with another process. */
+/** The parts that publish, on a database of their own or one shared with another process. */
 export async function openPublishing(databaseUrl: string, options: PublishingOptions) {
   const db = await openDatabase(databaseUrl);
   const changes = await Changes.open(db);
@@ -55,8 +55,8 @@ export async function openPublishing(databaseUrl: string, options: PublishingOpt
   return { db, catalog, outbox, publications, publisher, dispatcher, close };
 }
 
-/** The sandbox as a CRM: of each account it knows the token `token-<account>`. */
-function sandboxCrm({ apiBase = '', limits = accountLimits, deadlineMs = 1_000 }: PublishingOptions): Crm {
+/** The sandbox as a CRM. Each account has the token `token-<account>`. */
+function sandboxCrm({ apiBase = '', limits = portalLimits, deadlineMs = 1_000 }: PublishingOptions): Crm {
   const clients = new Map<string, HubSpotClient>();
   const appId = '101';
   async function clientFor(accountId: string): Promise<HubSpotClient> {

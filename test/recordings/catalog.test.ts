@@ -28,12 +28,12 @@ await eachEngine(t, 'put', async (t, place) => {
     replace: boolean,
     outcome: string,
   ][] = [
-    ['the same audio is the same', {}, {}, false, 'same'],
-    ['the same audio with replace is the same', {}, {}, true, 'same'],
+    ['the same audio changes nothing', {}, {}, false, 'same'],
+    ['the same audio with replace changes nothing', {}, {}, true, 'same'],
     ['other audio is a conflict', {}, other, false, 'conflict'],
-    ['other audio with replace is replaced', {}, other, true, 'replaced'],
-    ['audio after rejected audio is created', { report: failing }, other, false, 'created'],
-    ['the same reference is the same', byReference, byReference, false, 'same'],
+    ['other audio with replace replaces it', {}, other, true, 'replaced'],
+    ['audio after rejected audio creates the recording', { report: failing }, other, false, 'created'],
+    ['the same reference changes nothing', byReference, byReference, false, 'same'],
     [
       'another version behind a reference is a conflict',
       byReference,
@@ -53,8 +53,8 @@ await eachEngine(t, 'put', async (t, place) => {
       t.equal(await outcomeOf(put(worker, second, replace)), outcome);
 
       const after = (await catalog.get('acme', name))!;
-      const taken = outcome === 'created' || outcome === 'replaced';
-      t.equal(after.key, taken ? second.key : first.key);
+      const isTaken = outcome === 'created' || outcome === 'replaced';
+      t.equal(after.key, isTaken ? second.key : first.key);
       t.equal(after.rejection, null);
       t.same([after.id, after.createdAt], [known.id, known.createdAt], 'it stays the same recording');
     });
@@ -241,7 +241,7 @@ await eachEngine(t, 'list', async (t, place) => {
   );
 
   await db.kysely.updateTable('recordings').set({ created_at: 1 }).execute();
-  t.same(ids(await walk({}, 3)), ids(made), 'also if all were created in the same millisecond');
+  t.same(ids(await walk({}, 3)), ids(made), 'each once even if all were created in the same millisecond');
 
   const filters: [object, (recording: Recording) => boolean][] = [
     [{ accountId: 'a' }, ({ accountId }) => accountId === 'a'],
@@ -262,7 +262,7 @@ await eachEngine(t, 'list', async (t, place) => {
   t.same(
     ids(await walk({}, 5, add)),
     ids(made),
-    'recordings added while one pages neither repeat nor hide any',
+    'recordings added between two pages make none repeat or disappear',
   );
 
   const forged = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');

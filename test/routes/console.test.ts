@@ -6,7 +6,7 @@ import { fixtures, startGateway } from '../gateway.ts';
 
 const gateway = await startGateway(t);
 
-t.test('the page may run only its own scripts, and in no frame', async (t) => {
+t.test('the page runs only its own scripts, and cannot be framed', async (t) => {
   const page = await fetch(`${gateway.url}/console`);
   t.equal(page.status, 200);
   const policy = page.headers.get('content-security-policy');
@@ -24,7 +24,7 @@ t.test('the page may run only its own scripts, and in no frame', async (t) => {
   }
 });
 
-/** The console in a browser, with what a test reads of it. */
+/** The console in a browser, with the actions and values that the tests need. */
 async function openConsole(t: Test) {
   const browser = await startChromium(t);
   const tab = await browser.newPage();
@@ -36,14 +36,14 @@ async function openConsole(t: Test) {
     await tab.type('#enter input[name=key]', key);
     await tab.click('#enter button');
   };
-  const message = async (text: string) => {
+  const waitForMessage = async (text: string) => {
     await tab.waitForFunction(
       (text) => document.getElementById('message')?.textContent?.includes(text),
       {},
       text,
     );
   };
-  return { tab, errors, textOf, enter, message };
+  return { tab, errors, textOf, enter, waitForMessage };
 }
 
 t.test(
@@ -52,9 +52,9 @@ t.test(
   async (t) => {
     await gateway.ingest('inbound-caller1.wav', { externalId: 'played', call: { title: '<b>Anna</b>' } });
     await gateway.ingest('inbound-caller2.wav', { externalId: 'rejected', channels: undefined });
-    const { tab, errors, textOf, enter, message } = await openConsole(t);
+    const { tab, errors, textOf, enter, waitForMessage } = await openConsole(t);
     await enter('wrong');
-    await message('API key');
+    await waitForMessage('API key');
 
     await enter(gateway.apiKey);
     await tab.waitForSelector('#rows tr:nth-child(2)');
@@ -87,20 +87,21 @@ t.test(
 
 t.test('a person filters, revokes URLs and erases a recording', { skip: withoutChromium }, async (t) => {
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'erased' });
-  const { tab, errors, enter, message } = await openConsole(t);
+  const { tab, errors, enter, waitForMessage } = await openConsole(t);
   await enter(gateway.apiKey);
+  await tab.waitForSelector('#rows tr');
   await tab.type('#filter [name=externalId]', 'erased');
   await tab.keyboard.press('Enter');
   await tab.waitForFunction(() => document.querySelectorAll('#rows tr').length === 1);
   await tab.click('#rows tr');
 
   await tab.locator('#detail .actions button ::-p-text(Revoke)').click();
-  await message('URLs');
+  await waitForMessage('URLs');
   t.equal((await fetch(url)).status, 401);
 
   tab.on('dialog', (dialog) => void dialog.accept());
   await tab.locator('#detail .actions button ::-p-text(Erase)').click();
-  await message('erased is erased.');
+  await waitForMessage('erased is erased.');
   t.equal((await gateway.v1('/recordings/acct/erased')).status, 404);
   await tab.waitForSelector('#unmatched:not([hidden])');
   t.same(errors, []);
@@ -121,15 +122,15 @@ t.test('the page works without a mouse and on a small screen', { skip: withoutCh
   await tab.keyboard.type(gateway.apiKey);
   await tab.keyboard.press('Enter');
   await tab.waitForSelector('#rows tr');
-  const spare = () => tab.evaluate(() => innerWidth - document.documentElement.scrollWidth);
-  t.ok((await spare()) >= 0, 'the list is not wider than the screen');
+  const spareWidth = () => tab.evaluate(() => innerWidth - document.documentElement.scrollWidth);
+  t.ok((await spareWidth()) >= 0, 'the list is not wider than the screen');
 
   await tab.focus('#rows tr:first-child button');
   await tab.keyboard.press('Enter');
   await tab.waitForSelector('#detail audio');
   const focused = () => tab.evaluate(() => document.activeElement?.textContent ?? '');
   t.match(await focused(), /^long-x+$/, 'the title of the recording has the focus');
-  t.ok((await spare()) >= 0, 'the recording is not wider than the screen');
+  t.ok((await spareWidth()) >= 0, 'the recording is not wider than the screen');
   t.equal(
     await tab.$eval('#list', (list) => list.checkVisibility()),
     false,

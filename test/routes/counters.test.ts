@@ -57,7 +57,7 @@ t.test('with Redis', { skip: withoutRedis }, async (t) => {
   });
 
   await t.test(
-    'while Redis is out of reach each process keeps the limit, and /readyz reports it',
+    'while Redis is out of reach each process counts for itself, and /readyz reports it',
     async (t) => {
       const { redis, first, readiness, ready } = await startReplicas(t);
       const before = await first.streamOf(file, { externalId: 'before' });
@@ -66,7 +66,7 @@ t.test('with Redis', { skip: withoutRedis }, async (t) => {
       await redis.stop();
       await until(async () => (await readiness()).redis !== 'ok');
       t.same(await readiness(), { status: 200, database: 'ok', redis: 'out of reach' });
-      t.equal(await passed(t, before, 1), 1, 'a counter of Redis continues in the process');
+      t.equal(await passed(t, before, 1), 1, 'a URL that Redis has counted still plays');
       const during = await first.streamOf(file, { externalId: 'during' });
       t.equal(await passed(t, during, limit + 5), limit);
 
@@ -78,7 +78,7 @@ t.test('with Redis', { skip: withoutRedis }, async (t) => {
     },
   );
 
-  await t.test('a Redis that accepts commands and does not respond keeps nobody waiting', async (t) => {
+  await t.test('if Redis accepts commands and does not respond, requests do not wait for it', async (t) => {
     const { redis, first, readiness } = await startReplicas(t);
     const url = await first.streamOf(file);
     redis.freeze(true);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { startGateway } from '../gateway.ts';
 
-t.test('the longest ids that are taken get a URL that plays', async (t) => {
+t.test('the longest ids that are accepted get a URL that plays', async (t) => {
   const { streamOf, v1 } = await startGateway(t);
   for (const character of ['ü', '"', '%', '/', '𝄞', "'"]) {
     const repeat = (bytes: number) => character.repeat(Math.floor(bytes / Buffer.byteLength(character)));
@@ -14,7 +14,7 @@ t.test('the longest ids that are taken get a URL that plays', async (t) => {
   }
 });
 
-t.test('no error repeats a token, however wrong', async (t) => {
+t.test('no error repeats the token of a wrong URL', async (t) => {
   const { url } = await startGateway(t);
   const secret = 'eyJzZWNyZXQ';
   for (const tail of ['', '%', '%zz', 'x'.repeat(5_000), 'x'.repeat(12_000), '/..', '?a=%zz']) {

@@ -14,7 +14,7 @@ async function setUp(t: Test) {
   const gateway = await startGateway(t, { ...hubspot, 'public-url': 'https://playhead.example/calls' });
   gateway.parts.dispatcher.start();
 
-  /** Does what the browser of an operator does. The proxy in front removes the path of the public URL. */
+  /** Does what the browser of an operator does. Returns the text of the page at the end. */
   async function install(accountId: string): Promise<string> {
     const authorization = `Bearer ${gateway.apiKey}`;
     const begun = await fetch(`${gateway.url}/oauth/install?accountId=${accountId}`, {
@@ -25,7 +25,7 @@ async function setUp(t: Test) {
     const granted = await fetch(begun.headers.get('location')!, { redirect: 'manual' });
     const back = new URL(granted.headers.get('location')!);
     t.ok(back.pathname.startsWith(/Path=([^;]*)/.exec(cookie)![1]!), 'the browser returns the cookie');
-    const path = back.pathname.replace('/calls', '') + back.search;
+    const path = back.pathname.replace('/calls', '') + back.search; // a proxy removes the path of the public URL
     return (await fetch(gateway.url + path, { headers: { cookie: cookie.split(';')[0]! } })).text();
   }
 
@@ -44,14 +44,14 @@ t.test('publications that failed without an installation are retried once there 
   await gateway.ingest('inbound-caller1.wav', { externalId: '1', call: { title: 'A call' } });
   await until(async () => (await stateOf('1')) === 'dead');
   t.match(await gateway.parts.outbox.list(), [{ state: 'dead', reason: /oauth\/install\?accountId=acct/ }]);
-  t.match(await install('acct'), /serves acct\. 1 of their recordings could not be published/);
+  t.match(await install('acct'), /serves acct\. 1 of their failed publications will be retried/);
   await until(async () => (await stateOf('1')) === 'done');
   t.equal(sandbox.world.calls.size, 1);
 
   sandbox.world.uninstalled.add(4711);
   await gateway.ingest('inbound-caller1.wav', { externalId: '2', call: { title: 'Another' } });
   await until(async () => (await stateOf('2')) === 'dead');
-  t.match(await install('another'), /serves acct, another\. 1 of their recordings/);
+  t.match(await install('another'), /serves acct, another\. 1 of their failed publications/);
   await until(async () => (await stateOf('2')) === 'done');
   t.equal(sandbox.world.calls.size, 2);
 });

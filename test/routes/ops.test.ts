@@ -28,7 +28,7 @@ t.test('/metrics counts requests by route and bytes by kind, and names no record
   t.notMatch(text, url.slice(-43));
 });
 
-t.test('/metrics counts a response that its listener aborts once', async (t) => {
+t.test('/metrics counts an aborted response exactly once', async (t) => {
   const { url, parts, streamOf } = await startGateway(t);
   const played = await streamOf(await longRecording(24));
   const response = await new Promise<IncomingMessage>((resolve) => get(played, resolve));
@@ -63,7 +63,7 @@ t.test('/openapi.json describes every public route', async (t) => {
   }
 });
 
-t.test('/docs is a page about them', async (t) => {
+t.test('/docs is a page about the API', async (t) => {
   const page = await fetch(`${gateway.url}/docs`);
   t.equal(page.status, 200);
   t.match(page.headers.get('content-type'), 'text/html');

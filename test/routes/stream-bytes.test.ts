@@ -77,14 +77,14 @@ t.test('a listener that stops reading takes less than 2 MB of memory', async (t)
   for (const response of responses) response.destroy();
 });
 
-t.test('listeners that leave free what they used', async (t) => {
+t.test('a listener that disconnects frees what it used', async (t) => {
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'leaves' });
   const responses = await listenWithoutReading(url, 20);
   for (const response of responses) response.destroy();
   t.ok(await until(async () => (await activeStreams()) === 0));
   t.ok(
     (await openRecordings()).length <= files.length + 2,
-    'one descriptor for each recording, however many listened',
+    'one descriptor for each recording of this file, however many listened',
   );
 });
 
@@ -106,7 +106,7 @@ async function listed(): Promise<{ recordings: { externalId: string }[] }> {
   return (await (await gateway.v1('/recordings?accountId=acct')).json()) as never;
 }
 
-t.test('a stream whose origin breaks is aborted, and never ends short', async (t) => {
+t.test('a stream whose origin breaks is aborted, and never ends as if it were complete', async (t) => {
   const url = await gateway.streamOf('inbound-caller1.wav', { externalId: 'breaks' });
   const { read } = gateway.parts.origins.store;
   gateway.parts.origins.store.read = async function (...args) {

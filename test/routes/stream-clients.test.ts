@@ -16,7 +16,7 @@ const movie = 'inbound-caller1-moov-last.mp4';
 const movieUrl = await gateway.streamOf(movie);
 
 /** Bytes of a broken download. It ends within a block and within a sample. */
-const received = 1_234_567;
+const receivedBytes = 1_234_567;
 
 function installed(tool: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
@@ -63,10 +63,10 @@ function startTogether(t: Test, count: number): void {
   });
 }
 
-/** A download that broke after `received` bytes, in a folder of the test. */
+/** A download that broke after `receivedBytes` bytes, in a folder of the test. */
 async function brokenDownload(t: Test): Promise<string> {
   const file = join(t.testdir({}), 'call.wav');
-  await writeFile(file, long.subarray(0, received));
+  await writeFile(file, long.subarray(0, receivedBytes));
   return file;
 }
 
@@ -75,7 +75,7 @@ withTool('curl', '-r downloads each kind of range', async (t) => {
   const ranges: [range: string, slice: Uint8Array][] = [
     ['0-0', long.subarray(0, 1)],
     ['0-43', long.subarray(0, 44)],
-    [`${received}-${received + 65_535}`, long.subarray(received, received + 65_536)],
+    [`${receivedBytes}-${receivedBytes + 65_535}`, long.subarray(receivedBytes, receivedBytes + 65_536)],
     [`${size - 1}-`, long.subarray(size - 1)],
     ['-1000', long.subarray(size - 1000)],
     ['0-', long],
@@ -93,7 +93,7 @@ withTool('curl', '-C - continues a broken download', async (t) => {
     ['-sfS', '-C', '-', '-o', file, '-w', '%{http_code} %{size_download}', longUrl],
     limits,
   );
-  t.equal(stdout, `206 ${long.length - received}`, 'only the missing bytes');
+  t.equal(stdout, `206 ${long.length - receivedBytes}`, 'only the missing bytes');
   t.equal(sha256(await readFile(file)), sha256(long));
 });
 
@@ -101,14 +101,14 @@ withTool('wget', '-c continues a broken download', async (t) => {
   const file = await brokenDownload(t);
   const { stderr } = await run('wget', ['-c', '-nv', '-S', '-O', file, longUrl], limits);
   t.match(stderr, '206 Partial Content');
-  t.match(stderr, `content-range: bytes ${received}-${long.length - 1}/${long.length}`);
+  t.match(stderr, `content-range: bytes ${receivedBytes}-${long.length - 1}/${long.length}`);
   t.equal(sha256(await readFile(file)), sha256(long));
 });
 
 withTool('aria2c', '-x8 downloads a file over eight connections', async (t) => {
   const dir = t.testdir({});
   const split = ['-x8', '-s8', '--min-split-size=1M', '--file-allocation=none', '--allow-overwrite=true'];
-  startTogether(t, 8); // with fewer at a time it never ends
+  startTogether(t, 8); // with fewer connections the download never ends
   await run('aria2c', [...split, '--no-conf', '-q', '-d', dir, '-o', 'call.wav', longUrl], limits);
   t.equal(sha256(await readFile(join(dir, 'call.wav'))), sha256(long));
 });

@@ -28,7 +28,7 @@ const last = size - 1;
 const wholeBody = { status: 200, body: whole };
 const nothing = Buffer.alloc(0);
 
-/** Each number is a row in a table of mistakes that public proxies make. */
+/** Each number stands for a mistake that public proxies make. */
 const cases: Case[] = [
   {
     name: '1: bytes=0- is 206 with Content-Range',
@@ -195,7 +195,7 @@ t.test('16: hundreds of overlapping ranges send no more than the file', async (t
   t.ok(response.body.length <= size + 1024, `${response.body.length} bytes for a file of ${size}`);
 });
 
-t.test('the headers allow any page to play a download', async (t) => {
+t.test('the headers mark a download, and allow any page to play it', async (t) => {
   const { headers } = await rawRequest(url);
   t.match(headers, {
     'content-type': 'application/octet-stream',

@@ -138,7 +138,7 @@ t.test('an aborted upload leaves nothing', async (t) => {
   t.same(await pendingKeys(), []);
 });
 
-t.test('a sender that stands still is disconnected, whatever it sends', async (t) => {
+t.test('a sender that stands still is disconnected, whatever it was sending', async (t) => {
   const impatient = await startGateway(t, { 'stall-timeout': '300ms' });
   const anonymous = { ...impatient, apiKey: 'none' };
   const cases: [name: string, from: typeof anonymous, sent: string, type?: string, path?: string][] = [
@@ -197,7 +197,7 @@ t.test('a client that sends half a request, or reads no response, is disconnecte
   client.write(request('/docs/static/swagger-ui-bundle.js').repeat(30)); // more than the sockets hold
   const connections = promisify(impatient.app.server.getConnections.bind(impatient.app.server));
   await connected;
-  t.ok(await until(async () => (await connections()) === 0), 'it read nothing');
+  t.ok(await until(async () => (await connections()) === 0), 'a client that reads no response');
 });
 
 t.test('a sender may wait for a check longer than it may stand still', async (t) => {
@@ -227,7 +227,7 @@ t.test('a sender may wait for a check longer than it may stand still', async (t)
   );
 });
 
-/** Announces a megabyte and sends this much of it. */
+/** Sends a request that announces a body of a megabyte, and only `sent` of that body. */
 function send(
   { url, apiKey }: { url: string; apiKey: string },
   sent: string,

@@ -12,7 +12,7 @@ import {
   variableOf,
 } from '../../src/settings/config.ts';
 
-/** Changes to an empty folder, or one that has this `.env`. */
+/** Makes a new folder the working folder: empty, or with this `.env`. */
 function inFolder(t: Test, dotEnv?: string): string {
   const before = process.cwd();
   const folder = t.testdir(dotEnv === undefined ? {} : { '.env': dotEnv });
@@ -128,7 +128,7 @@ t.test('an invalid value ends in one sentence that names its variable or its fla
   }
 });
 
-t.test('the sentence on an invalid secret does not repeat it', async (t) => {
+t.test('the error on an invalid secret does not contain its value', async (t) => {
   inFolder(t);
   for (const [key, { secret }] of Object.entries(settings)) {
     if (!secret) continue;
@@ -140,7 +140,7 @@ t.test('the sentence on an invalid secret does not repeat it', async (t) => {
   }
 });
 
-t.test('a PLAYHEAD_ variable that is no setting is named', async (t) => {
+t.test('an unknown PLAYHEAD_ variable is an error that names it', async (t) => {
   t.test('in .env', async (t) => {
     inFolder(t, 'PLAYHEAD_PROT=1\n');
     t.match(

@@ -37,7 +37,7 @@ async function connectTo(
 const request = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 const lastRequest = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
 
-t.test('of pipelined requests only the first one reads bytes', async (t) => {
+t.test('only the first of pipelined requests reads bytes', async (t) => {
   const { counts, socket } = await connectTo(t, { chunks: 64, size: megabyte });
   socket.pause().write(request.repeat(20));
   await until(() => counts.started === 20 && counts.requested > 0);

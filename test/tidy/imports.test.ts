@@ -23,7 +23,7 @@ const layers = [
   ['errors.ts', 'unions.ts'],
 ];
 
-/** What is used (a package, a built-in module or a global) and its one door: the only place that may use it. */
+/** A package, a built-in module or a global, and its door: the only places that may use it. */
 const doors: [use: RegExp, places: string[]][] = [
   [/^jose$/, ['access/']],
   [/^@aws-sdk\//, ['origins/s3/']],
@@ -43,7 +43,7 @@ const doors: [use: RegExp, places: string[]][] = [
   [/^process\.env$/, ['settings/config.ts']],
 ];
 
-/** Files that compute from what they are given, and so import nothing but types. */
+/** Files that only compute from their arguments. They may import types only. */
 const pure = ['streaming/range.ts', 'audio/sound/signal.ts', 'audio/sound/roles.ts'];
 
 interface Use {
@@ -52,39 +52,41 @@ interface Use {
   typeOnly: boolean;
 }
 
-/** `src/range.ts` as `range.ts`, with its text. */
+/** The text of each source, by its path inside `src/`. */
 type Sources = Record<string, string>;
 
+/** Every static import, re-export, dynamic import and `process.env` of a source. */
 function usesOf(source: string): Use[] {
   const found = source.matchAll(
-    /^(?:import|export)\s+(?<type>type\s)?(?:[\w*{][^'";]*?\sfrom\s+)?['"](?<name>[^'"]+)['"]|\bimport\(\s*['"](?<lazy>[^'"]+)['"]|\b(?<env>process\.env)\b/gm,
+    /^(?:import|export)\s+(?<type>type\s)?(?:[\w*{][^'";]*?\sfrom\s+)?['"](?<name>[^'"]+)['"]|\bimport\(\s*['"](?<dynamic>[^'"]+)['"]|\b(?<env>process\.env)\b/gm,
   );
   return [...found].map(({ index, groups }) => ({
     line: source.slice(0, index).split('\n').length,
-    name: (groups!.name ?? groups!.lazy ?? groups!.env)!,
+    name: (groups!.name ?? groups!.dynamic ?? groups!.env)!,
     typeOnly: groups!.type !== undefined,
   }));
 }
 
-function within(file: string, places: string[]): string | undefined {
+/** The first of `places` that is the file or a folder above it. */
+function placeIn(file: string, places: string[]): string | undefined {
   return places.find((place) => (place.endsWith('/') ? file.startsWith(place) : file === place));
 }
 
 function layerOf(file: string): number {
-  return layers.findIndex((places) => within(file, places));
+  return layers.findIndex((places) => placeIn(file, places));
 }
 
 /** The entry of `layers` that a file belongs to. */
 function placeOf(file: string): string | undefined {
-  return within(file, layers.flat());
+  return placeIn(file, layers.flat());
 }
 
 function targetOf(file: string, name: string): string | undefined {
   return name.startsWith('.') ? posix.join(posix.dirname(file), name) : undefined;
 }
 
-/** A ring of imports that runs through `start`, or nothing. Types load nothing, so they close no ring. */
-function ringFrom(start: string, sources: Sources): string[] | undefined {
+/** An import cycle through `start`, if there is one. Imports of types alone make no cycle: they load nothing. */
+function cycleThrough(start: string, sources: Sources): string[] | undefined {
   const seen = new Set<string>();
   const walk = (file: string, path: string[]): string[] | undefined => {
     for (const { name, typeOnly } of usesOf(sources[file] ?? '')) {
@@ -92,8 +94,8 @@ function ringFrom(start: string, sources: Sources): string[] | undefined {
       if (target === start) return [...path, start];
       if (target === undefined || seen.has(target)) continue;
       seen.add(target);
-      const ring = walk(target, [...path, target]);
-      if (ring) return ring;
+      const cycle = walk(target, [...path, target]);
+      if (cycle) return cycle;
     }
     return undefined;
   };
@@ -106,23 +108,23 @@ function violations(sources: Sources, dependencies: string[]): string[] {
   for (const [file, source] of Object.entries(sources)) {
     const layer = layerOf(file);
     if (layer < 0) found.push(`src/${file}:1: has no layer; give it one in test/tidy/imports.test.ts`);
-    const ring = ringFrom(file, sources);
-    if (ring) found.push(`src/${file}:1: imports in a ring: ${ring.join(' -> ')}`);
+    const cycle = cycleThrough(file, sources);
+    if (cycle) found.push(`src/${file}:1: imports in a cycle: ${cycle.join(' -> ')}`);
 
     for (const { line, name, typeOnly } of usesOf(source)) {
-      const complain = (rule: string) => found.push(`src/${file}:${line}: ${rule}`);
+      const report = (rule: string) => found.push(`src/${file}:${line}: ${rule}`);
       const target = targetOf(file, name);
-      if (target && layerOf(target) >= 0 && layerOf(target) < layer) complain(`imports upwards: ${target}`);
+      if (target && layerOf(target) >= 0 && layerOf(target) < layer) report(`imports upwards: ${target}`);
       if (target && layerOf(target) === layer && placeOf(target) !== placeOf(file)) {
-        complain(`imports from a neighbour: ${target}`);
+        report(`imports from a neighbour: ${target}`);
       }
       for (const [use, places] of doors) {
-        if (use.test(name) && !within(file, places)) complain(`${name} belongs in ${places.join(', ')} only`);
+        if (use.test(name) && !placeIn(file, places)) report(`${name} belongs in ${places.join(', ')} only`);
       }
-      if (pure.includes(file) && !typeOnly) complain(`is pure and may import types only, not ${name}`);
+      if (pure.includes(file) && !typeOnly) report(`is pure and may import types only, not ${name}`);
       if (target || isBuiltin(name) || name === 'process.env') continue;
       const owner = name.split('/', name.startsWith('@') ? 2 : 1).join('/');
-      if (!dependencies.includes(owner)) complain(`${owner} is not a production dependency`);
+      if (!dependencies.includes(owner)) report(`${owner} is not a production dependency`);
     }
   }
   return found;
@@ -162,13 +164,17 @@ const wrong: [outcome: string, sources: Sources, rule: RegExp][] = [
     { 'recordings/catalog.ts': "import { SignJWT } from 'jose';" },
     /:1: jose belongs in/,
   ],
-  ['a lazy import away from its door', { 'app.ts': "await import('@aws-sdk/client-s3')" }, /:1: @aws-sdk/],
+  ['a dynamic import away from its door', { 'app.ts': "await import('@aws-sdk/client-s3')" }, /:1: @aws-sdk/],
   [
-    'an exported package away from its door',
+    'a re-exported package away from its door',
     { 'app.ts': "export * from 'music-metadata';" },
     /music-metadata/,
   ],
-  ['the environment read twice', { 'app.ts': '\n\nconst x = process.env.HOME;' }, /:3: process\.env belongs/],
+  [
+    'the environment read away from its door',
+    { 'app.ts': '\n\nconst x = process.env.HOME;' },
+    /:3: process\.env belongs/,
+  ],
   ['a value in a pure file', { 'streaming/range.ts': "import { x } from '../errors.ts';" }, /is pure/],
   [
     'a value beside a type in a pure file',
@@ -176,19 +182,19 @@ const wrong: [outcome: string, sources: Sources, rule: RegExp][] = [
     /is pure/,
   ],
   [
-    'a ring',
+    'an import cycle',
     { 'access/tokens.ts': "import './keyring.ts';", 'access/keyring.ts': "import './tokens.ts';" },
-    /ring: access\/tokens\.ts -> access\/keyring\.ts -> access\/tokens\.ts/,
+    /cycle: access\/tokens\.ts -> access\/keyring\.ts -> access\/tokens\.ts/,
   ],
-  ['a file of no layer', { 'utils.ts': '' }, /utils\.ts:1: has no layer/],
+  ['a file without a layer', { 'utils.ts': '' }, /utils\.ts:1: has no layer/],
   [
-    'a package that production lacks',
+    'a package that is only a development dependency',
     { 'app.ts': "import fc from 'fast-check';" },
     /fast-check is not a prod/,
   ],
 ];
 
-t.test('the rules catch', async (t) => {
+t.test('the rules find', async (t) => {
   for (const [outcome, sources, rule] of wrong) {
     t.match(violations(sources, ['jose', '@aws-sdk/client-s3', 'music-metadata'])[0], rule, outcome);
   }
@@ -200,13 +206,13 @@ const right: [outcome: string, sources: Sources][] = [
     { 'streaming/range.ts': "import type { Problem } from '../errors.ts';", 'errors.ts': '' },
   ],
   [
-    'types of the report from below',
+    'a type from a layer below',
     { 'recordings/catalog.ts': "import type { Report } from '../audio/report.ts';" },
   ],
   ['a package at its door', { 'access/tokens.ts': "import { SignJWT } from 'jose';" }],
   ['a built-in module', { 'app.ts': "import { join } from 'node:path';" }],
 ];
 
-t.test('the rules let pass', async (t) => {
+t.test('the rules allow', async (t) => {
   for (const [outcome, sources] of right) t.strictSame(violations(sources, ['jose']), [], outcome);
 });

@@ -14,17 +14,20 @@ import { duration, longestTimer } from '../../src/settings/kinds.ts';
 const relations: [relation: string, holds: boolean][] = [
   ['a portal lease exceeds the rate-limit window', defaultPortalLeaseMs > requestWindowMs],
   [
-    'a search for a call lasts as long as a request and the search index',
+    'the search delay is at least the deadline of a request and the delay of the search index together',
     defaultSearchDelayMs >= defaultDeadlineMs + searchIndexDelayMs,
   ],
   ['the lease on a token’s renewal exceeds the deadline of its request', renewalLeaseMs > defaultDeadlineMs],
   ['a job’s lease exceeds the deadline of a request', defaultJobLeaseMs > defaultDeadlineMs],
-  ['a pending key’s lease is three query timeouts', uploadLeaseMs >= 3 * queryTimeoutMs],
+  ['a pending key’s lease is at least three query timeouts', uploadLeaseMs >= 3 * queryTimeoutMs],
   [
-    'the change feed waits for two queries and a process that is suspended before each',
+    'the change feed waits for two queries, and for a suspension of the process before each',
     maxCommitDelayMs >= 2 * (queryTimeoutMs + clientMarginMs) + 2 * queryTimeoutMs,
   ],
-  ['the longest timer fits Node’s', duration('0s', longestTimer).parse(longestTimer) < 2 ** 31],
+  [
+    'the longest timer of a setting fits Node’s timers',
+    duration('0s', longestTimer).parse(longestTimer) < 2 ** 31,
+  ],
 ];
 
 t.test('constants that depend on each other', async (t) => {

@@ -6,17 +6,17 @@ const linesOf = (text: string) => text.split('\n').length - 1;
 
 t.test('src/ keeps its size', async (t) => {
   const inRoot = Object.keys(sources).filter((path) => !path.includes('/'));
-  t.ok(inRoot.length <= 10, `${inRoot.length} files in the root, of at most 10`);
+  t.ok(inRoot.length <= 10, `the root has ${inRoot.length} files, at most 10 are allowed`);
   const lengths = Object.values(sources)
     .map(linesOf)
     .sort((a, b) => a - b);
   const median = lengths[Math.floor(lengths.length / 2)]!;
-  t.ok(median <= 100, `a file has ${median} lines in the median, of at most 100`);
+  t.ok(median <= 100, `the median file has ${median} lines, at most 100 are allowed`);
   const long = Object.entries(sources).filter(([, text]) => linesOf(text) > 300);
   t.same(long, [], 'no file has more than 300 lines');
 });
 
-/** Exported classes whose file has another name. Errors are left out: they stand beside what throws them. */
+/** Exported classes whose file has another name. Errors are exempt: they are beside the code that throws them. */
 function misnamed(sources: Record<string, string>): string[] {
   return Object.entries(sources).flatMap(([path, text]) => {
     const file = path.replace(/^.*\//, '').replace(/\.ts$/, '').replaceAll('-', '');

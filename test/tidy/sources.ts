@@ -6,7 +6,7 @@ export function read(path: string): string {
   return readFileSync(new URL(path, root), 'utf8');
 }
 
-/** Files of a folder by their paths in it, with their texts: `streaming/range.ts` of `src/`. */
+/** The text of each file in a folder, by its path inside the folder: `streaming/range.ts` in `src/`. */
 export function textsOf(folder: string, endings = ['.ts']): Record<string, string> {
   const names = readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' });
   const wanted = names.filter((name) => endings.some((ending) => name.endsWith(ending))).sort();

@@ -6,7 +6,7 @@ import { read, textsOf } from './sources.ts';
 
 const sources = textsOf('src/');
 
-/** Whether the word stands in a source beside those that declare it. */
+/** Whether a source outside `declaredIn` contains the word. */
 function isUsed(word: string, declaredIn: string[]): boolean {
   return Object.entries(sources).some(
     ([path, text]) => !declaredIn.includes(path) && new RegExp(`\\b${word}\\b`).test(text),
@@ -16,6 +16,7 @@ function isUsed(word: string, declaredIn: string[]): boolean {
 t.test('every metric is written somewhere', async (t) => {
   const names = Object.keys(createMetrics()).filter((name) => name !== 'registry');
   t.ok(names.length > 5, 'the metrics were found');
+  // As `metrics.name` or as `{ name } = metrics`.
   t.same(
     names.filter(
       (name) => !isUsed(`metrics\\.${name}`, []) && !isUsed(`\\{[^}]*\\b${name}\\b[^}]*\\} = metrics`, []),
@@ -26,16 +27,16 @@ t.test('every metric is written somewhere', async (t) => {
 
 t.test('every error code is thrown', async (t) => {
   t.same(
-    Object.keys(problems).filter((code) => !isUsed(`'${code}'`.slice(1, -1), ['errors.ts'])),
+    Object.keys(problems).filter((code) => !isUsed(code, ['errors.ts'])),
     [],
   );
 });
 
 t.test('every setting is used', async (t) => {
   const declaredIn = Object.keys(sources).filter((path) => path.startsWith('settings/'));
-  const inSettings = ['host', 'port'];
+  const usedInSettings = ['host', 'port'];
   t.same(
-    Object.keys(settings).filter((key) => !inSettings.includes(key) && !isUsed(key, declaredIn)),
+    Object.keys(settings).filter((key) => !usedInSettings.includes(key) && !isUsed(key, declaredIn)),
     [],
   );
 });
@@ -49,7 +50,7 @@ t.test('every dependency is imported', async (t) => {
   );
 });
 
-/** Names that a source exports and nothing else has, neither a source nor `others`, as `path: name`. */
+/** Exported names that occur only in their declaration, as `path: name`. `others` is text that may use them too. */
 function unusedExports(sources: Record<string, string>, others = ''): string[] {
   const paths = Object.keys(sources);
   return paths.flatMap((path) =>
@@ -64,11 +65,11 @@ function unusedExports(sources: Record<string, string>, others = ''): string[] {
   );
 }
 
-t.test('nothing is exported that nobody uses', async (t) => {
-  const makers = [textsOf('docs/'), textsOf('fixtures/'), textsOf('bench/')]
+t.test('every export is used', async (t) => {
+  const scripts = [textsOf('docs/'), textsOf('fixtures/'), textsOf('bench/')]
     .flatMap(Object.values)
     .join('\n');
-  t.same(unusedExports(sources, makers), []);
+  t.same(unusedExports(sources, scripts), []);
   t.same(unusedExports({ 'a.ts': 'export const a = 1;', 'b.ts': "import { a } from './a.ts';" }), []);
   t.same(unusedExports({ 'a.ts': 'export const a = 1;' }), ['a.ts: a']);
 });

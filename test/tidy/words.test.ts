@@ -1,7 +1,7 @@
 import t from 'tap';
 import { read, textsOf } from './sources.ts';
 
-/** Words that stood for several things, and the field's word to use instead. */
+/** Words that stood for several things, the word to use instead, and the paths that the rule is for. */
 const rejected: [word: RegExp, instead: string, where?: RegExp][] = [
   [/\bclaim(s|ed)?\b/i, 'declared; claims are those of a JWT', /^src\/(audio|commands|ingest|recordings)\//],
   [/\bspeaks? (to|for)\b|\bmaySpeak/i, 'portal lease, or serves'],

@@ -25,13 +25,13 @@ export interface Structure {
   evidence: Evidence[];
   /** `name=value` of every tag that could name the channel map. */
   tags: string[];
-  /** Offset of the type of an MP4 box that music-metadata need not read. */
-  hiddenBoxType?: number;
+  /** Offset of the type of the box of sample tables. music-metadata need not read them: an hour's take 600 KB. */
+  hiddenBoxTypeOffset?: number;
   /** Absent if the codec is accepted but Playhead has no decoder for it. */
   track?: Track;
 }
 
-/** The audio of a file, with its decoder: the reader of the container picks the decoder of the codec. */
+/** The audio of a file and its decoder. The reader of the container chooses the decoder of the codec. */
 export interface Track {
   /** Hz, of the decoded samples. */
   sampleRate: number;
@@ -39,7 +39,7 @@ export interface Track {
    * Decodes every sample of a track of two channels, about half a minute at a time.
    *
    * @returns undefined if this machine lacks the decoder
-   * @throws Finding (the iteration) if part of the audio is missing or does not decode
+   * @throws Finding, from the iteration, if part of the audio is missing or cannot be decoded
    */
   decode(reader: SourceReader): Promise<AsyncGenerator<DecodedChunk> | undefined>;
 }

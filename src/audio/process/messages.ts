@@ -1,13 +1,16 @@
 import type { ProblemCode } from '../../errors.ts';
 import type { Declared, Report } from '../report.ts';
 
-/** Parent to child: check a recording, named by its path or its size in bytes; and the bytes of a read. */
+/**
+ * Parent to child: a recording to check, or the bytes that the child requested. The child reads a `path` by itself. If
+ * it gets the `size` in bytes, it requests every read from its parent.
+ */
 export type ToChild =
   | { kind: 'check'; declared: Declared; path: string }
   | { kind: 'check'; declared: Declared; size: number }
   | { kind: 'bytes'; id: number; bytes: Uint8Array };
 
-/** Child to parent: the check has started, it needs bytes, how much audio is done, and its result. */
+/** Child to parent: the start of the check, requests for bytes, the seconds of audio checked so far, the result. */
 export type ToParent =
   | { kind: 'started' }
   | { kind: 'read'; id: number; offset: number; length: number }

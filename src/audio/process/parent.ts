@@ -14,7 +14,7 @@ export type Recording = { origin: Origin; key: string; representation: Represent
 
 /** How long the child may send nothing. Time in which it waits for the origin does not count. */
 const patienceMs = 5000;
-/** Beyond that, audio must be checked at this multiple of real time. */
+/** After `patienceMs`, audio must be checked at least this many times as fast as it plays. */
 const minSpeed = 10;
 /** Limit of the JavaScript heap. Samples are outside it, and few are held at a time. */
 const heapLimitMiB = 256;
@@ -25,9 +25,10 @@ const crashes = ['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP'];
 const childProgram = new URL(`./child${import.meta.url.slice(-3)}`, import.meta.url);
 
 /**
- * The parent of one child process, which checks one recording at a time. The child starts with the first
- * recording, and again after a recording that broke it. It is a process and not a thread, because the native
- * decoder of AAC aborts on some damaged audio, and an abort ends every thread of its process.
+ * The parent of one child process, which checks one recording at a time. The first check starts the child. If a check
+ * ends without a report from the child, the child is killed, and the next check starts another. It is a process and not
+ * a thread, because the native decoder of AAC aborts on some damaged audio, and an abort ends every thread of its
+ * process.
  */
 export class Parent {
   readonly #program: URL;
@@ -63,7 +64,7 @@ export class Parent {
     this.#child = undefined;
   }
 
-  /** The child gets no environment, and the output of its decoders is dropped. */
+  /** Starts the child. It gets no environment, and what its decoders print is dropped. */
   #start(): ChildProcess {
     const child = fork(this.#program, {
       env: {},
@@ -71,7 +72,7 @@ export class Parent {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    // A check in progress sees errors and exits by itself. If an idle child exits, the next check starts another.
+    // A running check handles errors and the exit itself. If an idle child exits, the next check starts another.
     child.on('error', () => {});
     child.once('exit', () => {
       if (this.#child === child) this.#child = undefined;
@@ -80,26 +81,29 @@ export class Parent {
   }
 }
 
-/** Whether this process waits for the child before it exits. */
+/** Sets whether this process stays alive as long as the child does. */
 function keepAlive(child: ChildProcess, keep: boolean): void {
-  if (keep) child.ref();
-  else child.unref();
-  if (keep) child.channel?.ref();
-  else child.channel?.unref();
+  if (keep) {
+    child.ref();
+    child.channel?.ref();
+  } else {
+    child.unref();
+    child.channel?.unref();
+  }
 }
 
-/** Has the child check a recording and serves its reads, until it reports, exits or exceeds a limit. */
+/** Sends a recording to the child and serves its reads, until it reports, exits or exceeds a limit. */
 async function requestCheck(
   child: ChildProcess,
   recording: Recording,
   declared: Declared,
-  cancel: AbortSignal,
+  callerSignal: AbortSignal,
 ): Promise<Report> {
   const tooSlow = new AbortController();
-  const signal = AbortSignal.any([cancel, tooSlow.signal]);
+  const signal = AbortSignal.any([callerSignal, tooSlow.signal]);
   const watch = new Stopwatch(() => tooSlow.abort(new Finding('too_complex', 'time')));
   let decoding = false;
-  // If the child is gone, the loop below ends.
+  // An error of `send` means that the child has exited. The loop below then ends.
   const send = (message: ToChild) => child.send(message, () => {});
   try {
     const messages = on(child, 'message', { signal, close: ['exit'] });
@@ -132,10 +136,10 @@ async function requestCheck(
           throw new Problem('internal', undefined, { cause: message.cause });
       }
     }
-    const end = child.signalCode ?? `code ${child.exitCode}`;
-    // The readers of structure are JavaScript, which crashes only when it runs out of memory; decoders are native.
-    if (crashes.includes(end)) throw new Finding(decoding ? 'corrupt_audio' : 'too_complex', 'crash');
-    throw new Error(`the process ended with ${end}`);
+    const ending = child.signalCode ?? `code ${child.exitCode}`;
+    // Before decoding, only JavaScript runs, and it crashes only if it runs out of memory. A decoder is native.
+    if (crashes.includes(ending)) throw new Finding(decoding ? 'corrupt_audio' : 'too_complex', 'crash');
+    throw new Error(`the process ended with ${ending}`);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (error instanceof Finding || error instanceof Problem) throw error;

@@ -5,8 +5,8 @@ import type { Declared, Report } from '../report.ts';
 import { Parent, type Recording } from './parent.ts';
 
 /**
- * Checks recordings in processes of their own, so that a hostile file fails its check and never stops the
- * gateway. A process starts when it is first needed. Idle processes do not keep this one alive.
+ * Checks recordings in child processes, so that a hostile file fails its check and never stops the gateway. A child
+ * is started when it is first needed. An idle child does not keep its parent alive.
  */
 export class CheckPool {
   readonly #parents: Parent[];
@@ -34,11 +34,11 @@ export class CheckPool {
    * origin throws; the reason of `signal`
    */
   async check(recording: Recording, declared: Declared, signal?: AbortSignal): Promise<Report> {
-    const left = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
-    return this.#turns.run(left, async () => {
+    const stopSignal = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal;
+    return this.#turns.run(stopSignal, async () => {
       const parent = this.#idle.pop()!; // there are as many turns as processes
       try {
-        return await parent.check(recording, declared, left);
+        return await parent.check(recording, declared, stopSignal);
       } finally {
         this.#idle.push(parent);
       }

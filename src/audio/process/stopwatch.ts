@@ -3,6 +3,7 @@ export class Stopwatch {
   /** Running time so far, without pauses. */
   elapsedMs = 0;
   readonly #expire: () => void;
+  /** The running time at which it expires. */
   #endMs = 0;
   #startedMs = 0;
   #timer: NodeJS.Timeout | undefined;

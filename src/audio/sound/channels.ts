@@ -22,47 +22,56 @@ export interface SignalFacts {
   correlation: number;
   /** Highest correlation of the log-energy envelopes within the lag limit. */
   envelopeCorrelation: number;
-  /** The channel with clearly more ringback, the one that speaks clearly earlier, and the only one that dials. */
+  /** The channel with clearly louder ringback. */
   ringbackOn?: 1 | 2;
+  /** The channel that speaks clearly earlier. */
   firstSpeakerOn?: 1 | 2;
+  /** The only channel that dials. */
   digitsOn?: 1 | 2;
 }
 
 const quietestDb = -90;
 /** How much an echo decays per window: 15 dB in 0.3 s. */
 const echoDecayDb = 0.5;
-/** Beyond an hour, envelopes are compared at fewer points, so that the cost stays the same. */
+/** Envelopes longer than an hour are compared at fewer points, so that the cost stays the same. */
 const maxEnvelopePoints = 360_000;
 
 const toDb = (power: number) => Math.max(quietestDb, 10 * Math.log10(power));
 const toPower = (db: number) => 10 ** (db / 10);
 
-/** A trace with its level in each window, and whether it is active there: louder than its noise, and no tone. */
 interface Channel {
   trace: Trace;
+  /** For each window. */
   levelsDb: Float32Array;
   noiseDb: number;
+  /** 1 for each window that is louder than the noise and has no tone. */
   active: Uint8Array;
 }
 
 /** Describes each channel and both together from their measurements. Pure. */
 export function describeChannels({ traces, alike, windowSeconds, correlation }: Measurements): SignalFacts {
   const [first, second] = [channelOf(traces[0]), channelOf(traces[1])];
-  const speech = [ownSpeech(first, second, windowSeconds), ownSpeech(second, first, windowSeconds)] as const;
-  const starts = speech.map((windows) => windows.indexOf(1));
-  const answered = Math.min(...starts.map((window) => (window < 0 ? first.levelsDb.length : window)));
+  const speech = [
+    findSpeech(first, second, windowSeconds),
+    findSpeech(second, first, windowSeconds),
+  ] as const;
+  const speechStarts = speech.map((windows) => windows.indexOf(1)).filter((window) => window >= 0);
+  const firstSpeech = Math.min(first.levelsDb.length, ...speechStarts);
+  const ringSearchEnd = Math.floor(firstSpeech / segmentWindows);
 
-  const describe = (own: Channel, other: Channel, spoken: Uint8Array): ChannelSignal => {
-    const rings = ringSegments(own.trace, Math.floor(answered / segmentWindows));
+  const describe = (own: Channel, other: Channel, ownSpeech: Uint8Array): ChannelSignal => {
+    const { powers } = own.trace;
+    const rings = ringSegments(own.trace, ringSearchEnd);
     const ringing = new Set(rings);
-    const start = spoken.indexOf(1);
+    const ringPowers = powers.filter((_, window) => ringing.has(Math.floor(window / segmentWindows)));
+    const start = ownSpeech.indexOf(1);
     return {
-      rmsDb: toDb(mean(own.trace.powers)),
-      speechSeconds: sum(spoken) * windowSeconds,
+      rmsDb: toDb(mean(powers)),
+      speechSeconds: sum(ownSpeech) * windowSeconds,
       ...(start >= 0 && { firstSpeechSeconds: start * windowSeconds }),
-      crosstalkDb: Math.max(echoLevelDb(own, other, windowSeconds), mixLevelDb(own, other, spoken, alike)),
+      crosstalkDb: Math.max(echoLevelDb(own, other, windowSeconds), mixLevelDb(own, other, ownSpeech, alike)),
       ringbackSeconds: rings.length * segmentWindows * windowSeconds,
-      ringbackDb: toDb(mean(own.trace.powers.filter((_, i) => ringing.has(Math.floor(i / segmentWindows))))),
+      ringbackDb: toDb(mean(ringPowers)),
       ...(rings.length > 0 && { firstRingbackSeconds: rings[0]! * segmentWindows * windowSeconds }),
       digits: countDigits(own.trace),
     };
@@ -81,16 +90,17 @@ export function describeChannels({ traces, alike, windowSeconds, correlation }: 
 
 /** For each sign of the roles, the channel that clearly has it. */
 function roleSigns([first, second]: [ChannelSignal, ChannelSignal]): Partial<SignalFacts> {
-  const clearly = (lead: number) => (lead > 0 ? 1 : 2);
+  const leader = (lead: number) => (lead > 0 ? 1 : 2);
   const louderDb = first.ringbackDb - second.ringbackDb;
   const ringbackSeconds = (louderDb > 0 ? first : second).ringbackSeconds;
+  // NaN if neither speaks. No comparison with it is true.
   const earlierSeconds = (second.firstSpeechSeconds ?? Infinity) - (first.firstSpeechSeconds ?? Infinity);
   const dials = [first, second].map(({ digits }) => digits >= limits.minDigits);
   return {
     ...(ringbackSeconds >= limits.minRingbackSeconds &&
-      Math.abs(louderDb) >= limits.ringbackAheadDb && { ringbackOn: clearly(louderDb) }),
+      Math.abs(louderDb) >= limits.ringbackAheadDb && { ringbackOn: leader(louderDb) }),
     ...(Math.abs(earlierSeconds) >= limits.firstSpeakerAheadSeconds && {
-      firstSpeakerOn: clearly(earlierSeconds),
+      firstSpeakerOn: leader(earlierSeconds),
     }),
     ...(dials[0] !== dials[1] && { digitsOn: dials[0] ? 1 : 2 }),
   };
@@ -108,19 +118,20 @@ function mean(values: ArrayLike<number> & Iterable<number>): number {
 
 function channelOf(trace: Trace): Channel {
   const levelsDb = levelsOf(trace);
-  const noiseDb = levelAt(levelsDb, 0.1, (i) => levelsDb[i]! > limits.silentDb - 10);
+  // A tenth of the windows are quieter than this, without those of digital silence.
+  const noiseDb = levelQuantileDb(levelsDb, 0.1, (i) => levelsDb[i]! > limits.silentDb - 10);
   const thresholdDb = Math.max(limits.voiceDb, noiseDb + limits.voiceAboveNoiseDb);
   const active = new Uint8Array(levelsDb.length);
   for (let i = 0; i < levelsDb.length; i++) active[i] = levelsDb[i]! > thresholdDb ? 1 : 0;
   trace.rings.forEach((ring, segment) => {
     if (!ring && !trace.digits[2 * segment] && !trace.digits[2 * segment + 1]) return;
-    // A tone starts and ends within a segment, so the neighbours of that segment have some of it.
+    // A tone may start before this segment and end after it, so the segments next to it are not active either.
     active.fill(0, Math.max(0, segment - 1) * segmentWindows, (segment + 2) * segmentWindows);
   });
   return { trace, levelsDb, noiseDb, active };
 }
 
-/** The level of the 50 ms from each window on. A click or a delay of half a window changes it little. */
+/** For each window the level of the 50 ms that start with it. A click or a delay of half a window changes it little. */
 function levelsOf({ powers }: Trace): Float32Array {
   return powers.map((_, i) => {
     const end = Math.min(i + 5, powers.length);
@@ -131,88 +142,97 @@ function levelsOf({ powers }: Trace): Float32Array {
 }
 
 /**
- * The quantile `part` of the levels of the chosen windows, in steps of half a dB; the quietest level if fewer than
- * `enough` windows are chosen.
+ * A quantile of the levels of the chosen windows, in steps of half a dB; the quietest level if fewer than `minWindows`
+ * are chosen.
+ *
+ * @param quantile 0.5 is the median
  */
-function levelAt(
+function levelQuantileDb(
   levelsDb: Float32Array,
-  part: number,
-  chosen: (window: number) => boolean,
-  enough = 1,
+  quantile: number,
+  isChosen: (window: number) => boolean,
+  minWindows = 1,
 ): number {
-  const counts = new Uint32Array(240);
-  let count = 0;
+  // A histogram: step 0 is the quietest level.
+  const windowsPerStep = new Uint32Array(240);
+  let windows = 0;
   for (let i = 0; i < levelsDb.length; i++) {
-    if (!chosen(i)) continue;
-    counts[Math.floor(2 * (levelsDb[i]! - quietestDb))]!++;
-    count++;
+    if (!isChosen(i)) continue;
+    windowsPerStep[Math.floor(2 * (levelsDb[i]! - quietestDb))]!++;
+    windows++;
   }
-  let below = 0;
-  const step = counts.findIndex((windows) => {
-    below += windows;
-    return below > part * count;
+  let windowsUpToHere = 0;
+  const step = windowsPerStep.findIndex((windowsHere) => {
+    windowsUpToHere += windowsHere;
+    return windowsUpToHere > quantile * windows;
   });
-  return count < enough ? quietestDb : quietestDb + step / 2;
+  return windows < minWindows ? quietestDb : quietestDb + step / 2;
 }
 
 /** 1 for each window in a burst of voice, short gaps included, that is no echo of the other channel. */
-function ownSpeech(own: Channel, other: Channel, windowSeconds: number): Uint8Array {
+function findSpeech(own: Channel, other: Channel, windowSeconds: number): Uint8Array {
   const speech = new Uint8Array(own.levelsDb.length);
   const minBurst = limits.minBurstSeconds / windowSeconds;
   const maxGap = limits.maxGapSeconds / windowSeconds;
+  // The recent level of the other channel. It falls only as fast as an echo decays.
   let recentDb = quietestDb;
-  let [start, last] = [0, -1];
-  const end = () => {
-    if (last + 1 - start >= minBurst) speech.fill(1, start, last + 1);
+  let [burstStart, lastVoice] = [0, -1];
+  const endBurst = () => {
+    if (lastVoice + 1 - burstStart >= minBurst) speech.fill(1, burstStart, lastVoice + 1);
   };
   for (let i = 0; i < speech.length; i++) {
     recentDb = Math.max(other.levelsDb[i]!, recentDb - echoDecayDb);
-    if (!own.active[i] || own.levelsDb[i]! < recentDb - limits.echoDb) continue;
-    if (i - last > maxGap) {
-      end();
-      start = i;
+    const isVoice = own.active[i] && own.levelsDb[i]! >= recentDb - limits.echoDb;
+    if (!isVoice) continue;
+    if (i - lastVoice > maxGap) {
+      endBurst();
+      burstStart = i;
     }
-    last = i;
+    lastVoice = i;
   }
-  end();
+  endBurst();
   return speech;
 }
 
 /**
- * The level of the speaker of `own` on `other`, above the noise there, at the delay with the highest level. Only those
- * windows count in which the speaker is loud, and still speaks when the echo would arrive.
+ * The level on `other` of the speaker of `own`, relative to the level on `own`, without the noise of `other`. It is
+ * measured for several delays, and the highest counts. It is measured in windows in which the speaker is loud and still
+ * speaks when the echo arrives.
  */
 function echoLevelDb(own: Channel, other: Channel, windowSeconds: number): number {
   const { levelsDb, active } = own;
-  const loudDb = levelAt(levelsDb, 0.5, (i) => active[i] === 1);
-  const pausesDb = levelAt(other.levelsDb, 0.5, (i) => !active[i] && !other.active[i]);
+  const loudDb = levelQuantileDb(levelsDb, 0.5, (i) => active[i] === 1);
+  const pausesDb = levelQuantileDb(other.levelsDb, 0.5, (i) => !active[i] && !other.active[i]);
   const noiseDb = Math.max(pausesDb, other.noiseDb);
-  const enough = limits.minCrosstalkSeconds / windowSeconds;
+  const minWindows = limits.minCrosstalkSeconds / windowSeconds;
   let highestDb = quietestDb;
   for (let seconds = 0; seconds <= limits.maxEchoSeconds; seconds += limits.echoStepSeconds) {
     const delay = Math.round(seconds / windowSeconds);
-    const speaks = (i: number) =>
+    // An echo is quieter than the voice. What is louder is the other speaker.
+    const isMeasured = (i: number) =>
       active[i] === 1 &&
       active[i + delay] === 1 &&
       levelsDb[i]! >= loudDb &&
       levelsDb[i]! > other.levelsDb[i + delay]! + 1;
     // Below the median, because the other speaker sometimes speaks at the same time.
-    const hereDb = levelAt(levelsDb, 0.35, speaks);
-    const thereDb = levelAt(other.levelsDb, 0.35, (i) => i >= delay && speaks(i - delay), enough);
-    if (thereDb < noiseDb + 3) continue;
-    highestDb = Math.max(highestDb, toDb(toPower(thereDb) - toPower(noiseDb)) - hereDb);
+    const voiceDb = levelQuantileDb(levelsDb, 0.35, isMeasured);
+    const isEchoed = (i: number) => i >= delay && isMeasured(i - delay);
+    const echoDb = levelQuantileDb(other.levelsDb, 0.35, isEchoed, minWindows);
+    if (echoDb < noiseDb + 3) continue;
+    highestDb = Math.max(highestDb, toDb(toPower(echoDb) - toPower(noiseDb)) - voiceDb);
   }
   return highestDb;
 }
 
 /**
- * The same level if `other` is a mix of both speakers. A mix is never quieter than `own`, so `echoLevelDb` finds no
- * windows. Instead, both channels have the same wave during most of the speech on `own`.
+ * The same level if `other` is a mix of both speakers. A mix may be as loud as `own`, and `echoLevelDb` then measures
+ * nothing. A mix is recognised because both channels have the same wave during most of the speech on `own`.
  */
-function mixLevelDb(own: Channel, other: Channel, speech: Uint8Array, alike: Uint8Array): number {
-  const shared = (i: number) => speech[i] === 1 && alike[i] === 1;
-  if (sum(speech.map((_, i) => (shared(i) ? 1 : 0))) <= sum(speech) * limits.sharedPart) return quietestDb;
-  return levelAt(other.levelsDb, 0.5, shared) - levelAt(own.levelsDb, 0.5, shared);
+function mixLevelDb(own: Channel, other: Channel, ownSpeech: Uint8Array, alike: Uint8Array): number {
+  const isShared = (i: number) => ownSpeech[i] === 1 && alike[i] === 1;
+  const sharedWindows = sum(ownSpeech.map((_, i) => (isShared(i) ? 1 : 0)));
+  if (sharedWindows <= sum(ownSpeech) * limits.sharedPart) return quietestDb;
+  return levelQuantileDb(other.levelsDb, 0.5, isShared) - levelQuantileDb(own.levelsDb, 0.5, isShared);
 }
 
 /** Pearson's correlation of the two envelopes, at the lag where it is highest. */
@@ -235,27 +255,31 @@ function envelopeCorrelation(first: Channel, second: Channel, windowSeconds: num
   return highest;
 }
 
-/** The levels less their mean. Levels far below the loud parts are raised to one floor, because they are noise. */
+/** The levels minus their mean. Levels far below the loud parts are raised to one floor, because they are noise. */
 function envelope(levelsDb: Float32Array): Float32Array {
-  const floorDb = Math.max(limits.silentDb, levelAt(levelsDb, 0.95, () => true) - limits.envelopeDepthDb);
+  const loudDb = levelQuantileDb(levelsDb, 0.95, () => true);
+  const floorDb = Math.max(limits.silentDb, loudDb - limits.envelopeDepthDb);
   const audible = levelsDb.map((level) => Math.max(level, floorDb));
-  const middle = mean(audible);
-  return audible.map((level) => level - middle);
+  const meanDb = mean(audible);
+  return audible.map((level) => level - meanDb);
 }
 
-/** The segments of ringback before the segment `end`, in bursts that are long enough to be ringback. */
+/** The segments before `end` that belong to a long enough burst of ringback. */
 function ringSegments({ rings }: Trace, end: number): number[] {
   const segments: number[] = [];
-  let start = 0;
+  let burst: number[] = [];
   for (let segment = 0; segment <= end; segment++) {
-    if (segment < end && rings[segment]) continue;
-    const long = segment - start >= limits.minRingSegments;
-    for (let ring = start; long && ring < segment; ring++) segments.push(ring);
-    start = segment + 1;
+    if (segment < end && rings[segment]) {
+      burst.push(segment);
+      continue;
+    }
+    if (burst.length >= limits.minRingSegments) for (const ring of burst) segments.push(ring);
+    burst = [];
   }
   return segments;
 }
 
+/** A digit that lasts counts once. */
 function countDigits({ digits }: Trace): number {
   return digits.filter((digit, i) => digit !== 0 && digit !== digits[i - 1]).length;
 }

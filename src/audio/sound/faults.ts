@@ -2,10 +2,10 @@ import type { Evidence } from '../report.ts';
 import type { SignalFacts } from './channels.ts';
 import { limits } from './signal.ts';
 
-/** Whether each channel has one speaker of its own. No evidence means that the channels are good. */
+/** What is wrong with the channels: each must have one speaker of its own. No evidence means that they are good. */
 export function judgeChannels(signal: SignalFacts): Evidence[] {
   const { channels, correlation, envelopeCorrelation } = signal;
-  const mute = channels.flatMap(({ speechSeconds }, i) =>
+  const voiceless = channels.flatMap(({ speechSeconds }, i) =>
     speechSeconds < limits.minSpeechSeconds ? [i] : [],
   );
   const found = (evidence: Omit<Evidence, 'source'> & { value: number }): Evidence => ({
@@ -14,7 +14,7 @@ export function judgeChannels(signal: SignalFacts): Evidence[] {
     value: Number(evidence.value.toFixed(3)),
   });
 
-  if (mute.length === 2) {
+  if (voiceless.length === 2) {
     const value = Math.max(...channels.map(({ speechSeconds }) => speechSeconds));
     return [found({ code: 'no_speech', value, threshold: limits.minSpeechSeconds, confidence: 0.95 })];
   }
@@ -27,13 +27,13 @@ export function judgeChannels(signal: SignalFacts): Evidence[] {
       return [found({ ...same, value: envelopeCorrelation, threshold: limits.sameEnvelope })];
     }
   }
-  if (mute.length === 1) {
-    const { rmsDb, speechSeconds } = channels[mute[0]!]!;
+  if (voiceless.length === 1) {
+    const { rmsDb, speechSeconds } = channels[voiceless[0]!]!;
     const measured =
       rmsDb < limits.silentDb
         ? { value: rmsDb, threshold: limits.silentDb }
         : { value: speechSeconds, threshold: limits.minSpeechSeconds };
-    return [found({ code: 'silent_channel', channel: mute[0]! + 1, ...measured, confidence: 0.95 })];
+    return [found({ code: 'silent_channel', channel: voiceless[0]! + 1, ...measured, confidence: 0.95 })];
   }
   // The faulty channel is the one that receives the crosstalk.
   const [first, second] = channels;

@@ -12,12 +12,14 @@ export interface RoleJudgement {
 }
 
 /**
- * Log-odds that the caller is on channel 1, for each sign in the signal, and the sum that decides. Ringback alone
- * decides. Who speaks first and who dials do not, not even together. Set on the calls of docs/accuracy.md.
+ * For each sign in the signal, the log-odds that the caller is where the sign puts it. They were chosen with the calls
+ * of docs/accuracy.md.
  */
 const weights = { ringback: 3, firstSpeaker: 0.9, digits: 0.7 };
+/** The sum that decides. Ringback alone reaches it. The first speaker and the digits together do not. */
 const decisive = 2.5;
 
+/** A statement about who is on channel 1. */
 interface Statement {
   source: 'declared' | 'tag' | 'profile';
   placement: 'as-is' | 'swapped';
@@ -30,8 +32,8 @@ interface Statement {
 }
 
 /**
- * Whether the caller is on channel 1. Statements count before the signal: the declared map, then tags in the file, then
- * the source profile, then the signal.
+ * Whether the caller is on channel 1. The first statement that exists decides: the declared map, then tags in the file,
+ * then the source profile. Ringback can contradict it. Without a statement, the signal decides.
  *
  * @param known.profile the result of `placeByProfile`
  * @param known.signal absent if the audio could not be decoded: then only statements can prove the roles
@@ -102,21 +104,29 @@ function placementOf([first]: readonly [Role, Role]): 'as-is' | 'swapped' {
   return first === 'caller' ? 'as-is' : 'swapped';
 }
 
-/** The caller hears ringback, so it is on the recipient's channel. The recipient answers, and so usually speaks first. */
+/**
+ * The caller hears ringback, so ringback is on the recipient's channel. The recipient answers and usually speaks first.
+ * The caller dials the digits.
+ */
 function judgeSignal(signal: SignalFacts | undefined): RoleJudgement {
-  /** 0 without the sign, 1 if it is on the channel where it belongs, otherwise -1. */
-  const vote = (channel: number | undefined, belongsOn: 1 | 2) =>
-    channel === undefined ? 0 : channel === belongsOn ? 1 : -1;
+  /** 0 without the sign, 1 if it puts the caller on channel 1, otherwise -1. */
+  const vote = (channel: number | undefined, expected: 1 | 2) => {
+    if (channel === undefined) return 0;
+    return channel === expected ? 1 : -1;
+  };
   const odds =
     weights.ringback * vote(signal?.ringbackOn, 2) +
     weights.firstSpeaker * vote(signal?.firstSpeakerOn, 2) +
     weights.digits * vote(signal?.digitsOn, 1);
 
-  const verdict = odds >= decisive ? 'pass' : odds <= -decisive ? 'fail' : 'inconclusive';
-  const code = (
-    { pass: 'signal_evidence', fail: 'swapped_channels', inconclusive: 'channel_assignment_unknown' } as const
-  )[verdict];
-  return { verdict, code, evidence: signal ? signalEvidence(signal, code) : [] };
+  const judgement = (verdict: Verdict, code: Code) => ({
+    verdict,
+    code,
+    evidence: signal ? signalEvidence(signal, code) : [],
+  });
+  if (odds >= decisive) return judgement('pass', 'signal_evidence');
+  if (odds <= -decisive) return judgement('fail', 'swapped_channels');
+  return judgement('inconclusive', 'channel_assignment_unknown');
 }
 
 function signalEvidence(signal: SignalFacts, code: Code): Evidence[] {

@@ -1,8 +1,7 @@
 /**
- * Every limit of the signal analysis. Measured on two-party calls of espeak-ng voices and of recorded prompts, 8 to
- * 48 kHz, through µ-law, A-law, FLAC and AAC; docs/accuracy.md has the results. Tones are those of ITU-T E.180
- * Supplement 2 (ringback) and Q.23 (DTMF). The unit of analysis is the window of 10 ms; tones are detected in
- * segments of ten windows.
+ * All limits of the signal analysis. They were measured on two-party calls of espeak-ng voices and of recorded prompts,
+ * at 8 to 48 kHz, through µ-law, A-law, FLAC and AAC. docs/accuracy.md has the results. The tones are from ITU-T E.180
+ * Supplement 2 (ringback) and Q.23 (DTMF). Levels are measured in windows of 10 ms, tones in segments of ten windows.
  */
 export const limits = {
   /** A channel below this level, in dBFS, has nothing that could be transcribed. */
@@ -24,26 +23,29 @@ export const limits = {
   sameSamples: 0.98,
   sameEnvelope: 0.93,
   maxLagSeconds: 0.5,
-  /** Envelopes are compared down to this far below their loud parts, in dB. A quiet copy is not yet all noise there. */
+  /** Envelopes are compared down to this far below their loud parts, in dB. Below that, a quiet copy is only noise. */
   envelopeDepthDb: 25,
-  /** Both channels share a window if its samples correlate at least this much. A speaker shares few windows. */
+  /** Both channels share a window if its samples correlate at least this much. Two speakers share few windows. */
   sameWindow: 0.9,
+  /** A channel is a mix if it shares more than this part of the other speaker's speech. */
   sharedPart: 0.5,
   /** How loud a speaker may be on the other speaker's channel, in dB. */
   crosstalkDb: -12,
   minorCrosstalkDb: -25,
-  /** A speaker who is loud for less than this may only have been interrupted. */
+  /** Crosstalk is measured if the speaker is loud for this long. Less may be the other speaker, who interrupts. */
   minCrosstalkSeconds: 0.6,
   /** Echo is searched up to this delay, in these steps. */
   maxEchoSeconds: 0.3,
   echoStepSeconds: 0.05,
-  /** The part of a segment's energy that is in the tones, and the level, in dBFS, from which tones are searched. */
+  /** At least this part of a segment's energy is in the tones. */
   tonePurity: 0.75,
+  /** Tones are searched in segments from this level on, in dBFS. */
   toneDb: -50,
   /** The weaker of two tones has at least this part of the energy of the stronger tone (9 dB). */
   toneTwist: 1 / 8,
   /** The shortest burst of ringback, 0.4 s in the United Kingdom, always contains three whole segments. */
   minRingSegments: 3,
+  /** All bursts together last at least this long. */
   minRingbackSeconds: 0.6,
   /** After this much other sound somebody has spoken. Ringback is then no longer searched. */
   ringSearchSeconds: 30,
@@ -63,6 +65,7 @@ const ringbacks: Pair[] = [
   [400, 450],
   [425, 425],
 ];
+/** The DTMF tones of the rows and columns of a keypad, in pairs for `purities`. */
 const rows: [Pair, Pair] = [
   [697, 770],
   [852, 941],
@@ -82,8 +85,8 @@ function meanSquare(samples: Float32Array): number {
 }
 
 /**
- * The parts of `power`, the mean square of the samples, that are at two frequencies (Goertzel's algorithm). Both run in
- * one loop, because each step waits for the previous step of its own frequency.
+ * Goertzel's algorithm for two frequencies: which part of `power`, the mean square of the samples, is at each. Both run
+ * in one loop, which is faster: steps of one frequency wait for each other, steps of the other do not.
  */
 function purities(samples: Float32Array, rate: number, [f, g]: Pair, power: number): Pair {
   const a = 2 * Math.cos((2 * Math.PI * f) / rate);
@@ -120,6 +123,7 @@ function dtmfDigit(samples: Float32Array, rate: number): number {
   const power = meanSquare(samples);
   if (power === 0) return 0;
   const row = strongest(samples, rate, rows, power);
+  // Most sound has no tone of a row. The columns are then not measured.
   if (row.part < limits.tonePurity * limits.toneTwist) return 0;
   const column = strongest(samples, rate, columns, power);
   const pure = row.part + column.part >= limits.tonePurity && inBalance(row.part, column.part);
@@ -167,26 +171,28 @@ export interface Measurements {
 }
 
 export const segmentWindows = 10;
+const initialWindows = 6000; // room for a minute, doubled when it is full
 
 /**
  * Measures a recording of two channels in one pass and keeps only numbers. Samples are from -1 to 1. A window with a
  * sample that is not a number counts as silence.
  */
 export class SignalMeter {
-  /** Tones are detected at about 8 kHz. Each decimated sample is the mean of this many samples. */
+  /** Tones are detected at about 8 kHz. This many samples become one: their mean. Windows have a multiple of them. */
   readonly #decimation: number;
   readonly #decimatedRate: number;
   readonly #windowSampleFrames: number;
   readonly #windowSeconds: number;
-  /** One segment. */
+  /** The samples of the segment that is being filled, and how many of each channel there are. */
   readonly #left: Float32Array;
   readonly #right: Float32Array;
+  #filled = 0;
+  /** One channel of a segment, decimated; and its halves, in which digits are detected. */
   readonly #decimated: Float32Array;
   readonly #halves: [Float32Array, Float32Array];
-  #filled = 0;
-  readonly #traces: [Trace, Trace];
-  #alike = new Uint8Array(6000);
   #windows = 0;
+  readonly #traces: [Trace, Trace];
+  #alike = new Uint8Array(initialWindows);
   /** How long either channel was loud without ringback. After enough of it, somebody has spoken. */
   #talkSeconds = 0;
   readonly #sums: Sums = { l: 0, r: 0, ll: 0, rr: 0, lr: 0 };
@@ -201,8 +207,8 @@ export class SignalMeter {
     this.#decimated = new Float32Array(this.#left.length / this.#decimation);
     const half = this.#decimated.length >> 1;
     this.#halves = [this.#decimated.subarray(0, half), this.#decimated.subarray(half)];
-    const trace = () => ({ powers: new Float32Array(6000), rings: [], digits: [] });
-    this.#traces = [trace(), trace()];
+    const emptyTrace = () => ({ powers: new Float32Array(initialWindows), rings: [], digits: [] });
+    this.#traces = [emptyTrace(), emptyTrace()];
   }
 
   /** The next samples, equally many for each channel. */
@@ -217,7 +223,7 @@ export class SignalMeter {
     }
   }
 
-  /** In the last, incomplete segment only whole windows count. */
+  /** The measurements of everything pushed. In the last, incomplete segment only whole windows count. */
   finish(): Measurements {
     this.#measureWindows(Math.floor(this.#filled / this.#windowSampleFrames));
     const sampleFrames = Math.max(1, this.#windows * this.#windowSampleFrames);
@@ -261,11 +267,11 @@ export class SignalMeter {
       }
       const alike = finite && correlationOf({ l, r, ll, rr, lr }, length) >= limits.sameWindow;
       const powers = finite ? [ll / length - (l / length) ** 2, rr / length - (r / length) ** 2] : [0, 0];
-      this.#keep(powers, alike);
+      this.#keepWindow(powers, alike);
     }
   }
 
-  #keep(powers: number[], alike: boolean): void {
+  #keepWindow(powers: number[], alike: boolean): void {
     if (this.#windows === this.#alike.length) {
       this.#alike = copied(this.#alike, new Uint8Array(2 * this.#windows));
       for (const trace of this.#traces)

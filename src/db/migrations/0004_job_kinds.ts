@@ -1,8 +1,9 @@
 import type { Kysely } from 'kysely';
 
 /**
- * Gives the jobs of the outbox a kind, and portal leases their name. SQLite cannot change a constraint, so the
- * table is built again; constraints and indexes need new names, since Postgres keeps those of the old table.
+ * Adds a kind to the jobs of the outbox, and renames `speakers` to `portal_leases`. SQLite cannot change a
+ * constraint, so the outbox is copied to a new table. On Postgres both tables exist at the same time, so the
+ * constraint of the new one needs a new name.
  */
 export async function jobKinds(db: Kysely<unknown>): Promise<void> {
   await db.schema

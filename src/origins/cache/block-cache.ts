@@ -20,10 +20,10 @@ export interface BlockCacheOptions {
 }
 
 /**
- * An Origin made of an Origin: a cache of 1 MiB blocks, in memory and then on disk.
+ * A cache in front of another Origin: blocks of 1 MiB, in memory and then on disk.
  *
- * A listener reads from the cache and never from the origin. A load brings what is missing at the origin's
- * speed, even if its listener is slow: a thousand slow listeners hold no connection.
+ * A load brings what is missing at the origin's speed, and nothing is read ahead of a slow listener. So a
+ * thousand slow listeners hold no connection.
  */
 export class BlockCache implements Origin {
   readonly #origin: Origin;
@@ -42,7 +42,7 @@ export class BlockCache implements Origin {
     this.#buffers = buffers;
   }
 
-  /** Never cached: a recording is looked up to learn which version is there now. */
+  /** Never cached: the caller wants to know which version is there now. */
   stat(key: string, signal?: AbortSignal): Promise<Representation> {
     return this.#origin.stat(key, signal);
   }
@@ -56,9 +56,9 @@ export class BlockCache implements Origin {
     signal.throwIfAborted();
     if (range.last >= size)
       throw new Problem('origin_failed', undefined, { cause: `there are only ${size} bytes` });
-    const parts = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };
+    const cache = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };
     const version = { key, etag, size, idPrefix: this.#idPrefix(key, etag) };
-    const reader = new BlockReader(parts, version, range, signal);
+    const reader = new BlockReader(cache, version, range, signal);
     await reader.open();
     return reader.chunks();
   }

@@ -10,11 +10,11 @@ export class Block {
   /** Memory for a whole block. The bytes are at its start. */
   readonly slab: Buffer;
   filled = 0;
-  /** An edge is spared once when it would be evicted. */
+  /** An edge is spared the first time that it would be evicted. */
   wasSpared = false;
   /** Readers that it is lent to. */
   readers = 0;
-  /** While there are any, the slab is not reused. */
+  /** Users of the slab: the load that fills it, readers, a write to disk. It is not reused while there are any. */
   pins = 0;
 
   constructor(id: string, length: number, isEdge: boolean, slab: Buffer) {

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { type Block, blockBytes } from './block.ts';
 
-const headerSize = 20;
-const magic = 0x50484231;
-/** Blocks that are written at one time. A block that comes meanwhile is not stored. */
+const headerBytes = 20;
+const magic = 0x50484231; // PHB1
+/** Blocks that are written at one time. Others are not stored meanwhile. */
 const writesAtOnce = 4;
-const partial = '.part';
+/** The end of a file's name while it is written. */
+const partSuffix = '.part';
 
 /**
  * The blocks on disk: a folder of files, each named by the hash of its block's id. A file is a header of 20
@@ -18,18 +19,19 @@ const partial = '.part';
  */
 export class Disk {
   readonly #folder: string;
+  /** Files that fit into this process's limit. */
   readonly #slots: number;
   /** Processes that share the folder. */
   readonly #processes: number;
   /**
-   * Names of the files that count against this process: found at the start, or written since. The files
-   * found come first, in any order. The others follow, least recently used first.
+   * Names of the files that count against this process's limit: found at the start, in any order, or written
+   * since. A file that is written or read moves to the end. The first one is evicted first.
    */
   readonly #names = new Set<string>();
   /** Names of the files that are being written, and whether to keep them afterwards. */
   readonly #writing = new Map<string, boolean>();
-  /** The end of a file's name until the file is whole. Another process may be writing the same block. */
-  readonly #unfinished = `.${randomUUID()}${partial}`;
+  /** Random, because another process may be writing the same block. */
+  readonly #ownPartSuffix = `.${randomUUID()}${partSuffix}`;
 
   private constructor(folder: string, slots: number, processes: number) {
     this.#folder = folder;
@@ -45,17 +47,17 @@ export class Disk {
    * @param processes that share the folder, each with the same limit
    */
   static async open(folder: string, bytes: number, processes = 1): Promise<Disk> {
-    const disk = new Disk(folder, Math.floor(bytes / (blockBytes + headerSize)), processes);
+    const disk = new Disk(folder, Math.floor(bytes / (blockBytes + headerBytes)), processes);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(folder)) {
       if (/^[0-9a-f]{64}$/.test(name)) disk.#names.add(name);
-      else if (name.endsWith(partial)) await disk.#delete(name);
+      else if (name.endsWith(partSuffix)) await disk.#delete(name);
     }
-    await disk.#shrink(disk.#slots * processes);
+    await disk.#shrink(disk.#slots * processes); // the files are those of all processes
     return disk;
   }
 
-  /** Whether the block is here, written by any process. Synchronous: it is called for blocks missing in memory only. */
+  /** Whether the block is here, written by any process. Synchronous: only blocks missing in memory are looked up. */
   has(id: string): boolean {
     const name = nameOf(id);
     return this.#names.has(name) || existsSync(join(this.#folder, name));
@@ -64,16 +66,16 @@ export class Disk {
   /** Fills the block. False if it is not here or is damaged. */
   async read(block: Block, size: number): Promise<boolean> {
     const name = nameOf(block.id);
-    const counts = this.#names.delete(name);
-    const header = Buffer.alloc(headerSize);
+    const isCounted = this.#names.delete(name);
+    const header = Buffer.alloc(headerBytes);
     const bytes = block.slab.subarray(0, block.length);
     const length = await this.#load(name, [header, bytes]);
-    if (length !== headerSize + block.length || !header.equals(headerOf(bytes, size))) {
+    if (length !== headerBytes + block.length || !header.equals(headerOf(bytes, size))) {
       await this.#delete(name);
       return false;
     }
     block.filled = block.length;
-    if (counts) this.#names.add(name);
+    if (isCounted) this.#names.add(name);
     return true;
   }
 
@@ -88,11 +90,12 @@ export class Disk {
       await this.#save(name, [headerOf(bytes, size), bytes]);
       if (this.#writing.get(name)) this.#names.add(name);
       else await this.#delete(name);
-      // Each process counts what an earlier run left, so it evicts that little by little: just enough that
-      // the blocks it has written itself never exceed its limit.
-      await this.#shrink(Math.max(this.#slots, this.#names.size - this.#processes - 1));
+      // Every process counts all files that an earlier run left. They are evicted little by little, to keep
+      // most of them for now, but fast enough that what this process has written never exceeds its limit.
+      const maxEvictions = this.#processes + 1;
+      await this.#shrink(Math.max(this.#slots, this.#names.size - maxEvictions));
     } catch {
-      await this.#delete(name + this.#unfinished);
+      await this.#delete(name + this.#ownPartSuffix);
     } finally {
       this.#writing.delete(name);
     }
@@ -114,7 +117,7 @@ export class Disk {
     }
   }
 
-  /** Bytes that were read into `parts`; 0 if the file cannot be read. */
+  /** Fills `parts` with the file. Returns the number of bytes read: 0 if the file cannot be read. */
   async #load(name: string, parts: Buffer[]): Promise<number> {
     try {
       await using handle = await open(join(this.#folder, name), constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -124,14 +127,14 @@ export class Disk {
     }
   }
 
-  /** Writes under another name first: a file under its own name is whole. */
+  /** Writes under a temporary name first, so that a file under its own name is whole. */
   async #save(name: string, parts: Buffer[]): Promise<void> {
     const path = join(this.#folder, name);
-    await using handle = await open(path + this.#unfinished, 'wx', 0o600);
+    await using handle = await open(path + this.#ownPartSuffix, 'wx', 0o600);
     const { bytesWritten } = await handle.writev(parts);
     if (bytesWritten !== parts.reduce((sum, part) => sum + part.length, 0))
-      throw new Error('the disk took only a part');
-    await rename(path + this.#unfinished, path);
+      throw new Error('the disk stored only a part of the block');
+    await rename(path + this.#ownPartSuffix, path);
   }
 
   async #delete(name: string): Promise<void> {
@@ -144,7 +147,7 @@ function nameOf(id: string): string {
 }
 
 function headerOf(bytes: Buffer, size: number): Buffer {
-  const header = Buffer.alloc(headerSize);
+  const header = Buffer.alloc(headerBytes);
   header.writeUInt32BE(magic, 0);
   header.writeUInt32BE(crc32(bytes), 4);
   header.writeUIntBE(size, 8, 6);

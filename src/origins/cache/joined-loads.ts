@@ -1,6 +1,6 @@
 import type { Load } from './load.ts';
 
-/** The loads that one reader has joined: the one that it reads from, and the next one if it reads ahead. */
+/** The loads that one reader has joined: the one that it reads from, and the next one if that was requested ahead. */
 export class JoinedLoads {
   readonly #signal: AbortSignal;
   readonly #onAbort = () => this.leave();
@@ -21,12 +21,12 @@ export class JoinedLoads {
     return this.#loads.findLast((load) => load.includes(index));
   }
 
-  /** Forgets the loads that end before this block: the reader has what it wanted of them. */
-  reach(index: number): void {
+  /** Drops the loads that end before this block: the reader needs them no more. */
+  dropBefore(index: number): void {
     if (this.#loads.length > 0) this.#loads = this.#loads.filter((load) => load.lastIndex >= index);
   }
 
-  /** The reader has all of its bytes. What still arrives is kept for the next reader. */
+  /** The reader has all of its bytes. The loads run on, for the next reader. */
   finish(): void {
     this.#loads = [];
     this.#signal.removeEventListener('abort', this.#onAbort);

@@ -8,7 +8,7 @@ import type { Block } from './block.ts';
 export class Load {
   readonly firstIndex: number;
   readonly lastIndex: number;
-  /** Several readers have joined. */
+  /** Set once a second reader has joined. */
   isShared = false;
   state: 'running' | 'done' | 'failed' = 'running';
   readonly #cancelled = new AbortController();
@@ -33,7 +33,8 @@ export class Load {
   }
 
   join(): void {
-    this.isShared = this.#readers++ > 0;
+    this.isShared = this.#readers > 0;
+    this.#readers++;
   }
 
   leave(): void {
@@ -41,11 +42,12 @@ export class Load {
     this.#wake(); // the reader that leaves may itself be waiting
   }
 
+  /** Cancels the request. If readers still wait for it, the recording was removed: they get `version_changed`. */
   cancel(): void {
     this.#cancelled.abort(new Problem('version_changed', undefined, { cause: 'the load was cancelled' }));
   }
 
-  /** A block of the load, as far as it has arrived; undefined before the load has its turn and after its end. */
+  /** A block of the load, perhaps not full yet. undefined before the load has its turn, and after its end. */
   block(index: number): Block | undefined {
     return this.#blocks[index - this.firstIndex];
   }
@@ -70,24 +72,25 @@ export class Load {
    * @returns how many bytes are missing at the end
    */
   async fill(bytes: AsyncIterable<Uint8Array>, onFull: (block: Block) => void): Promise<number> {
-    let at = 0;
+    let index = 0;
     for await (const chunk of bytes) {
-      for (let taken = 0; taken < chunk.length && at < this.#blocks.length; ) {
-        const block = this.#blocks[at]!;
+      let taken = 0;
+      while (taken < chunk.length && index < this.#blocks.length) {
+        const block = this.#blocks[index]!;
         const part = chunk.subarray(taken, taken + block.length - block.filled);
         block.slab.set(part, block.filled);
         block.filled += part.length;
         taken += part.length;
         if (block.filled < block.length) continue;
         onFull(block);
-        at++;
+        index++;
       }
       this.#wake();
     }
-    return this.#blocks.slice(at).reduce((missing, block) => missing + block.length - block.filled, 0);
+    return this.#blocks.slice(index).reduce((missing, block) => missing + block.length - block.filled, 0);
   }
 
-  /** Gives the blocks up. Call it before they can be evicted. */
+  /** Drops the blocks. Call it before they are unpinned: they can be evicted from then on. */
   detach(): void {
     this.#blocks = [];
   }
@@ -97,7 +100,7 @@ export class Load {
     this.#wake();
   }
 
-  /** Also cancels, to free what the load may still hold of the origin. */
+  /** Ends the load with an error, and frees what it may still hold of the origin. */
   fail(failure: unknown): void {
     this.#failure = failure;
     this.state = 'failed';

@@ -6,7 +6,7 @@ import { Block, blockBytes } from './block.ts';
 import type { Disk } from './disk.ts';
 import type { JoinedLoads } from './joined-loads.ts';
 import { Load } from './load.ts';
-import { type Memory, runLength } from './memory.ts';
+import { type Memory, maxLoadBlocks } from './memory.ts';
 
 /** The version of a recording that blocks belong to. */
 export interface CachedVersion extends Version {
@@ -16,17 +16,18 @@ export interface CachedVersion extends Version {
 }
 
 /**
- * Finds a block in memory or starts the load that brings it. No block is loaded twice at one time. The
- * loads that run fill half of the memory at most; the others wait for their turn.
+ * Finds a block in memory or starts the load that brings it. No block is loaded twice at one time. The loads
+ * that run take at most half of the memory. The others wait for their turn.
  */
 export class Loader {
   readonly #origin: Origin;
   readonly #memory: Memory;
   readonly #turns: Turns;
   readonly #disk: Disk | undefined;
+  /** Counts blocks that were in memory. */
   readonly #hits: { inc(): void };
   readonly #metrics: Pick<Metrics, 'blocks'>;
-  /** By the id of each block that they bring. */
+  /** Each load is there once for each of its blocks, under the block's id. */
   readonly #loads = new Map<string, Load>();
 
   constructor(origin: Origin, memory: Memory, disk: Disk | undefined, metrics: Pick<Metrics, 'blocks'>) {
@@ -42,37 +43,41 @@ export class Loader {
   /**
    * The block, or the load that will bring it. The load is then among `joined`.
    *
-   * @param last index of the last block that the reader wants to have requested
-   * @param isUsed this reader has used the block before: neither counted nor marked again
+   * @param lastIndex of the last block that the reader wants: one request can bring several blocks
+   * @param isUsed the reader has used the block before: it is neither counted nor marked again
    */
   find(
     version: CachedVersion,
     index: number,
-    last: number,
+    lastIndex: number,
     joined: JoinedLoads,
     isUsed: boolean,
   ): Block | Load {
     const id = version.idPrefix + index;
-    const own = joined.find(index);
+    const joinedLoad = joined.find(index);
     const block = this.#memory.get(id);
     if (block) {
-      if (own || isUsed) return block;
+      if (joinedLoad || isUsed) return block;
       this.#hits.inc();
       this.#memory.touch(block);
       return block;
     }
-    if (own && own.state !== 'done') return own;
+    // A load that is done has brought the block, which was evicted since.
+    if (joinedLoad && joinedLoad.state !== 'done') return joinedLoad;
     const load = this.#loadOf(id);
-    if (!load) return this.#request(version, index, last, joined);
+    if (!load) return this.#request(version, index, lastIndex, joined);
     this.#metrics.blocks.inc({ outcome: 'shared' });
     joined.join(load);
     return load;
   }
 
-  /** Requests the next block if a load ends with this one, and no other load has to wait for that. */
-  readAhead(version: CachedVersion, index: number, last: number, joined: JoinedLoads): void {
-    if (index >= last || !this.#turns.isFree(this) || joined.find(index)?.lastIndex !== index) return;
-    if (this.isMissing(version.idPrefix + (index + 1))) this.#request(version, index + 1, last, joined);
+  /** Requests the next block if the reader's load ends with this one, unless other loads would have to wait. */
+  readAhead(version: CachedVersion, index: number, lastIndex: number, joined: JoinedLoads): void {
+    if (index >= lastIndex || !this.#turns.isFree(this)) return;
+    const isEndOfLoad = joined.find(index)?.lastIndex === index;
+    const next = index + 1;
+    if (isEndOfLoad && this.isMissing(version.idPrefix + next))
+      this.#request(version, next, lastIndex, joined);
   }
 
   /** Cancels the load that would bring this block, even if readers wait for it. */
@@ -80,17 +85,22 @@ export class Loader {
     this.#loads.get(id)?.cancel();
   }
 
-  /** Not in memory, not on disk, and not in a load that runs. */
+  /** Whether the block is neither in memory nor on disk, and no load brings it. */
   isMissing(id: string): boolean {
     return !this.#memory.get(id) && !this.#loadOf(id) && !this.#disk?.has(id);
   }
 
   /**
-   * Fills `chunk` from the origin, without the cache.
+   * Fills `chunk` from the origin, without the cache. `first` is the position of its first byte.
    *
    * @throws what the origin throws, or the reason of `signal`
    */
-  async readPast(version: CachedVersion, first: number, chunk: Buffer, signal: AbortSignal): Promise<void> {
+  async readUncached(
+    version: CachedVersion,
+    first: number,
+    chunk: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.#metrics.blocks.inc({ outcome: 'miss' });
     let filled = 0;
     const range = { first, last: first + chunk.length - 1 };
@@ -98,15 +108,16 @@ export class Loader {
       chunk.set(bytes, filled);
       filled += bytes.length;
     }
-    if (filled < chunk.length) throw missing(chunk.length - filled);
+    if (filled < chunk.length) throw incomplete(chunk.length - filled);
   }
 
+  /** Starts a load of the block `first` and of missing blocks after it, up to `last`. */
   #request(version: CachedVersion, first: number, last: number, joined: JoinedLoads): Load {
-    let end = first;
     // If loads wait for their turn, blocks that are not needed yet would make them wait longer.
-    const isRun = !this.#disk?.has(version.idPrefix + first) && this.#turns.isFree(this);
-    while (isRun && end < last && end - first + 1 < runLength && this.isMissing(version.idPrefix + (end + 1)))
-      end++;
+    const isSingle = this.#disk?.has(version.idPrefix + first) || !this.#turns.isFree(this);
+    const maxEnd = isSingle ? first : Math.min(last, first + maxLoadBlocks - 1);
+    let end = first;
+    while (end < maxEnd && this.isMissing(version.idPrefix + (end + 1))) end++;
     const load = new Load(first, end);
     for (let index = first; index <= end; index++) this.#loads.set(version.idPrefix + index, load);
     joined.join(load);
@@ -116,8 +127,8 @@ export class Loader {
 
   async #run(load: Load, version: CachedVersion): Promise<void> {
     try {
-      const isHere = await this.#fromDisk(load, version);
-      if (!isHere) await this.#fromOrigin(load, version);
+      const wasOnDisk = await this.#fromDisk(load, version);
+      if (!wasOnDisk) await this.#fromOrigin(load, version);
     } catch (error) {
       load.fail(error);
     }
@@ -126,11 +137,11 @@ export class Loader {
     }
   }
 
-  /** Only a single block can be on disk: a load of several is made of blocks that the disk does not have. */
+  /** Fills the load from the disk. Only a load of one block can be there: `#request` adds none that is on disk. */
   async #fromDisk(load: Load, version: CachedVersion): Promise<boolean> {
     const disk = this.#disk;
     if (!disk?.has(version.idPrefix + load.firstIndex)) return false;
-    return this.#fill(load, version, async ([block]) => {
+    return this.#fillInTurn(load, version, async ([block]) => {
       if (!block || !(await disk.read(block, version.size))) return false;
       this.#metrics.blocks.inc({ outcome: 'disk' });
       this.#memory.keep(block, load.isShared);
@@ -138,28 +149,32 @@ export class Loader {
     });
   }
 
-  /** Waits for the origin before it waits for a turn: an origin that does not respond blocks no other. */
+  /** Waits for the origin before it waits for a turn, so that an origin that does not respond holds no turn. */
   async #fromOrigin(load: Load, version: CachedVersion): Promise<void> {
     const { key, size } = version;
-    load.signal.throwIfAborted(); // its last reader may have left during the look at the disk
+    load.signal.throwIfAborted(); // its last reader may have left while the disk was read
     const range = {
       first: load.firstIndex * blockBytes,
       last: Math.min((load.lastIndex + 1) * blockBytes, size) - 1,
     };
     this.#metrics.blocks.inc({ outcome: 'miss' }, load.lastIndex - load.firstIndex + 1);
     const bytes = await this.#origin.read(key, range, version, load.signal);
-    await this.#fill(load, version, async () => {
-      const short = await load.fill(bytes, (block) => {
+    await this.#fillInTurn(load, version, async () => {
+      const missing = await load.fill(bytes, (block) => {
         this.#memory.keep(block, load.isShared);
         this.#toDisk(block, size);
       });
-      if (short > 0) throw missing(short);
+      if (missing > 0) throw incomplete(missing);
       return true;
     });
   }
 
-  /** Gives the load its blocks, in its turn, for `work` to fill. @returns whether they are full */
-  #fill(load: Load, version: CachedVersion, work: (blocks: Block[]) => Promise<boolean>): Promise<boolean> {
+  /** Waits for a turn, and gives the load its blocks. `work` fills them, and returns whether they are full. */
+  #fillInTurn(
+    load: Load,
+    version: CachedVersion,
+    work: (blocks: Block[]) => Promise<boolean>,
+  ): Promise<boolean> {
     const task = async () => {
       const blocks: Block[] = [];
       try {
@@ -198,7 +213,7 @@ export class Loader {
   }
 }
 
-/** Without the key, which may be a signed URL: causes are logged. */
-function missing(bytes: number): Problem {
-  return new Problem('origin_failed', undefined, { cause: `${bytes} bytes are missing` });
+/** The cause is logged, so it does not name the key: that may be a signed URL. */
+function incomplete(missingBytes: number): Problem {
+  return new Problem('origin_failed', undefined, { cause: `${missingBytes} bytes are missing` });
 }

@@ -2,36 +2,40 @@ import { Problem } from '../../errors.ts';
 import { Turns } from '../../turns.ts';
 import { type Block, blockBytes } from './block.ts';
 
-/** Blocks that one load brings at most: how far is read ahead of a listener. */
-export const runLength = 4;
+/** The most blocks that one load brings, and that are read ahead of a listener. */
+export const maxLoadBlocks = 4;
 /** How long a load waits for its turn. Its listeners have left by then. */
 const patienceMs = 60_000;
+/** Part of the blocks that can be protected. */
+const protectedShare = 0.75;
 
 /**
  * The blocks in memory, in slabs of 1 MiB that are made once and reused. There is no other memory for blocks.
  *
- * At most a quarter of the slabs is lent to readers, and at most half belongs to loads that run. So there is
- * always one to take, and nobody waits for a slow listener.
+ * At most a quarter of the slabs is lent to readers, at most half belongs to loads that run, and at most four are
+ * being written to disk. So a load always finds a slab to take, and nobody waits for a slow listener.
  *
- * A block that was used once is evicted before one that was used again: a recording that is read in one go
- * passes through the probation queue and displaces only its like. An edge passes through that queue twice.
+ * New blocks are in the probation queue, and a block that is used again becomes protected. Blocks on probation
+ * are evicted first, so a recording that is read once, from start to end, evicts no protected block. An edge
+ * passes through the probation queue twice.
  */
 export class Memory {
   /** Blocks that fit. */
   readonly slots: number;
   /** Turns of the loads. Each cache that shares this memory is a party. */
   readonly turns: Turns;
-  readonly #spare: Buffer[] = [];
-  #slabs = 0;
+  readonly #spareSlabs: Buffer[] = [];
+  /** Slabs made so far. */
+  #slabCount = 0;
   #lent = 0;
-  /** Least recently used first, in both. */
+  /** In both, the least recently used block is first. */
   readonly #probation = new Map<string, Block>();
   readonly #protected = new Map<string, Block>();
 
-  /** @param bytes are rounded down to whole blocks, with a minimum of 16 blocks */
+  /** @param bytes is rounded down to whole blocks, with a minimum of 16 blocks */
   constructor(bytes: number) {
     this.slots = Math.max(16, Math.floor(bytes / blockBytes));
-    this.turns = new Turns(Math.min(32, Math.floor(this.slots / (2 * runLength))), { patienceMs });
+    this.turns = new Turns(Math.min(32, Math.floor(this.slots / (2 * maxLoadBlocks))), { patienceMs });
   }
 
   /** Blocks that are lent to readers. */
@@ -43,18 +47,18 @@ export class Memory {
     return this.#protected.get(id) ?? this.#probation.get(id);
   }
 
-  /** Marks a block as used again. */
+  /** Protects a block that is used again. If too many are protected, the least recently used one no longer is. */
   touch(block: Block): void {
     this.#probation.delete(block.id);
     this.#protected.delete(block.id);
     this.#protected.set(block.id, block);
-    if (this.#protected.size <= this.slots * 0.75) return;
+    if (this.#protected.size <= this.slots * protectedShare) return;
     const [id, oldest] = this.#protected.entries().next().value!;
     this.#protected.delete(id);
     this.#probation.set(id, oldest);
   }
 
-  /** Adds a full block. */
+  /** Adds a full block. `isUsedTwice`: several readers wanted it while it arrived. */
   keep(block: Block, isUsedTwice: boolean): void {
     this.drop(block.id);
     if (isUsedTwice) this.touch(block);
@@ -74,14 +78,14 @@ export class Memory {
    * @throws Problem `busy` if every block is pinned
    */
   take(): Buffer {
-    const spare = this.#spare.pop();
+    const spare = this.#spareSlabs.pop();
     if (spare) return spare;
-    if (this.#slabs < this.slots) {
-      this.#slabs++;
+    if (this.#slabCount < this.slots) {
+      this.#slabCount++;
       return Buffer.allocUnsafeSlow(blockBytes);
     }
     this.drop(this.#victim());
-    return this.#spare.pop()!;
+    return this.#spareSlabs.pop()!; // the slab of the victim, which nobody has pinned
   }
 
   /** Keeps the slab of a block from being reused until `unpin`, even if the block is dropped. */
@@ -114,13 +118,13 @@ export class Memory {
       if (!block.isEdge || block.wasSpared) return id;
       block.wasSpared = true;
       this.#probation.delete(id);
-      this.#probation.set(id, block); // back to the end of the queue, which this loop may still reach
+      this.#probation.set(id, block); // at the end of the queue: this loop may come to it again
     }
     for (const [id, block] of this.#protected) if (block.pins === 0) return id;
     throw new Problem('busy', undefined, { cause: 'every cached block is in use', retryAfter: 1 });
   }
 
   #reclaim(block: Block): void {
-    if (block.pins === 0) this.#spare.push(block.slab);
+    if (block.pins === 0) this.#spareSlabs.push(block.slab);
   }
 }

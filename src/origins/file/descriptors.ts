@@ -3,7 +3,7 @@ import type { OpenFile } from './open-file.ts';
 /** How long a file stays open without a reader. Its bytes stay on disk as long, even if another process removed it. */
 const idleLimitMs = 15_000;
 
-/** Files kept open between reads. The least recently used is closed first, and never under a reader. */
+/** Files kept open between reads. Beyond the limit, the least recently used one is closed, once it has no reader. */
 export class Descriptors {
   readonly #open: (path: string) => Promise<OpenFile>;
   readonly #limit: number;
@@ -16,7 +16,7 @@ export class Descriptors {
     this.#sweeper = setInterval(() => this.#closeIdle(), idleLimitMs / 3).unref();
   }
 
-  /** The open file. It stays open until it is released, or longer. @throws what opening it throws */
+  /** The file, opened if it is not open. It stays open at least until it is released. @throws what opening it throws */
   async borrow(path: string): Promise<OpenFile> {
     const pending = this.#files.get(path) ?? this.#open(path);
     this.#files.delete(path);
@@ -32,13 +32,13 @@ export class Descriptors {
     }
   }
 
-  /** Makes the next reader open the path anew: what is open was removed or replaced. */
+  /** Closes the file once it has no reader. The next reader opens the path anew. */
   forget(path: string): void {
     const pending = this.#files.get(path);
     this.#files.delete(path);
     pending?.then(
       (file) => file.close(),
-      () => {}, // nothing is open, and its borrower has the error
+      () => {}, // it could not be opened: its borrower has the error
     );
   }
 
@@ -49,10 +49,12 @@ export class Descriptors {
   }
 
   #closeIdle(): void {
-    const limit = performance.now() - idleLimitMs;
+    const usedBefore = performance.now() - idleLimitMs;
     for (const [path, pending] of this.#files) {
       pending.then(
-        (file) => file.isIdleSince(limit) && this.#files.get(path) === pending && this.forget(path),
+        (file) => {
+          if (file.isIdleSince(usedBefore) && this.#files.get(path) === pending) this.forget(path);
+        },
         () => {},
       );
     }

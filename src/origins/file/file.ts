@@ -8,15 +8,15 @@ import { Descriptors } from './descriptors.ts';
 import { OpenFile, representationOf } from './open-file.ts';
 
 /** The end of a file's name while it is written. No key can end like this. */
-const partial = '.part';
+const partSuffix = '.part';
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /**
  * Recordings as files in one folder. A key is a relative path with `/` between its segments.
  *
- * No key leads out of the folder, neither by `..` nor through a symlink: the real path of every file is looked
- * up once the file is open. That look can be deceived only by someone who renames files in the folder at the
- * same moment, and such a person can put any file there anyway.
+ * No key leads out of the folder, neither by `..` nor through a symlink: the real path of every file is checked
+ * once the file is open. Only someone who renames files in the folder at the same moment can deceive this check,
+ * and they could put any file there anyway.
  *
  * `stat` and `read` never create the folder.
  */
@@ -34,7 +34,8 @@ export class FileStore implements Store {
 
   async stat(key: string): Promise<Representation> {
     const path = this.#pathOf(key);
-    const { etag } = representationOf(await lstat(path, { bigint: true }).catch(fail));
+    const there = await lstat(path, { bigint: true }).catch(fail); // a file that is kept open may have been replaced
+    const { etag } = representationOf(there);
     const file = await this.#borrow(path, etag);
     file.release();
     return file.representation;
@@ -48,7 +49,7 @@ export class FileStore implements Store {
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();
     const path = this.#pathOf(key);
-    const file = await this.#borrow(path, etag);
+    const file = await this.#borrow(path, etag); // throws now, before the caller responds; #chunks borrows again
     file.release();
     return this.#chunks(path, range, etag, signal);
   }
@@ -86,11 +87,11 @@ export class FileStore implements Store {
     }
   }
 
-  /** The temporary name can be created only once: nobody else can write this key meanwhile. */
+  /** Only one write can create the temporary name, so there are never two writes of a key at one time. */
   async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
     const path = this.#pathOf(key);
     await this.#makeFolder(dirname(path));
-    const handle = await open(path + partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600).catch(fail);
+    const handle = await open(path + partSuffix, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600).catch(fail);
     try {
       if (await isThere(path)) throw keyTaken();
       for await (const chunk of bytes) {
@@ -100,12 +101,12 @@ export class FileStore implements Store {
       signal?.throwIfAborted();
       await handle.sync().catch(fail);
       const stats = await handle.stat({ bigint: true });
-      await rename(path + partial, path).catch(fail);
+      await rename(path + partSuffix, path).catch(fail);
       await sync(dirname(path));
       return representationOf(stats);
     } finally {
       await handle.close();
-      await rm(path + partial, { force: true });
+      await rm(path + partSuffix, { force: true });
     }
   }
 
@@ -113,7 +114,7 @@ export class FileStore implements Store {
     const path = this.#pathOf(key);
     try {
       await this.#denySymlinks(dirname(path));
-      for (const name of [path, path + partial]) await rm(name, { force: true }).catch(fail);
+      for (const name of [path, path + partSuffix]) await rm(name, { force: true }).catch(fail);
       await sync(dirname(path));
     } catch (error) {
       if (!isProblem(error, 'not_found')) throw error;
@@ -134,14 +135,14 @@ export class FileStore implements Store {
     file.release();
     this.#descriptors.forget(path);
 
-    // The file that was kept open may have been replaced by the one that is wanted.
+    // The file that was open may have been replaced, and the wanted version may be the new file.
     const successor = await this.#descriptors.borrow(path);
     if (successor.representation.etag === etag) return successor;
     successor.release();
     throw new Problem('version_changed');
   }
 
-  /** O_NONBLOCK: otherwise opening a named pipe waits for a writer and blocks a thread. */
+  /** Without O_NONBLOCK, opening a named pipe would wait for a writer and block a thread. */
   async #open(path: string): Promise<OpenFile> {
     const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(fail);
     try {
@@ -164,7 +165,7 @@ export class FileStore implements Store {
     if (real !== join(root, relative(this.#root, folder))) throw new Problem('not_found');
   }
 
-  /** Creates one level after the other: a recursive mkdir would follow a symlink. */
+  /** Creates level by level, and checks each: a recursive mkdir would follow a symlink. */
   async #makeFolder(folder: string): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 }).catch(fail);
     const segments = relative(this.#root, folder).split(sep).filter(Boolean);
@@ -181,7 +182,7 @@ export class FileStore implements Store {
       key.length <= 1024 &&
       key.isWellFormed() &&
       !/[\0\\]/.test(key) &&
-      !key.endsWith(partial) &&
+      !key.endsWith(partSuffix) &&
       segments.every((segment) => segment !== '' && segment !== '.' && segment !== '..');
     if (!isSafe) throw new Problem('not_found');
     return join(this.#root, ...segments);

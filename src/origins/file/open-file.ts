@@ -10,8 +10,8 @@ interface Stats {
 }
 
 /**
- * The validator contains only what a faithful copy keeps. Device, inode and ctime change when the folder is
- * restored from a backup, moved or `chown`ed, and no byte of the audio does.
+ * The validator contains only what a faithful copy keeps. Device, inode and ctime are not in it: they change when
+ * the folder is restored from a backup, moved or `chown`ed, though the audio stays the same.
  */
 export function representationOf({ size, mtimeNs, mtime }: Stats): Representation {
   return { size: Number(size), etag: `"${size.toString(36)}-${mtimeNs.toString(36)}"`, lastModified: mtime };
@@ -31,16 +31,17 @@ export class OpenFile {
   }
 
   /**
-   * Whether the file was neither removed nor written to since it was opened. Synchronous, before and after
-   * every read: two microseconds here cost less than a trip to a thread.
+   * Whether the file was neither removed nor written to since it was opened. Every read calls this. It is
+   * synchronous, because two microseconds here cost less than a trip to the thread pool.
    */
   isUnchanged(): boolean {
     const now = fstatSync(this.handle.fd, { bigint: true });
     return now.nlink > 0n && representationOf(now).etag === this.representation.etag;
   }
 
-  isIdleSince(time: number): boolean {
-    return this.#readers === 0 && this.#usedAt < time;
+  /** @param timeMs as `performance.now()` gives it */
+  isIdleSince(timeMs: number): boolean {
+    return this.#readers === 0 && this.#usedAt < timeMs;
   }
 
   borrow(): void {

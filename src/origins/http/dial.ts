@@ -10,10 +10,12 @@ export type Resolve = (hostname: string) => Promise<{ address: string; family: n
 const resolveAll: Resolve = (hostname) => lookUp(hostname, { all: true });
 
 /**
- * Addresses that are not on the public Internet, by IANA's special-purpose registries (RFC 6890). In IPv6 that
- * is everything but 2000::/3, and parts of that: so the loopback, link-local, unique local, multicast,
- * IPv4-mapped and NAT64 ranges, too. Two lists, because a BlockList also matches an IPv4 address by its
- * IPv4-mapped one.
+ * Addresses that are not on the public Internet, by IANA's special-purpose registries (RFC 6890). In IPv6 these are
+ * all addresses outside 2000::/3, and some inside it. Loopback, link-local, unique local, multicast, IPv4-mapped
+ * and NAT64 addresses are outside it.
+ *
+ * IPv4 and IPv6 have a list each: a common one would reject every IPv4 address, because a BlockList also matches
+ * its IPv4-mapped form.
  */
 const notPublic = {
   ipv4: blockList('ipv4', [
@@ -56,7 +58,7 @@ function blockList(family: 'ipv4' | 'ipv6', networks: string[]): BlockList {
 
 export function isPublic(address: string): boolean {
   const family = isIP(address);
-  if (family === 0 || address.includes('%')) return false; // a zone belongs to a link
+  if (family === 0 || address.includes('%')) return false; // an address with a zone is link-local
   return family === 4 ? !notPublic.ipv4.check(address) : !notPublic.ipv6.check(address, 'ipv6');
 }
 
@@ -65,8 +67,9 @@ export function isPublic(address: string): boolean {
  * that it then connects to: a name that is looked up twice, for the check and for the connection, can resolve
  * to another address the second time.
  *
- * @param options.allowedHosts as in a URL, with the port unless it is the scheme's own
- * @throws Problem `source_refused`, to the callback
+ * The callback receives Problem `source_refused` for any other address.
+ *
+ * @param options.allowedHosts as in a URL, with the port unless it is the scheme's default
  */
 export function publicConnector(options: {
   allowedHosts: ReadonlySet<string>;
@@ -75,18 +78,18 @@ export function publicConnector(options: {
 }): buildConnector.connector {
   const { allowedHosts, timeoutMs: timeout, resolve = resolveAll } = options;
   // With autoSelectFamily, a socket looks up all addresses at once and tries them in turn.
-  const more = { allowH2: false, autoSelectFamily: true, timeout };
-  const toAnyAddress = reusingConnector({ ...more, lookup: lookupBy(resolve) });
-  const toPublicAddress = reusingConnector({ ...more, lookup: lookupBy(publicOnly(resolve)) });
+  const common = { allowH2: false, autoSelectFamily: true, timeout };
+  const toAnyAddress = reusingConnector({ ...common, lookup: lookupBy(resolve) });
+  const toPublicAddress = reusingConnector({ ...common, lookup: lookupBy(publicOnly(resolve)) });
   return (target, callback) => {
     if (allowedHosts.has(target.host ?? '')) return toAnyAddress(target, callback);
-    // A socket does not look up what is an address already, so `publicOnly` would not see it.
+    // A host that is an address is not looked up, so `publicOnly` would not see it.
     if (isIP(target.hostname) && !isPublic(target.hostname)) return callback(notPublicProblem(), null);
     return toPublicAddress(target, callback);
   };
 }
 
-/** Fails if any address is not public: a name with such an address among others is an attack. */
+/** `resolve` that fails if any address is not public: a name with such an address among others is an attack. */
 export function publicOnly(resolve: Resolve): Resolve {
   return async (hostname) => {
     const addresses = await resolve(hostname);

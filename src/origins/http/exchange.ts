@@ -3,8 +3,8 @@ import type { Dispatcher } from 'undici';
 import { isProblem, Problem } from '../../errors.ts';
 import type { HttpResponse } from './http-client.ts';
 
-/** Bytes that may wait for the reader of a body. Beyond them the connection is paused. */
-const windowBytes = 128 * 1024;
+/** If this many bytes wait for the reader of a body, the connection is paused. */
+const maxQueuedBytes = 128 * 1024;
 /** A chunk up to this length is copied if no reader waits for it. */
 const maxCopyBytes = 16 * 1024;
 /** A body that is discarded is read to its end if it is this short, to keep its connection. */
@@ -25,20 +25,21 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
   readonly #headTimer: NodeJS.Timeout;
   #controller: Dispatcher.DispatchController | undefined;
   #chunks: Uint8Array[] = [];
-  /** Bytes in `#chunks`. */
-  #queued = 0;
-  #delivered = 0;
-  #length: number | undefined;
+  /** In `#chunks`. */
+  #queuedBytes = 0;
+  #deliveredBytes = 0;
+  #expectedBytes: number | undefined;
+  /** The rest of the body is received and dropped. */
   #isDiscarded = false;
   #isOver = false;
   #failure: unknown;
   /** Set while the reader waits. */
   #news: PromiseWithResolvers<void> | undefined;
-  /** The last chunk is in the connection's own buffer, which is paused until the reader is done with it. */
+  /** The last chunk is in the buffer of the connection, which is paused until the reader is done with the chunk. */
   #isLent = false;
 
   /**
-   * @param stallTimeoutMs how long to wait for the head, a free connection included
+   * @param stallTimeoutMs how long to wait for a free connection and the head, together
    * @param onBytes is called with the length of each chunk that arrives
    * @param onEnd is called once, when the exchange no longer needs its connection
    */
@@ -60,16 +61,19 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
   }
 
   bytes(length?: number): AsyncIterableIterator<Uint8Array> {
-    this.#length = length;
+    this.#expectedBytes = length;
     return this;
   }
 
   discard(): void {
-    this.#isDiscarded = Number(this.headers['content-length']) <= maxDiscardBytes;
-    if (this.#isDiscarded) {
+    const isShort = Number(this.headers['content-length']) <= maxDiscardBytes;
+    if (isShort) {
+      this.#isDiscarded = true;
       this.#chunks = []; // one may have arrived with the head, and paused the connection
       this.#releaseLent();
-    } else this.#abort(new Error('this body is not wanted'));
+    } else {
+      this.#abort(new Error('the body was discarded'));
+    }
   }
 
   [Symbol.asyncIterator](): this {
@@ -95,26 +99,26 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
   }
 
   #deliver(chunk: Uint8Array): IteratorResult<Uint8Array, undefined> {
-    this.#queued -= chunk.length;
-    this.#delivered += chunk.length;
-    if (this.#length !== undefined && this.#delivered > this.#length) {
+    this.#queuedBytes -= chunk.length;
+    this.#deliveredBytes += chunk.length;
+    if (this.#expectedBytes !== undefined && this.#deliveredBytes > this.#expectedBytes) {
       const problem = broken('the body is longer than expected');
       this.#abort(problem);
       throw problem;
     }
-    if (this.#queued < windowBytes && !this.#isLent) this.#controller?.resume();
+    if (this.#queuedBytes < maxQueuedBytes && !this.#isLent) this.#controller?.resume();
     return { value: chunk, done: false };
   }
 
   #end(): IteratorResult<Uint8Array, undefined> {
-    if (this.#length !== undefined && this.#delivered !== this.#length)
+    if (this.#expectedBytes !== undefined && this.#deliveredBytes !== this.#expectedBytes)
       throw broken('the body is shorter than expected');
     return { value: undefined, done: true };
   }
 
-  /** The reader is done with the chunk in the connection's own buffer. */
+  /** Resumes the connection if the reader is done with the chunk in its buffer. */
   #releaseLent(): void {
-    if (!this.#isLent || this.#chunks.length > 0) return;
+    if (!this.#isLent || this.#chunks.length > 0) return; // the lent chunk is the last: it is still queued
     this.#isLent = false;
     this.#controller?.resume();
   }
@@ -124,7 +128,7 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
     this.#news = undefined;
   }
 
-  /** Frees the connection, or the place in the queue for one, and drops what has arrived. */
+  /** Frees the connection, or the place in the queue for one, and drops the chunks that have arrived. */
   #abort(reason: unknown): void {
     this.#chunks = [];
     if (this.#isOver) return;
@@ -149,11 +153,11 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#isOver) controller.abort(new Error('aborted before it began'));
+    if (this.#isOver) controller.abort(new Error('aborted before the request was sent'));
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return;
+    if (status < 200) return; // an interim response: the final one follows
     clearTimeout(this.#headTimer);
     this.status = status;
     this.headers = headers;
@@ -162,13 +166,13 @@ export class Exchange implements Dispatcher.DispatchHandler, HttpResponse, Async
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#onBytes(chunk.length);
-    if (this.#isDiscarded || chunk.length === 0) return; // undici resumes with an empty chunk
-    // The chunk is in the connection's buffer. A short one is copied if nobody waits for it, so that the
-    // response can end, and free its connection, before it is read.
+    if (this.#isDiscarded || chunk.length === 0) return; // undici passes an empty chunk when it resumes
+    // The chunk is in the connection's buffer. A short one is copied if the reader does not wait for it, so that
+    // the response can end, and free its connection, before the reader takes the chunk.
     this.#isLent = this.#news !== undefined || chunk.length > maxCopyBytes;
     this.#chunks.push(this.#isLent ? chunk : Buffer.from(chunk));
-    this.#queued += chunk.length;
-    if (this.#isLent || this.#queued >= windowBytes) controller.pause();
+    this.#queuedBytes += chunk.length;
+    if (this.#isLent || this.#queuedBytes >= maxQueuedBytes) controller.pause();
     this.#wake();
   }
 

@@ -4,7 +4,7 @@ import type { Metrics } from '../../metrics.ts';
 import { reusingConnector } from './connector.ts';
 import { Exchange } from './exchange.ts';
 
-/** Where a GET goes. In two parts, because a URL would resolve `..` in the key of an object. */
+/** The URL of a GET. In two parts, because the URL class would resolve `..` in the key of an object. */
 export interface Target {
   /** Scheme, host and port. */
   readonly origin: string;
@@ -19,7 +19,7 @@ export interface HttpResponse {
 
   /**
    * The body, to be read once, by one reader. A chunk is valid until the next one is requested. Leaving the
-   * iteration drops the connection at once. If the connection breaks, the chunks that arrived come first.
+   * iteration closes the connection at once. If the connection breaks, the chunks that arrived before come first.
    *
    * @param length bytes that the body must have, if that is known
    * @throws Problem `origin_failed` while iterating: broken, stalled, shorter or longer than `length`
@@ -34,7 +34,7 @@ export interface HttpClientOptions {
   /** The label in the metrics. */
   name: string;
   metrics: Metrics;
-  /** Connections to one host. Further requests wait for one. */
+  /** Connections to one host at most. Further requests wait for one. */
   connections: number;
   /** How long to wait for the head of a response, and for each next chunk of its body. */
   stallTimeoutMs: number;
@@ -42,7 +42,7 @@ export interface HttpClientOptions {
   connect?: buildConnector.connector;
 }
 
-/** GET requests over kept connections. HTTP/1.1 only: in HTTP/2 one slow reader would hold up all on its connection. */
+/** GET requests over kept connections. HTTP/1.1 only: in HTTP/2 a slow reader delays all others on its connection. */
 export class HttpClient {
   readonly #agent: Agent;
   readonly #options: HttpClientOptions;
@@ -68,7 +68,7 @@ export class HttpClient {
   /**
    * Resolves with the head of any response. Redirects are not followed.
    *
-   * @throws Problem `origin_unavailable` if there is no response, what `connect` throws; the reason of `signal`
+   * @throws Problem `origin_unavailable` if there is no response; what `connect` throws; the reason of `signal`
    */
   async get(target: Target, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
     signal.throwIfAborted();

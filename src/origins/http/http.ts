@@ -5,18 +5,18 @@ import { publicConnector, type Resolve } from './dial.ts';
 import { HttpClient, type HttpResponse } from './http-client.ts';
 import { contentRange, isPlain, isStrong, rangeBody, rangeHeaders, retry, statusProblem } from './ranged.ts';
 
-const redirectLimit = 5;
+const maxRedirects = 5;
 const redirects = new Set([301, 302, 303, 307, 308]);
 
 /** `basic` is `user:password`, not encoded. */
 export type Credential = { readonly basic: string } | { readonly bearer: string };
 
 export interface HttpOptions {
-  /** Hosts that may be read by plain http, on any port and at any address: `pbx.example:8080`, as in a URL. */
+  /** Hosts that may be read by plain http, on any port and at any address. Each is as in a URL: `pbx.example:8080`. */
   allowedHosts: readonly string[];
   /** By host, as in a URL. */
   credentials: ReadonlyMap<string, Credential>;
-  /** Limits of `fetchWhole`. */
+  /** `maxBytes` and `fetchTimeoutMs` are limits of `fetchWhole`. */
   maxBytes: number;
   fetchTimeoutMs: number;
   stallTimeoutMs: number;
@@ -26,9 +26,9 @@ export interface HttpOptions {
 }
 
 /**
- * Recordings at a vendor, under keys that are their URLs. The URLs come from callers of the API. So each of
- * them, and each that it redirects to, must have no credentials in it, and must be https, on port 443 and at
- * a public address, or else its host must be allowed by name.
+ * Recordings at a vendor. The key of a recording is its URL. URLs come from callers of the API, so each of them is
+ * checked, and each that it redirects to. It must not contain credentials. It must be https, on port 443 and at a
+ * public address, unless its host is allowed by name.
  */
 export class HttpOrigin implements Origin {
   readonly #options: HttpOptions;
@@ -54,8 +54,8 @@ export class HttpOrigin implements Origin {
    * Requests the first byte instead of HEAD: signed URLs often do not allow HEAD, and only a 206 proves that
    * the server sends ranges.
    *
-   * @throws Problem `source_refused`; `origin_failed` also if the server sends no ranges or no strong
-   * validator: `fetchWhole` can still read such a source; and what every origin throws
+   * @throws Problem `source_refused`, and what every origin throws. `origin_failed` also means that the server
+   * sends no ranges or no strong validator: `fetchWhole` can still read such a source.
    */
   async stat(url: string, signal: AbortSignal = new AbortController().signal): Promise<Representation> {
     const firstByte = { first: 0, last: 0 };
@@ -74,7 +74,7 @@ export class HttpOrigin implements Origin {
     return { size: sent.size, etag: headers.etag, lastModified: new Date(modified) };
   }
 
-  /** @throws Problem `source_refused` besides what every origin throws */
+  /** @throws Problem `source_refused`, and what every origin throws */
   async read(
     url: string,
     range: ByteRange,
@@ -93,10 +93,10 @@ export class HttpOrigin implements Origin {
    * last two also while iterating
    */
   async fetchWhole(url: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-    const end = performance.now() + this.#options.fetchTimeoutMs;
+    const deadlineMs = performance.now() + this.#options.fetchTimeoutMs;
     const response = await this.#get(url, { 'accept-encoding': 'identity' }, signal);
     const problem = this.#problemWith(response);
-    if (!problem) return this.#limited(response.bytes(lengthOf(response)), end);
+    if (!problem) return this.#limited(response.bytes(lengthOf(response)), deadlineMs);
     response.discard();
     throw problem;
   }
@@ -109,22 +109,29 @@ export class HttpOrigin implements Origin {
   #problemWith(response: HttpResponse): Problem | undefined {
     if (response.status !== 200) return unexpected(response);
     if (!isPlain(response))
-      return new Problem('origin_failed', 'The source has a Content-Encoding, though none was accepted.');
+      return new Problem(
+        'origin_failed',
+        'The source was sent with a Content-Encoding, which was not accepted.',
+      );
     const length = lengthOf(response);
     if (length !== undefined && length > this.#options.maxBytes) return new Problem('too_large');
-    // A body that ends with its connection may be incomplete, and nothing shows it (RFC 9112 §8).
+    // If only the end of the connection ends a body, an incomplete one looks whole (RFC 9112 §8).
     if (length === undefined && !/chunked$/i.test(response.headers['transfer-encoding'] ?? '')) {
-      return new Problem('origin_failed', 'The source has neither a Content-Length nor chunks.');
+      return new Problem(
+        'origin_failed',
+        'The source was sent with neither Content-Length nor chunked coding, so it may be incomplete.',
+      );
     }
     return undefined;
   }
 
-  async *#limited(body: AsyncIterable<Uint8Array>, end: number): AsyncGenerator<Uint8Array> {
+  async *#limited(body: AsyncIterable<Uint8Array>, deadlineMs: number): AsyncGenerator<Uint8Array> {
     let size = 0;
     for await (const chunk of body) {
       size += chunk.length;
       if (size > this.#options.maxBytes) throw new Problem('too_large');
-      if (performance.now() > end) throw new Problem('origin_failed', 'Reading the source took too long.');
+      if (performance.now() > deadlineMs)
+        throw new Problem('origin_failed', 'Reading the source took too long.');
       yield chunk;
     }
   }
@@ -133,6 +140,7 @@ export class HttpOrigin implements Origin {
     const attempt = async () => {
       const response = await this.#follow(url, headers, signal);
       const problem = unexpected(response);
+      // The caller judges every other status, even 200. Only this one may pass, so `retry` makes another attempt.
       if (problem.code !== 'origin_unavailable') return response;
       response.discard();
       throw problem;
@@ -140,11 +148,11 @@ export class HttpOrigin implements Origin {
     return retry(attempt, this.#options.stallTimeoutMs, signal);
   }
 
-  /** Follows redirects. After one to another origin no credentials are sent, not even if it leads back. */
+  /** Follows redirects. After a redirect to another origin no credentials are sent, even if a later one leads back. */
   async #follow(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpResponse> {
     let target = this.#admit(url);
     let authorization = this.#authorization(target.host);
-    for (let hops = 0; hops <= redirectLimit; hops++) {
+    for (let hops = 0; hops <= maxRedirects; hops++) {
       const { origin, pathname, search } = target;
       const response = await this.#http.get(
         { origin, path: pathname + search },
@@ -159,7 +167,10 @@ export class HttpOrigin implements Origin {
     throw new Problem('source_refused', 'The source redirects too often.');
   }
 
-  /** The WHATWG parser normalizes every spelling of an IPv4 address: decimal, octal, hexadecimal. */
+  /**
+   * Parses and checks a URL. The WHATWG parser normalizes every spelling of an IPv4 address: decimal, octal,
+   * hexadecimal. `publicConnector` checks the address.
+   */
   #admit(text: string): URL {
     const url = URL.parse(text);
     if (!url || !/^https?:$/.test(url.protocol)) throw denied('is not an http or https URL');

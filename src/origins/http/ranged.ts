@@ -14,8 +14,8 @@ export function rangeHeaders({ first, last }: ByteRange, etag?: string): Record<
 
 /**
  * The body of the response to `rangeHeaders(range, etag)`, if its head shows that it is exactly that range.
- * A server that ignores Range sends the whole with 200, and one that ignores If-Match sends another version:
- * unchecked, either would pass for the range.
+ * A server that ignores Range sends the whole with 200, and one that ignores If-Match sends another version.
+ * Without this check, either would be taken for the range.
  *
  * @throws Problem `not_found`, `version_changed`, `origin_unavailable`, `origin_failed`
  */
@@ -35,13 +35,14 @@ function problemWith(
 ): Problem | undefined {
   const { status, headers } = response;
   if (status !== 206) return statusProblem(status);
-  if (!isPlain(response)) return failed('the range is encoded');
+  if (!isPlain(response)) return failed('the range has a Content-Encoding');
   if (!isStrong(headers.etag)) return failed('the range has no strong validator');
   if (headers.etag !== etag) return new Problem('version_changed');
   const sent = contentRange(response);
-  if (sent?.first !== range.first || sent.last !== range.last) return failed('it is another range');
-  const declared = headers['content-length'];
-  if (declared !== undefined && Number(declared) !== length)
+  if (sent?.first !== range.first || sent.last !== range.last)
+    return failed('Content-Range is another range');
+  const contentLength = headers['content-length'];
+  if (contentLength !== undefined && Number(contentLength) !== length)
     return failed('Content-Length is not the length of the range');
   return undefined;
 }
@@ -64,14 +65,14 @@ export function isStrong(etag: string | undefined): etag is string {
   return /^"[!#-~\x80-\xff]*"$/.test(etag ?? '');
 }
 
-/** What an unexpected status means. */
+/** The problem that an unexpected status stands for. */
 export function statusProblem(status: number): Problem {
   return new Problem(codeOf(status), undefined, { cause: `the origin responded with ${status}` });
 }
 
 function codeOf(status: number): ProblemCode {
   if (status === 404 || status === 410) return 'not_found';
-  // Every range is inside a version that was looked up. If it is not satisfiable, there is another version.
+  // Every range is inside the version that was looked up. If it is not satisfiable, the version has changed.
   if (status === 412 || status === 416) return 'version_changed';
   if (status === 408 || status === 429 || status >= 500) return 'origin_unavailable';
   return 'origin_failed';
@@ -82,16 +83,16 @@ function failed(cause: string): Problem {
 }
 
 /**
- * Repeats `attempt` while the origin is unavailable, after random waits that grow. No wait starts after
- * `limitMs`: the caller has limits, too.
+ * Repeats `attempt` while the origin is unavailable, after random waits that grow. It stops after four
+ * attempts, or when one fails later than `limitMs` after the start, because its callers have limits of their own.
  */
 export async function retry<T>(attempt: () => Promise<T>, limitMs: number, signal?: AbortSignal): Promise<T> {
-  const end = performance.now() + limitMs;
+  const deadlineMs = performance.now() + limitMs;
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();
     } catch (error) {
-      if (!isProblem(error, 'origin_unavailable') || tries === attempts || performance.now() > end)
+      if (!isProblem(error, 'origin_unavailable') || tries === attempts || performance.now() > deadlineMs)
         throw error;
     }
     await sleep(Math.random() * 100 * 3 ** tries, undefined, { signal }).catch(() =>

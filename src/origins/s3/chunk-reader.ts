@@ -1,6 +1,7 @@
-/** Reads a stream in chunks of the size of the buffers that it is given. */
+/** Cuts a stream into chunks that fill the caller's buffers. */
 export class ChunkReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
+  /** The end of the last chunk of the stream, which did not fit into the buffer. */
   #rest: Uint8Array = new Uint8Array();
   /** Bytes read so far. */
   bytesRead = 0;
@@ -9,7 +10,7 @@ export class ChunkReader {
     this.#chunks = bytes[Symbol.asyncIterator]();
   }
 
-  /** The filled part of `buffer`: all of it, unless the stream ended. */
+  /** Fills `buffer`. Returns its filled part, which is shorter only at the end of the stream. */
   async fill(buffer: Buffer): Promise<Buffer> {
     let filled = 0;
     while (filled < buffer.length) {

@@ -23,11 +23,11 @@ import type { ByteRange, Representation, Store, Version } from '../origin.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { type S3Object, SignedUrls } from './signed-urls.ts';
 
-/** The minimum of S3 for a part. S3 allows 10,000 parts, so a recording has 48 GiB at most. */
+/** The smallest part that S3 allows. It allows 10,000 parts, so a recording can have up to 48 GiB. */
 const partBytes = 5 * 1024 * 1024;
 
 export interface S3Options {
-  /** Default: recordings by reference in any bucket, under keys of the form `bucket/key`. */
+  /** The bucket of every key. Without it, a key is `bucket/key`, in any bucket. */
   bucket?: string;
   /** The folder in the bucket that every key is in. */
   prefix?: string;
@@ -42,7 +42,7 @@ export interface S3Options {
  * Recordings as objects in S3, or in a server with the same API. All buckets are in one region.
  *
  * The SDK finds the credentials, writes, looks up and removes. Bytes are read without it, by ranged GETs of a
- * signed URL. One URL serves every range of its object. A read then costs a seventh of the SDK's CPU.
+ * signed URL, at a seventh of the SDK's CPU. One URL serves every range of its object.
  */
 export class S3Store implements Store {
   readonly #client: S3Client;
@@ -52,6 +52,7 @@ export class S3Store implements Store {
 
   constructor(options: S3Options) {
     const { endpoint, region, forcePathStyle, stallTimeoutMs, metrics } = options;
+    // Without the setting, the region is looked up once, as the SDK does: in the environment, then in its files.
     const foundRegion = region || new S3Client({}).config.region().catch(() => 'us-east-1');
     this.#options = options;
     this.#client = new S3Client({
@@ -59,7 +60,7 @@ export class S3Store implements Store {
       region: async () => foundRegion,
       forcePathStyle,
       requestHandler: { connectionTimeout: stallTimeoutMs, socketTimeout: stallTimeoutMs },
-      // The signature covers the content, and some S3 servers do not know the newer checksums.
+      // The signature covers the content already, and some S3 servers do not know the newer checksums.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
@@ -103,6 +104,7 @@ export class S3Store implements Store {
       const response = await this.#http.get(url, headers, signal);
       if (response.status === 403 && this.#urls.drop(object, url, response)) {
         response.discard();
+        // `retry` makes another attempt, with a new URL.
         throw new Problem('origin_unavailable', undefined, { cause: 'S3 rejected the signed URL' });
       }
       const body = rangeBody(response, range, etag);
@@ -154,16 +156,16 @@ export class S3Store implements Store {
   }
 
   /**
-   * Handles errors that may be the write's own doing. If a response is lost, the SDK repeats its request, and
-   * S3 reports that the object exists already (412) or that the upload does not exist any more (404). The
-   * write has failed only if the object is not its own.
+   * Handles an error that the write itself may have caused. If a response is lost, the SDK repeats the request,
+   * and S3 reports that the object exists already (412) or that the upload does not exist any more (404). The
+   * write has succeeded if the object has its id.
    */
-  #unlessWritten(key: string, write: string): (error: unknown) => Promise<void> {
+  #unlessWritten(key: string, writeId: string): (error: unknown) => Promise<void> {
     return async (error) => {
-      const isTaken = isProblem(error, 'version_changed');
+      const isTaken = isProblem(error, 'version_changed'); // 412
       if (!isTaken && !isProblem(error, 'not_found')) throw error;
       const there = await this.#client.send(new HeadObjectCommand(this.#locate(key))).catch(() => undefined);
-      if (there?.Metadata?.write === write) return;
+      if (there?.Metadata?.write === writeId) return;
       throw isTaken ? new Problem('conflict', undefined, { cause: error }) : error;
     };
   }
@@ -184,9 +186,9 @@ export class S3Store implements Store {
     try {
       for (let body = first; body.length > 0; ) {
         const started = upload(uploads.length + 1, body);
-        started.catch(() => {}); // handled before its buffer is used again, or at the end
+        started.catch(() => {}); // awaited below, before its buffer is used again or at the end
         uploads.push(started);
-        await uploads.at(-buffers.length);
+        await uploads.at(-buffers.length); // the part that was last in the next buffer
         body = await reader.fill(buffers[uploads.length % buffers.length]!);
       }
       const Parts = await Promise.all(uploads);
@@ -195,7 +197,7 @@ export class S3Store implements Store {
       await this.#result(completed, abortSignal).catch(this.#unlessWritten(key, Metadata.write));
     } catch (error) {
       await Promise.allSettled(uploads);
-      await this.#abort(object.Bucket, object.Key, UploadId).catch(() => {}); // `remove` aborts it then
+      await this.#abort(object.Bucket, object.Key, UploadId).catch(() => {}); // if it stays, `remove` aborts it
       throw error;
     }
   }
@@ -246,8 +248,8 @@ export class S3Store implements Store {
   #locate(key: string): S3Object {
     const { bucket, prefix = '' } = this.#options;
     const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
-    const [, Bucket, Key] = bucket ? ['', bucket, folder + key] : (/^([^/]*)\/(.*)$/s.exec(key) ?? []);
-    // The name of a bucket becomes a part of the host, so only what S3 allows in a name may pass.
+    const [Bucket, Key] = bucket ? [bucket, folder + key] : (/^([^/]*)\/(.*)$/s.exec(key)?.slice(1) ?? []);
+    // The name of a bucket becomes part of the host, so only the characters that S3 allows may pass.
     const isSafe = Bucket && /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/.test(Bucket) && Key?.isWellFormed();
     if (!isSafe || !Key || Buffer.byteLength(Key) > 1024) throw new Problem('not_found');
     return { Bucket, Key };
@@ -265,7 +267,7 @@ export class S3Store implements Store {
       const { name, message, $metadata } = error as S3ServiceException;
       const status = $metadata?.httpStatusCode;
       count(status ? `${Math.floor(status / 100)}xx` : 'none');
-      const cause = `${name}: ${message}`; // not the error itself, which holds the signed request
+      const cause = `${name}: ${message}`; // not the error itself: it contains the signed request
       if (status === 507 || name === 'QuotaExceeded') throw new Problem('storage_full', undefined, { cause });
       throw new Problem(status ? statusProblem(status).code : 'origin_unavailable', undefined, { cause });
     }

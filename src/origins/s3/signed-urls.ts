@@ -2,8 +2,9 @@ import { LRUCache } from 'lru-cache';
 import { Problem } from '../../errors.ts';
 import type { HttpResponse, Target } from '../http/http-client.ts';
 
-/** How long a signed URL is valid, and how long before its end it is no longer used. */
-const signedForMs = 3_600_000;
+/** How long a signed URL is valid. */
+const validityMs = 3_600_000;
+/** A URL is not used in the last minute of its validity. */
 const marginMs = 60_000;
 /** A clock that is this far off is corrected. S3 tolerates 15 minutes. */
 const clockToleranceMs = 600_000;
@@ -16,8 +17,8 @@ export interface S3Object {
 export interface SignedUrl extends Target {
   /** The credentials that signed it. */
   readonly identity: string;
-  /** Milliseconds since the epoch. */
-  readonly until: number;
+  /** The URL is not used after this time since the epoch. */
+  readonly usedUntilMs: number;
   /** Set once S3 has accepted it. */
   isProven: boolean;
 }
@@ -28,7 +29,7 @@ export interface Signer {
   sign(object: S3Object, seconds: number, date: Date): Promise<string>;
 }
 
-/** URLs to read objects by. Each is used again until it expires or the credentials change. */
+/** URLs to read objects by. Each is used until shortly before it expires, or until the credentials change. */
 export class SignedUrls {
   readonly #signer: Signer;
   readonly #held = new LRUCache<string, SignedUrl>({ max: 10_000 });
@@ -46,20 +47,20 @@ export class SignedUrls {
     });
     const identity = `${credentials.accessKeyId} ${credentials.sessionToken}`;
     const held = this.#held.get(idOf(object));
-    if (held?.identity === identity && Date.now() < held.until) return held;
+    if (held?.identity === identity && Date.now() < held.usedUntilMs) return held;
 
     const date = new Date(Date.now() + this.#aheadMs);
-    const url = await this.#signer.sign(object, signedForMs / 1000, date);
+    const url = await this.#signer.sign(object, validityMs / 1000, date);
     const { origin } = new URL(url);
-    const end = Math.min(
-      Date.now() + signedForMs,
+    const expiresAtMs = Math.min(
+      Date.now() + validityMs,
       credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY,
     );
     const signed = {
       origin,
       path: url.slice(origin.length),
       identity,
-      until: end - marginMs,
+      usedUntilMs: expiresAtMs - marginMs,
       isProven: false,
     };
     this.#held.set(idOf(object), signed);
@@ -67,14 +68,14 @@ export class SignedUrls {
   }
 
   /**
-   * Drops a URL that S3 rejected. If S3 accepted it before, its credentials are gone. If our clock is off,
-   * the next URL is signed by S3's.
+   * Drops a URL that S3 rejected. If our clock is off, the next URLs are signed by S3's clock.
    *
-   * @returns whether S3 may accept another signature
+   * @returns whether S3 may accept a new URL: if it accepted this one before, or if our clock was off
    */
   drop(object: S3Object, { isProven }: SignedUrl, { headers }: HttpResponse): boolean {
     this.#held.delete(idOf(object));
     const aheadMs = Date.parse(headers.date ?? '') - Date.now();
+    // False if the response has no Date: `aheadMs` is NaN then.
     const isOff = Math.abs(aheadMs - this.#aheadMs) > clockToleranceMs;
     if (isOff) this.#aheadMs = aheadMs;
     return isProven || isOff;

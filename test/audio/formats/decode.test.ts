@@ -61,7 +61,7 @@ const encodings: [outcome: string, bytes: Uint8Array, first: number, second: num
   ['A-law, the quietest of both signs', constant(6, 8, [0xd5], [0x55]), 8 / 32_768, -8 / 32_768],
 ];
 
-t.test('WAV', async (t) => {
+t.test('every encoding of WAV gives the exact samples', async (t) => {
   for (const [outcome, bytes, first, second] of encodings) {
     const [left, right] = await samplesOf(bytes);
     t.strictSame([left.length, right.length], [8000, 8000], `${outcome}: every sample`);
@@ -85,6 +85,7 @@ function correlation(a: number[], b: number[]): number {
 
 const native = await loadNative();
 const ffmpeg = await findFfmpeg();
+/** For `skip`: the reason, or false if the decoder is there. */
 const lacking = (decoder: unknown, what: string) => (decoder ? false : `${what} is not installed`);
 const noNative = lacking(native, 'ALSA’s library (libasound2)');
 
@@ -106,7 +107,7 @@ t.test('every codec decodes the same call, without delay and on the same channel
 const noFfmpeg = noNative || lacking(ffmpeg, 'ffmpeg');
 for (const name of ['plain.mp4', 'plain.m4a']) {
   t.test(`${name}: ffmpeg decodes the same as the native decoder`, { skip: noFfmpeg }, async (t) => {
-    const by = async (decoder: Mp4Decoder) => {
+    const decodedBy = async (decoder: Mp4Decoder) => {
       const reader = readerOf(fixture(name));
       const top = await readBoxes(reader);
       const moov = top.find(({ type }) => type === 'moov')!;
@@ -120,7 +121,8 @@ for (const name of ['plain.mp4', 'plain.m4a']) {
       };
       return concatenated(decodeUnits(reader, units, decoder));
     };
-    const [[left, right], [first, second]] = [await by(native!), await by(ffmpeg!)];
+    const [left, right] = await decodedBy(native!);
+    const [first, second] = await decodedBy(ffmpeg!);
     t.equal(first.length, left.length);
     t.ok(correlation(first, left) > 0.99 && correlation(second, right) > 0.99);
   });
@@ -129,8 +131,8 @@ for (const name of ['plain.mp4', 'plain.m4a']) {
 t.test('FLAC is decoded without loss', async (t) => {
   const [left] = await samplesOf(fixture('plain.wav'));
   const [first] = await samplesOf(fixture('plain.flac'));
-  const worst = left.reduce((most, sample, i) => Math.max(most, Math.abs(sample - first[i]!)), 0);
-  t.ok(left.length === first.length && worst < 1 / 32_000, `off by at most ${worst}`);
+  const maxError = left.reduce((most, sample, i) => Math.max(most, Math.abs(sample - first[i]!)), 0);
+  t.ok(left.length === first.length && maxError < 1 / 32_000, `off by at most ${maxError}`);
 });
 
 /** The same bytes with one of them changed. */

@@ -60,13 +60,13 @@ async function recording(origin: Memory) {
   return { origin, key: 'call', representation: await origin.stat() };
 }
 
-function makeChecker(t: Test, options = {}) {
+function makePool(t: Test, options = {}) {
   const checkPool = new CheckPool({ workers: 1, ...options });
   t.teardown(() => checkPool.close());
   return checkPool;
 }
 
-async function file(t: Test, bytes: Uint8Array): Promise<string> {
+async function tempFile(t: Test, bytes: Uint8Array): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'playhead-test-'));
   t.teardown(() => rm(folder, { recursive: true }));
   const path = join(folder, 'file.mjs');
@@ -75,23 +75,23 @@ async function file(t: Test, bytes: Uint8Array): Promise<string> {
 }
 
 t.test('a path and an origin give the same report', async (t) => {
-  const checkPool = makeChecker(t);
-  const fromPath = await checkPool.check({ path: await file(t, good) }, declared);
+  const checkPool = makePool(t);
+  const fromPath = await checkPool.check({ path: await tempFile(t, good) }, declared);
   t.strictSame([fromPath.verdict, fromPath.codes], ['pass', ['declared_map']]);
   t.strictSame(await checkPool.check(await recording(new Memory(good)), declared), fromPath);
 });
 
 t.test('hostile files fail the check', async (t) => {
-  const checkPool = makeChecker(t);
+  const checkPool = makePool(t);
   for (const [outcome, make] of Object.entries(hostile)) {
     const { verdict, codes } = await checkPool.check(await recording(new Memory(make())), declared);
     t.equal(verdict, 'fail', `${outcome}: ${codes}`);
   }
 });
 
-/** A process that does `wrong` when it gets a recording. */
+/** The parent of a child that runs `wrong` when it gets a recording. */
 async function brokenParent(t: Test, wrong: string): Promise<Parent> {
-  const program = await file(
+  const program = await tempFile(
     t,
     Buffer.from(`process.on('message', () => { process.send({ kind: 'started' }); ${wrong} });`),
   );
@@ -127,7 +127,7 @@ t.test('the file fails and the event loop goes on, for a process that', async (t
   let over = false;
   const judging = tooMuch.map(async ([outcome, wrong, code, limit]) => {
     const parent = await brokenParent(t, wrong);
-    const report = await parent.check({ path: await file(t, good) }, {}, never);
+    const report = await parent.check({ path: await tempFile(t, good) }, {}, never);
     t.strictSame([report.verdict, report.codes, report.audio.size], ['fail', [code], good.length]);
     t.equal(report.evidence[0]!.value, limit, outcome);
   });
@@ -146,7 +146,7 @@ for (const wrong of [
 ]) {
   t.test(`a process that breaks with ${wrong} is an internal error, and no verdict`, async (t) => {
     const parent = await brokenParent(t, wrong);
-    await t.rejects(parent.check({ path: await file(t, good) }, {}, never), { code: 'internal' });
+    await t.rejects(parent.check({ path: await tempFile(t, good) }, {}, never), { code: 'internal' });
   });
 }
 
@@ -155,7 +155,7 @@ t.test('a process that dies while it is idle is replaced', async (t) => {
     t,
     `process.send({ kind: 'report', report: process.pid }, () => process.exit());`,
   );
-  const path = await file(t, good);
+  const path = await tempFile(t, good);
   const first = await parent.check({ path }, {}, never);
   const pid = first as unknown as number; // which the program above reports
   await until(() => !isRunning(pid));
@@ -165,12 +165,12 @@ t.test('a process that dies while it is idle is replaced', async (t) => {
 t.test('waiting for an origin does not count against the file', async (t) => {
   let waits = 0;
   const origin = new Memory(good, () => (waits++ === 0 ? sleep(6000) : Promise.resolve()));
-  const report = await makeChecker(t).check(await recording(origin), declared);
+  const report = await makePool(t).check(await recording(origin), declared);
   t.strictSame(report.codes, ['declared_map']);
 });
 
 t.test('the caller gets what the origin throws, and the next check works', async (t) => {
-  const checkPool = makeChecker(t);
+  const checkPool = makePool(t);
   const changed = new Memory(good, () => Promise.reject(new Problem('version_changed')));
   await t.rejects(checkPool.check(await recording(changed), {}), { code: 'version_changed' });
   await t.rejects(checkPool.check({ path: '/nowhere/call.wav' }, {}), { code: 'not_found' });
@@ -178,7 +178,7 @@ t.test('the caller gets what the origin throws, and the next check works', async
 });
 
 t.test('an abort frees the read and the place in the queue', async (t) => {
-  const checkPool = makeChecker(t, { queue: 1 });
+  const checkPool = makePool(t, { queue: 1 });
   const left = new AbortController();
   const waiting = Promise.withResolvers<void>();
   const origin = new Memory(good, async (signal) => {
@@ -197,7 +197,7 @@ t.test('an abort frees the read and the place in the queue', async (t) => {
 });
 
 t.test('a full queue is busy, and the checks in it run in order', async (t) => {
-  const checkPool = makeChecker(t, { queue: 2 });
+  const checkPool = makePool(t, { queue: 2 });
   const gate = Promise.withResolvers<void>();
   const ended: number[] = [];
   const checks = [0, 1, 2].map(async (place) => {

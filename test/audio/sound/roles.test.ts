@@ -129,16 +129,16 @@ t.test('evidence has its source, the measured value and the time', async (t) => 
 });
 
 const channel = fc.constantFrom(undefined, 1 as const, 2 as const);
-const map = fc.constantFrom(undefined, right, wrong);
+const channelMap = fc.constantFrom(undefined, right, wrong);
 const anything = fc.record({
-  declared: map,
-  tag: map,
+  map: channelMap,
+  tag: channelMap,
   profile: fc.constantFrom(undefined, 'as-is' as const, 'swapped' as const, 'declare' as const),
   signs: fc.option(fc.record({ ringbackOn: channel, firstSpeakerOn: channel, digitsOn: channel }), {
     nil: undefined,
   }),
 });
-const other = (signs: 1 | 2 | undefined) => signs && ((3 - signs) as 1 | 2);
+const otherChannel = (channel: 1 | 2 | undefined) => channel && ((3 - channel) as 1 | 2);
 
 t.test('ringback on channel 1 is never a pass', async () => {
   fc.assert(
@@ -155,9 +155,9 @@ t.test('the same signs on the other channels give the opposite verdict', async (
     fc.property(channel, channel, channel, (ringbackOn, firstSpeakerOn, digitsOn) => {
       const signs = { ringbackOn, firstSpeakerOn, digitsOn } as Signs;
       const mirrored = {
-        ringbackOn: other(ringbackOn),
-        firstSpeakerOn: other(firstSpeakerOn),
-        digitsOn: other(digitsOn),
+        ringbackOn: otherChannel(ringbackOn),
+        firstSpeakerOn: otherChannel(firstSpeakerOn),
+        digitsOn: otherChannel(digitsOn),
       } as Signs;
       return judge({ signs: mirrored }).verdict === verdicts[judge({ signs }).verdict];
     }),

@@ -28,11 +28,11 @@ function tone(rate: number, seconds: number, tones: number[], db = -25): Channel
 }
 
 /** A voice at about -20 dBFS, in turns with quiet. */
-function talk(seed: number, from: number, seconds = 12): Float32Array {
+function talk(seed: number, fromSeconds: number, seconds = 12): Float32Array {
   const random = seeded(seed);
   const sound = noise(random, 8000 * seconds, -70);
   const voice = { ...castVoice(random, 0), clips: undefined };
-  for (let at = from * 8000; at < sound.length - 24_000; at += 24_000) {
+  for (let at = fromSeconds * 8000; at < sound.length - 24_000; at += 24_000) {
     const said = utter(random, voice as never).subarray(0, 16_000);
     said.forEach((value, i) => {
       sound[at + i]! += value;

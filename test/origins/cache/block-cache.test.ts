@@ -20,6 +20,7 @@ import { until } from '../../until.ts';
 import { CountingOrigin } from './counting.ts';
 
 const megabyte = 1024 * 1024;
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 
 /** A cache before a counting origin. */
@@ -244,7 +245,7 @@ t.test('while loads wait for their turn, each brings only the block that is need
   t.equal(await untilReleased(held), 0);
 });
 
-t.test('of an origin that is down only cached blocks play', async (t) => {
+t.test('only the cached blocks of an origin that is down are played', async (t) => {
   const { cache, far, put, held } = make(t);
   const bytes = pattern(3 * megabyte);
   const version = await put('a.wav', bytes);
@@ -322,7 +323,7 @@ t.test('an origin that does not respond does not block another one', async (t) =
   t.ok((await Promise.allSettled(lost)).every(({ status }) => status === 'rejected'));
 });
 
-t.test('an origin that is slow leaves turns to another one', async (t) => {
+t.test('a slow origin leaves turns to another one', async (t) => {
   for (const size of [0, 64 * megabyte]) {
     const memory = new Memory(size);
     const dripping: Origin = {

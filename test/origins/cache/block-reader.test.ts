@@ -10,6 +10,7 @@ import { CountingOrigin } from './counting.ts';
 
 const megabyte = 1024 * 1024;
 const slowMs = 60; // between chunks; more than 50 ms is slow
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 
 function make(t: Tap, bytes: number) {

@@ -11,6 +11,7 @@ import { codeOf, originContract, pattern, readAll, type Tap, untilReleased } fro
 import { filesBelow, replaceFile } from '../../files.ts';
 
 const megabyte = 1024 * 1024;
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 
 function make(t: Tap) {

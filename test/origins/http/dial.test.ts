@@ -6,6 +6,7 @@ import { HttpOrigin } from '../../../src/origins/http/http.ts';
 import { codeOf, collect } from '../../contracts/origin.ts';
 import { listen, serve } from '../../servers/serve.ts';
 
+/** A signal that never aborts. */
 const awake = new AbortController().signal;
 
 /** Addresses by name. Any other name has none. */
@@ -67,7 +68,7 @@ t.test('which addresses are public', async (t) => {
   for (const [address, is] of table) t.equal(isPublic(address), is, `${address || 'nothing'}: ${is}`);
 });
 
-t.test('tricks by which a URL could reach an address that is not public', async (t) => {
+t.test('every trick to reach an address that is not public is denied', async (t) => {
   let connections = 0;
   const server = createServer((socket) => {
     connections++;
@@ -199,7 +200,7 @@ t.test('a name whose address changes is checked by the address that is connected
   t.equal(lookups, 2, 'one look-up for one connection');
 });
 
-t.test('redirects', async (t) => {
+t.test('a redirect is followed only to a URL that is allowed, and five times at most', async (t) => {
   const hits: string[] = [];
   const { port } = await serve(t, (request, response) => {
     hits.push(request.url!);

@@ -7,6 +7,7 @@ import { HttpClient, type HttpClientOptions } from '../../../src/origins/http/ht
 import { codeOf, collect, pattern, untilReleased } from '../../contracts/origin.ts';
 import { listen, serve } from '../../servers/serve.ts';
 
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 const megabyte = 1024 * 1024;
 
@@ -204,7 +205,7 @@ t.test('a body that is not whole never ends like a whole one', async (t) => {
   }
 });
 
-t.test('no response at all', async (t) => {
+t.test('without a response the origin is unavailable', async (t) => {
   const table: [string, string, (socket: Socket) => void][] = [
     ['ended', '', (socket) => void socket.end()],
     ['reset', 'HTTP/1.1 20', (socket) => void setTimeout(() => socket.resetAndDestroy(), 50)],

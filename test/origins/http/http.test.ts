@@ -8,6 +8,7 @@ import { freshFolder, replaceFile } from '../../files.ts';
 import { startNginx, withoutNginx } from '../../servers/nginx.ts';
 import { serve } from '../../servers/serve.ts';
 
+/** A signal that never aborts. */
 const awake = new AbortController().signal;
 
 t.test('the contract, with nginx as the vendor', { skip: withoutNginx }, async (t) => {

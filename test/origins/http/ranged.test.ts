@@ -7,6 +7,7 @@ import { rangeBody, rangeHeaders, retry, statusProblem } from '../../../src/orig
 import { codeOf, collect, untilReleased } from '../../contracts/origin.ts';
 import { serve } from '../../servers/serve.ts';
 
+/** A signal that never aborts. */
 const awake = new AbortController().signal;
 const range = { first: 10, last: 19 };
 const etag = '"v1"';
@@ -103,7 +104,7 @@ t.test('a response is accepted only if it is the range that was requested', asyn
   );
 });
 
-t.test('retry', async (t) => {
+t.test('an attempt is repeated while the origin is unavailable, four times at most', async (t) => {
   const failing = (problems: Problem[]) => {
     let tries = 0;
     return {

@@ -15,6 +15,7 @@ import { startNginx, withoutNginx } from '../../servers/nginx.ts';
 const skip = withoutNginx;
 const kilobyte = 1024;
 const megabyte = 1024 * kilobyte;
+/** A signal that never aborts. */
 const awake = () => new AbortController().signal;
 
 /** Block cache, healing and S3 as in the gateway, with nginx in the place of S3. Counts what goes over the wire. */
@@ -114,7 +115,7 @@ t.test('five hundred slow listeners hold no connection, and all are served', { s
     'each has its first bytes',
   );
   t.equal(await untilReleased(() => s3.underWay), 0, 'while all of them pause, no connection is held');
-  t.ok(proxy.counts.peak <= 50, `of ${proxy.counts.peak} that there were at most`);
+  t.ok(proxy.counts.peak <= 50, `${proxy.counts.peak} connections at one time at most`);
 
   const { key, bytes, version } = newcomer!;
   t.ok(

@@ -57,7 +57,7 @@ t.test('the contract', { skip }, async (t) => {
   });
 });
 
-/** A proxy in front of S3: the first such request reaches S3, and its response is lost. */
+/** A proxy in front of S3. The first request that `isToBeLost` selects reaches S3, and its response is lost. */
 async function losingResponse(
   t: Test,
   isToBeLost: (method: string, query: URLSearchParams) => boolean,
@@ -216,7 +216,7 @@ t.test('remove aborts what a killed process left of its upload, and nothing else
   await store.remove('a.wav2');
 });
 
-t.test('a bucket with versioning', { skip }, async (t) => {
+t.test('in a bucket with versioning, remove erases every version', { skip }, async (t) => {
   const { store, admin, put, Bucket } = await setUp(t, '');
   const VersioningConfiguration = { Status: 'Enabled' } as const;
   await admin.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
@@ -238,7 +238,7 @@ t.test('a bucket with versioning', { skip }, async (t) => {
   await store.remove('a.wav.more');
 });
 
-t.test('an object encrypted with a key of KMS', { skip }, async (t) => {
+t.test('an object encrypted with a key of KMS is read like any other', { skip }, async (t) => {
   const { store, put } = await setUp(t);
   const bytes = pattern(megabyte);
   const encrypted = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'testkey-1' } as const;

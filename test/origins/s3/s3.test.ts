@@ -159,7 +159,7 @@ t.test('URLs are signed anew when the credentials change', async (t) => {
   t.equal(new Set(used).size, 3, `each with the credentials of its time: ${used}`);
 });
 
-t.test('no credentials at all', async (t) => {
+t.test('without credentials nothing is requested', async (t) => {
   setEnvironment(t, {
     ...withoutKey,
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
@@ -171,7 +171,7 @@ t.test('no credentials at all', async (t) => {
   t.equal(requests.length, 0);
 });
 
-t.test('stat and write', async (t) => {
+t.test('responses to stat and write, and their outcomes', async (t) => {
   setEnvironment(t, key);
   const empty = async function* () {};
   const table: [string, Turn, string, string][] = [

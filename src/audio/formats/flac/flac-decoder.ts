@@ -21,8 +21,8 @@ export function flacTrack(stream: FlacStream): Track {
 }
 
 /**
- * Every FLAC frame must be there, in order, with both checksums right. The decoder itself silently skips what is
- * broken.
+ * Requires every FLAC frame, in order, with both checksums right. The decoder alone would skip broken frames and report
+ * no error.
  */
 async function* decodeFlac(reader: SourceReader, stream: FlacStream): AsyncGenerator<DecodedChunk> {
   const decoder = new FLACDecoder();
@@ -32,9 +32,12 @@ async function* decodeFlac(reader: SourceReader, stream: FlacStream): AsyncGener
     const splitter = new FrameSplitter(stream.channels);
     for (let offset = stream.offset; offset < stream.end; offset += readBytes) {
       const length = Math.min(readBytes, stream.end - offset);
-      const last = offset + length === stream.end;
-      for (const { frames, sampleFrames } of splitter.push(await reader.read(offset, length), last)) {
-        const { channelData, samplesDecoded, errors } = await decoder.decodeFrames(frames).catch(crashed);
+      const isLast = offset + length === stream.end;
+      const bytes = await reader.read(offset, length);
+      for (const { frames, sampleFrames } of splitter.push(bytes, isLast)) {
+        const { channelData, samplesDecoded, errors } = await decoder
+          .decodeFrames(frames)
+          .catch(rethrowCrash);
         if (errors.length > 0 || samplesDecoded !== sampleFrames) {
           throw new Finding('corrupt_audio', errors[0]?.message ?? `${samplesDecoded} samples`, sampleFrames);
         }
@@ -46,7 +49,7 @@ async function* decodeFlac(reader: SourceReader, stream: FlacStream): AsyncGener
   }
 }
 
-/** WebAssembly stops the decoder when it leaves its memory, as it does on some FLAC frames of a few samples. */
-function crashed(error: unknown): never {
+/** Some FLAC frames of a few samples make the decoder leave its memory. WebAssembly then stops it with an error. */
+function rethrowCrash(error: unknown): never {
   throw error instanceof WebAssembly.RuntimeError ? new Finding('corrupt_audio', error.message) : error;
 }

@@ -6,7 +6,10 @@ import { crc16, maxFrameBytes, maxHeaderBytes, readFrameHeader } from './frame.t
 
 const maxBlocks = 1000;
 const maxTagBytes = 256 * 1024;
-/** Frame headers to try. Only one in 8 MB is there by chance, so the last FLAC frame has the first or second. */
+/**
+ * How many frame headers to try, from the end of the audio. Bytes look like a header by chance only once in 8 MB, so
+ * the header of the last FLAC frame is nearly always the first or the second.
+ */
 const maxTries = 64;
 
 const streamInfo = 0;
@@ -28,15 +31,17 @@ export async function readFlac(reader: SourceReader, start: number): Promise<Str
     const type = (header >>> 24) & 0x7f;
     last = header >>> 31 === 1;
     if (type === 127) throw new Finding('bad_header', 'metadata block of type 127');
-    if (blocks === 1 && (type !== streamInfo || size !== 34))
-      throw new Finding('bad_header', 'no STREAMINFO');
-    if (blocks === 1) info = await reader.view(position + 4, size);
+    if (blocks === 1) {
+      if (type !== streamInfo || size !== 34) throw new Finding('bad_header', 'no STREAMINFO');
+      info = await reader.view(position + 4, size);
+    }
     if (type === vorbisComment) tagBytes += size;
     if (tagBytes > maxTagBytes) throw new Finding('too_complex', tagBytes, maxTagBytes);
     position += 4 + size;
     if (position > reader.size) throw new Finding('truncated', reader.size, position);
   }
 
+  // Sample rate (20 bits), channels - 1 (3), bits per sample - 1 (5), sample frames (36).
   const packed = info!.getBigUint64(10);
   const stream: FlacStream = {
     offset: position,
@@ -73,16 +78,17 @@ export async function readFlac(reader: SourceReader, start: number): Promise<Str
   };
 }
 
-/** Some writers append an ID3v1 tag of 128 bytes to the audio. */
+/** Where the audio ends. Some writers append an ID3v1 tag of 128 bytes. */
 async function endOfAudio(reader: SourceReader): Promise<number> {
   const tag = reader.size >= 128 ? await reader.text(reader.size - 128, 3) : '';
   return tag === 'TAG' ? reader.size - 128 : reader.size;
 }
 
 /**
- * Sample frames up to the end of the last FLAC frame. It is the one whose checksum fits if it ends with the file.
+ * Counts the sample frames up to the end of the last FLAC frame. The last FLAC frame is found backwards from the end of
+ * the audio: the bytes from its header to the end have the checksum 0.
  *
- * @throws Finding `truncated` if no FLAC frame ends with the file
+ * @throws Finding `truncated` if no FLAC frame ends with the audio
  */
 async function countSampleFrames(reader: SourceReader, stream: FlacStream): Promise<number> {
   const { offset, end, channels, sampleRate } = stream;
@@ -93,6 +99,7 @@ async function countSampleFrames(reader: SourceReader, stream: FlacStream): Prom
     throw new Finding('bad_header', `frames of ${first.sampleRate} Hz`, sampleRate);
   }
 
+  // Most FLAC frames fit into 16 KiB. More is read only if the last FLAC frame is not found there.
   for (const tailBytes of [16 * 1024, maxFrameBytes]) {
     const start = Math.max(offset, end - tailBytes);
     const tail = await reader.read(start, end - start);
@@ -101,8 +108,8 @@ async function countSampleFrames(reader: SourceReader, stream: FlacStream): Prom
       if (!header) continue;
       if (++tries > maxTries) break;
       if (crc16(tail, at, tail.length) !== 0) continue;
-      const before = header.variable ? header.number : header.number * first.sampleFrames;
-      return before + header.sampleFrames;
+      const sampleFramesBefore = header.variable ? header.number : header.number * first.sampleFrames;
+      return sampleFramesBefore + header.sampleFrames;
     }
     if (start === offset) break;
   }

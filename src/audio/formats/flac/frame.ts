@@ -1,7 +1,7 @@
 /** Hz, by the rate code of a FLAC frame. */
 const rates = [undefined, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000];
 
-/** The largest FLAC frame: 2 channels of 65,535 samples of 32 bits, uncompressed, and its header. */
+/** More than any FLAC frame has: 2 channels of 65,535 samples of 32 bits, uncompressed, take 512 KiB. */
 export const maxFrameBytes = 640 * 1024;
 /** The longest header of a FLAC frame. */
 export const maxHeaderBytes = 16;
@@ -28,16 +28,19 @@ export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader | un
 
   // The number is coded like a character in UTF-8, in up to seven bytes.
   const lead = bytes[at + 4]!;
-  const ones = Math.clz32(~(lead << 24));
-  if (ones === 1 || ones > 7) return undefined;
+  const leadingOnes = Math.clz32(~(lead << 24));
+  if (leadingOnes === 1 || leadingOnes > 7) return undefined;
+  let number = leadingOnes === 0 ? lead : lead & (0x7f >> leadingOnes);
   let position = at + 5;
-  let number = ones === 0 ? lead : lead & (0x7f >> ones);
-  for (; position < at + 4 + Math.max(1, ones); position++) {
+  for (let more = leadingOnes - 1; more > 0; more--, position++) {
     if ((bytes[position]! & 0xc0) !== 0x80) return undefined;
     number = number * 64 + (bytes[position]! & 0x3f);
   }
 
-  let sampleFrames = sizeCode === 1 ? 192 : sizeCode < 6 ? 144 << sizeCode : 1 << sizeCode;
+  let sampleFrames = 1 << sizeCode;
+  if (sizeCode === 1) sampleFrames = 192;
+  if (sizeCode >= 2 && sizeCode <= 5) sampleFrames = 144 << sizeCode;
+  // Sizes and rates without a code of their own are behind the number.
   if (sizeCode === 6) sampleFrames = bytes[position++]! + 1;
   if (sizeCode === 7) sampleFrames = ((bytes[position++]! << 8) | bytes[position++]!) + 1;
   let sampleRate = rates[rateCode];

@@ -1,6 +1,6 @@
 /** An AudioSpecificConfig (ISO 14496-3 §1.6.2.1). */
 export interface AudioConfig {
-  /** `MPEG-4 audio object type 2`; or the object type indication, if it names no AAC. */
+  /** For the report: `MPEG-4 audio object type 2`, or `object type 0x6b` if it is not AAC. */
   objectType: string;
   /** Absent if the codec is not accepted. */
   codec?: 'AAC-LC' | 'HE-AAC' | 'HE-AAC v2';
@@ -11,14 +11,19 @@ export interface AudioConfig {
   unitSampleFrames: number;
 }
 
+/** Hz, by the index in an AudioSpecificConfig. */
 export const rates = [
   96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
 ];
-/** Channels by channel configuration. For configuration 0 a program config element gives them. */
+/** Channels by channel configuration. For configuration 0, a program config element gives them. */
 const channelCounts = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 0, 8];
 
 /** Object type indications of AAC (ISO 14496-1 §7.2.6.6). The last three are MPEG-2 AAC. */
 const aacIndications = [0x40, 0x66, 0x67, 0x68];
+/** Audio object types: AAC-LC; and the extensions that make it HE-AAC and HE-AAC v2. */
+const aacLc = 2;
+const spectralBandReplication = 5;
+const parametricStereo = 29;
 
 /**
  * Reads the content of an `esds` box, without its version and flags.
@@ -29,26 +34,30 @@ export function readAudioConfig(bytes: Uint8Array): AudioConfig | undefined {
   const descriptors = readDescriptors(bytes);
   if (!descriptors) return undefined;
   const { indication, specific } = descriptors;
-  const none = { channels: 0, sampleRate: 0, coreRateIndex: -1, unitSampleFrames: 0 };
+  const unsupported = { channels: 0, sampleRate: 0, coreRateIndex: -1, unitSampleFrames: 0 };
   if (!aacIndications.includes(indication)) {
-    return { ...none, objectType: `object type 0x${indication.toString(16)}` };
+    return { ...unsupported, objectType: `object type 0x${indication.toString(16)}` };
   }
   const bits = new BitReader(specific);
   let type = readObjectType(bits);
   const coreRate = readRate(bits);
   let sampleRate = coreRate;
   const configuration = bits.read(4);
-  let codec: AudioConfig['codec'] = type === 5 ? 'HE-AAC' : type === 29 ? 'HE-AAC v2' : undefined;
+  let codec: AudioConfig['codec'];
+  if (type === spectralBandReplication) codec = 'HE-AAC';
+  if (type === parametricStereo) codec = 'HE-AAC v2';
   if (codec) {
+    // The rate of the extended audio and the type of the core follow.
     sampleRate = readRate(bits);
     type = readObjectType(bits);
   }
-  const objectType = `MPEG-4 audio object type ${codec === 'HE-AAC v2' ? 29 : type}`;
-  if (type !== 2) return { ...none, objectType };
+  const objectType = `MPEG-4 audio object type ${codec === 'HE-AAC v2' ? parametricStereo : type}`;
+  if (type !== aacLc) return { ...unsupported, objectType };
 
   const unitSampleFrames = bits.read(1) === 1 ? 960 : 1024;
-  if (bits.read(1) === 1) bits.read(14);
-  bits.read(1);
+  const dependsOnCoreCoder = bits.read(1) === 1;
+  if (dependsOnCoreCoder) bits.read(14);
+  bits.read(1); // extension flag
   let channels = configuration === 0 ? readProgramChannels(bits) : (channelCounts[configuration] ?? 0);
   if (!codec) ({ codec, sampleRate } = readExtension(bits, coreRate));
   if (codec === 'HE-AAC v2') channels = 2;
@@ -62,7 +71,7 @@ export function readAudioConfig(bytes: Uint8Array): AudioConfig | undefined {
   };
 }
 
-/** Reads ES_Descriptor, DecoderConfigDescriptor and DecoderSpecificInfo (ISO 14496-1 §7.2.6). */
+/** Reads ES_Descriptor (tag 3), DecoderConfigDescriptor (4) and DecoderSpecificInfo (5): ISO 14496-1 §7.2.6. */
 function readDescriptors(bytes: Uint8Array): { indication: number; specific: Uint8Array } | undefined {
   let at = 0;
   let indication = -1;
@@ -103,32 +112,33 @@ function readRate(bits: BitReader): number {
 
 /** Channels of a program config element (ISO 14496-3 §4.4.1.1). */
 function readProgramChannels(bits: BitReader): number {
-  bits.read(10);
+  bits.read(10); // tag, object type, rate
   const [front, side, back, lfe] = [bits.read(4), bits.read(4), bits.read(4), bits.read(2)];
-  bits.read(7);
-  for (const size of [4, 4, 3]) if (bits.read(1) === 1) bits.read(size);
+  bits.read(7); // counts of elements without channels
+  for (const mixdownBits of [4, 4, 3]) if (bits.read(1) === 1) bits.read(mixdownBits);
   let channels = lfe;
   for (let element = 0; element < front + side + back; element++) {
-    channels += 1 + bits.read(1);
-    bits.read(4);
+    const isPair = bits.read(1) === 1;
+    channels += isPair ? 2 : 1;
+    bits.read(4); // tag
   }
   return channels;
 }
 
-/** An extension that older decoders ignore: spectral band replication, with or without parametric stereo. */
+/** Reads the extensions behind the configuration, which older decoders ignore. Each starts with a sync word. */
 function readExtension(
   bits: BitReader,
   coreRate: number,
 ): { codec: AudioConfig['codec']; sampleRate: number } {
-  const plain = { codec: 'AAC-LC', sampleRate: coreRate } as const;
-  if (bits.left < 16 || bits.read(11) !== 0x2b7) return plain;
-  if (readObjectType(bits) !== 5 || bits.read(1) === 0) return plain;
+  const none = { codec: 'AAC-LC', sampleRate: coreRate } as const;
+  if (bits.left < 16 || bits.read(11) !== 0x2b7) return none;
+  if (readObjectType(bits) !== spectralBandReplication || bits.read(1) === 0) return none;
   const sampleRate = readRate(bits);
-  const stereo = bits.left >= 12 && bits.read(11) === 0x548 && bits.read(1) === 1;
-  return { codec: stereo ? 'HE-AAC v2' : 'HE-AAC', sampleRate };
+  const hasParametricStereo = bits.left >= 12 && bits.read(11) === 0x548 && bits.read(1) === 1;
+  return { codec: hasParametricStereo ? 'HE-AAC v2' : 'HE-AAC', sampleRate };
 }
 
-/** Reads big-endian bits. Behind the end they are 0. */
+/** Reads big-endian numbers of any width in bits. Bits after the last byte are 0. */
 class BitReader {
   #bytes: Uint8Array;
   #at = 0;

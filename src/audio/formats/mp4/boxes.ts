@@ -4,19 +4,22 @@ import type { SourceReader } from '../../source-reader.ts';
 const maxBoxes = 20_000;
 const maxDepth = 10;
 
-/** A box (ISO 14496-12 §4.2). It starts at `at`; its content is from `start` to `end`. */
+/** A box (ISO 14496-12 §4.2). All offsets are from the start of the file, in bytes. */
 export interface Box {
   type: string;
+  /** Offset of the box itself. */
   at: number;
+  /** Offset of its content. */
   start: number;
   end: number;
+  /** Empty for types that contain no boxes, or none that are needed. */
   children: Box[];
 }
 
 const parentTypes = 'moov trak mdia minf stbl udta edts mvex moof traf meta ilst'.split(' ');
 
 /**
- * Reads the boxes of a file. Those of its index have their children.
+ * Reads all boxes of a file, but not their content.
  *
  * @throws Finding `truncated` or `bad_header` for a box that does not fit, `too_complex` for too many
  */
@@ -25,14 +28,17 @@ export function readBoxes(reader: SourceReader): Promise<Box[]> {
   const walk = async (parent: string, start: number, end: number, depth: number): Promise<Box[]> => {
     if (depth > maxDepth) throw new Finding('too_complex', depth, maxDepth);
     const found: Box[] = [];
-    for (let position = start; position + 8 <= end; position = found.at(-1)!.end) {
+    let position = start;
+    while (position + 8 <= end) {
       if (++boxes > maxBoxes) throw new Finding('too_complex', boxes, maxBoxes);
       const box = await readBox(reader, position, end);
+      // A child of `ilst` is a tag. Its type is the tag's name or number.
       if (parentTypes.includes(box.type) || parent === 'ilst') {
-        const inside = box.type === 'meta' ? await skipVersion(reader, box) : box.start;
-        box.children = await walk(box.type, inside, box.end, depth + 1);
+        const childrenStart = box.type === 'meta' ? await skipVersion(reader, box) : box.start;
+        box.children = await walk(box.type, childrenStart, box.end, depth + 1);
       }
       found.push(box);
+      position = box.end;
     }
     return found;
   };
@@ -42,21 +48,24 @@ export function readBoxes(reader: SourceReader): Promise<Box[]> {
 async function readBox(reader: SourceReader, position: number, end: number): Promise<Box> {
   const head = await reader.view(position, Math.min(16, end - position));
   const type = String.fromCharCode(...[4, 5, 6, 7].map((at) => head.getUint8(at)));
-  const short = head.getUint32(0);
-  const large = short === 1 && head.byteLength === 16;
-  const size = large ? Number(head.getBigUint64(8)) : short === 0 ? end - position : short;
+  // A size of 0 means up to the end. A size of 1 means that the size is in the next 64 bits.
+  const size32 = head.getUint32(0);
+  const isLarge = size32 === 1 && head.byteLength === 16;
+  let size = size32;
+  if (size32 === 0) size = end - position;
+  if (isLarge) size = Number(head.getBigUint64(8));
   if (position + size > reader.size) throw new Finding('truncated', reader.size, position + size);
-  const start = position + (large ? 16 : 8);
+  const start = position + (isLarge ? 16 : 8);
   if (position + size > end || position + size < start) {
     throw new Finding('bad_header', `${JSON.stringify(type)} box of ${size} bytes`);
   }
   return { type, at: position, start, end: position + size, children: [] };
 }
 
-/** In MP4 a `meta` box has version and flags before its children; in QuickTime it has none. */
+/** Where the children of a `meta` box start. In MP4 they are behind a version and flags, in QuickTime they are not. */
 async function skipVersion(reader: SourceReader, meta: Box): Promise<number> {
-  const bare = meta.end - meta.start >= 8 && (await reader.text(meta.start + 4, 4)) === 'hdlr';
-  return bare ? meta.start : meta.start + 4;
+  const startsWithChild = meta.end - meta.start >= 8 && (await reader.text(meta.start + 4, 4)) === 'hdlr';
+  return startsWithChild ? meta.start : meta.start + 4;
 }
 
 /** The first box at a path below `box`. */

@@ -3,32 +3,42 @@ import type { SourceReader } from '../../source-reader.ts';
 import { all, type Box, find } from './boxes.ts';
 import { maxUnits, type UnitTable } from './sample-table.ts';
 
-const trunDataOffset = 0x1;
-const trunFirstFlags = 0x4;
-/** Flags of the fields of each sample: duration, size, flags, composition offset. Each field has four bytes. */
-const trunFields = [0x100, 0x200, 0x400, 0x800];
-const trunSize = 0x200;
+/** Flags of a `tfhd` box: the fields that it has (ISO 14496-12 §8.8.7). */
+const hasBase = 0x1;
+const hasDescription = 0x2;
+const hasDuration = 0x8;
+const hasUnitBytes = 0x10;
 
-/** What a fragment sets for all of its samples (ISO 14496-12 §8.8.7). */
+/** Flags of a `trun` box: the fields that it has (ISO 14496-12 §8.8.8). */
+const hasDataOffset = 0x1;
+const hasFirstFlags = 0x4;
+/** The same for the fields of each entry: duration, size, flags, composition offset. Each field has four bytes. */
+const entryFields = [0x100, 0x200, 0x400, 0x800];
+const hasSizes = 0x200;
+
+/** What a `tfhd` box sets for all units of a fragment. */
 interface FragmentHeader {
   trackId: number;
-  /** Data offsets count from here, or else from the `moof` box. */
+  /** Data offsets count from here; undefined if they count from the `moof` box. */
   base: number | undefined;
+  /** Size of units whose size is not in their run; undefined if it is that of the track. */
   unitBytes: number | undefined;
 }
 
 /**
- * A segment index (ISO 14496-12 §8.16.3) gives the bytes of all fragments behind it, even of those that were cut off.
+ * Checks that the fragments behind a segment index (ISO 14496-12 §8.16.3) are all there. It declares their sizes, even
+ * of those that were cut off.
  *
- * @throws Finding `truncated`
+ * @throws Finding `truncated` if they are not
  */
 export async function checkSegments(reader: SourceReader, sidx: Box): Promise<void> {
   const view = await reader.view(sidx.start, sidx.end - sidx.start);
-  const wide = view.getUint8(0) !== 0;
-  let end = sidx.end + (wide ? Number(view.getBigUint64(20)) : view.getUint32(16));
-  const entries = wide ? 32 : 24;
-  const count = view.getUint16(entries - 2);
-  for (let i = 0; i < count; i++) end += view.getUint32(entries + 12 * i) & 0x7fff_ffff;
+  const isWide = view.getUint8(0) !== 0;
+  let end = sidx.end + (isWide ? Number(view.getBigUint64(20)) : view.getUint32(16));
+  const entriesOffset = isWide ? 32 : 24;
+  const count = view.getUint16(entriesOffset - 2);
+  // An entry has 12 bytes: one bit of type, 31 bits of size, and two more fields.
+  for (let i = 0; i < count; i++) end += view.getUint32(entriesOffset + 12 * i) & 0x7fff_ffff;
   if (end > reader.size) throw new Finding('truncated', reader.size, end);
 }
 
@@ -71,11 +81,11 @@ export async function readFragments(
 async function readTrackId(reader: SourceReader, trak: Box): Promise<number> {
   const tkhd = find(trak, 'tkhd');
   if (!tkhd) throw new Finding('bad_header', 'no tkhd box');
-  const wide = (await reader.view(tkhd.start, 1)).getUint8(0) === 1;
-  return (await reader.view(tkhd.start + (wide ? 20 : 12), 4)).getUint32(0);
+  const isWide = (await reader.view(tkhd.start, 1)).getUint8(0) === 1;
+  return (await reader.view(tkhd.start + (isWide ? 20 : 12), 4)).getUint32(0);
 }
 
-/** The size that units have unless a fragment gives another (`trex`, §8.8.3). */
+/** Size of units whose size is in no fragment: the track sets it (`trex`, ISO 14496-12 §8.8.3). */
 async function readTrackUnitBytes(reader: SourceReader, top: Box[], trackId: number): Promise<number> {
   let unitBytes = 0;
   for (const trex of top.flatMap((box) => all(box, 'mvex')).flatMap((box) => all(box, 'trex'))) {
@@ -91,13 +101,13 @@ async function readFragmentHeader(reader: SourceReader, traf: Box): Promise<Frag
   const view = await reader.view(tfhd.start, tfhd.end - tfhd.start);
   const flags = view.getUint32(0) & 0xff_ffff;
   let at = 8;
-  const base = flags & 0x1 ? Number(view.getBigUint64(at)) : undefined;
-  at += (flags & 0x1 ? 8 : 0) + (flags & 0x2 ? 4 : 0) + (flags & 0x8 ? 4 : 0);
-  const unitBytes = flags & 0x10 ? view.getUint32(at) : undefined;
+  const base = flags & hasBase ? Number(view.getBigUint64(at)) : undefined;
+  at += (flags & hasBase ? 8 : 0) + (flags & hasDescription ? 4 : 0) + (flags & hasDuration ? 4 : 0);
+  const unitBytes = flags & hasUnitBytes ? view.getUint32(at) : undefined;
   return { trackId: view.getUint32(4), base, unitBytes };
 }
 
-/** A run of units in one `trun` box (§8.8.8). */
+/** A run of units in one `trun` box. */
 interface Run {
   /** Offset of its first unit from the base; undefined if it follows the previous run. */
   dataOffset: number | undefined;
@@ -109,15 +119,15 @@ async function readRun(reader: SourceReader, trun: Box, unitBytes: number): Prom
   const view = await reader.view(trun.start, trun.end - trun.start);
   const flags = view.getUint32(0) & 0xff_ffff;
   const count = view.getUint32(4);
-  const dataOffset = flags & trunDataOffset ? view.getInt32(8) : undefined;
-  const entries = 8 + (flags & trunDataOffset ? 4 : 0) + (flags & trunFirstFlags ? 4 : 0);
-  const fields = trunFields.filter((field) => flags & field);
+  const dataOffset = flags & hasDataOffset ? view.getInt32(8) : undefined;
+  const entriesOffset = 8 + (flags & hasDataOffset ? 4 : 0) + (flags & hasFirstFlags ? 4 : 0);
+  const fields = entryFields.filter((field) => flags & field);
   const entryBytes = fields.length * 4;
-  if (entries + count * entryBytes > view.byteLength) {
+  if (entriesOffset + count * entryBytes > view.byteLength) {
     throw new Finding('bad_header', `trun box of ${count} entries`);
   }
-  const sizeAt = entries + fields.indexOf(trunSize) * 4;
+  const firstSizeOffset = entriesOffset + fields.indexOf(hasSizes) * 4;
   const sizeOf = (unit: number) =>
-    flags & trunSize ? view.getUint32(sizeAt + unit * entryBytes) : unitBytes;
+    flags & hasSizes ? view.getUint32(firstSizeOffset + unit * entryBytes) : unitBytes;
   return { dataOffset, count, sizeOf };
 }

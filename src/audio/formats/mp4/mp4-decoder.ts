@@ -7,8 +7,8 @@ export type Mp4Decoder = (file: Uint8Array, sampleRate: number) => Promise<[Floa
 let found: Promise<Mp4Decoder | undefined> | undefined;
 
 /**
- * Finds a decoder of AAC and ALAC, once per process: the package `node-web-audio-api`; or `ffmpeg` if that package
- * cannot be loaded, because ALSA's library is missing; or undefined if this machine has neither.
+ * Finds a decoder of AAC and ALAC, once per process. It is the package `node-web-audio-api`, which needs ALSA's
+ * library, or `ffmpeg` if that package cannot be loaded. Undefined if this machine has neither.
  */
 export function findMp4Decoder(): Promise<Mp4Decoder | undefined> {
   found ??= loadNative().then((native) => native ?? findFfmpeg());

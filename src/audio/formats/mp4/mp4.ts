@@ -8,11 +8,11 @@ import { readUnitTable } from './unit-table.ts';
 import { unitTrack } from './units.ts';
 
 const maxTagBytes = 256 * 1024;
-/** AAC encoders have a delay of 1024 to 2624. */
+/** AAC encoders have a delay of 1,024 to 2,624 sample frames. */
 const maxPrimingSampleFrames = 4096;
 
 /**
- * Reads an MP4 file (ISO 14496-12 and -14). Its index may be before or behind the audio, or in fragments among it.
+ * Reads an MP4 file (ISO 14496-12 and -14). Its index may be before the audio, after it, or spread over fragments.
  *
  * @throws Finding for a file that cannot be judged further
  */
@@ -47,7 +47,7 @@ export async function readMp4(reader: SourceReader): Promise<Structure> {
     },
     evidence: [...evidence, ...entry.evidence],
     tags: await readKeys(reader, moov),
-    hiddenBoxType: find(trak, 'mdia', 'minf', 'stbl')!.start - 4,
+    hiddenBoxTypeOffset: find(trak, 'mdia', 'minf', 'stbl')!.at + 4,
     ...(decoderEntry && {
       track: unitTrack({
         entry: decoderEntry,
@@ -72,17 +72,17 @@ function rejectManyTags(moov: Box): void {
 }
 
 /**
- * The sample frames that the edit list (ISO 14496-12 §8.6.6) skips at the start: the encoder's delay. If they are more
- * than any encoder's delay, it is a cut that some players ignore. All of the audio then counts.
+ * The sample frames that the edit list (ISO 14496-12 §8.6.6) skips at the start: the encoder's delay. If the edit list
+ * skips more, it makes a cut, which some players ignore. All of the audio then counts.
  */
 async function readPriming(reader: SourceReader, trak: Box, sampleRate: number): Promise<number> {
   const [elst, mdhd] = [find(trak, 'edts', 'elst'), find(trak, 'mdia', 'mdhd')];
   if (!elst || !mdhd || elst.end - elst.start < 16) return 0;
-  const scale = await reader.view(mdhd.start, 24);
-  const timescale = scale.getUint32(scale.getUint8(0) === 1 ? 20 : 12);
-  const edit = await reader.view(elst.start, Math.min(28, elst.end - elst.start));
-  const wide = edit.getUint8(0) === 1 && edit.byteLength >= 24;
-  const start = wide ? Number(edit.getBigInt64(16)) : edit.getInt32(12);
+  const header = await reader.view(mdhd.start, 24);
+  const timescale = header.getUint32(header.getUint8(0) === 1 ? 20 : 12);
+  const edits = await reader.view(elst.start, Math.min(28, elst.end - elst.start));
+  const isWide = edits.getUint8(0) === 1 && edits.byteLength >= 24;
+  const start = isWide ? Number(edits.getBigInt64(16)) : edits.getInt32(12);
   const sampleFrames = Math.round((start / timescale) * sampleRate);
   return sampleFrames >= 0 && sampleFrames <= maxPrimingSampleFrames ? sampleFrames : 0;
 }
@@ -106,6 +106,7 @@ async function readKeys(reader: SourceReader, moov: Box): Promise<string[]> {
   }
   const tags: string[] = [];
   for (const item of find(meta, 'ilst')?.children ?? []) {
+    // The type of an item is the number of its key, from 1.
     const name = names[Buffer.from(item.type, 'latin1').readUInt32BE() - 1];
     const data = find(item, 'data');
     if (name && data)

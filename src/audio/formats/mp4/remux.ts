@@ -11,14 +11,14 @@ export interface UnitFormat {
 export function writeMp4({ entry, sampleRate, unitSampleFrames }: UnitFormat, units: Uint8Array[]): Buffer {
   const ftyp = box('ftyp', text('M4A '), u32(0));
   const duration = units.length * unitSampleFrames;
-  const moov = (firstUnit: number) => {
+  const moov = (firstUnitOffset: number) => {
     const stbl = box(
       'stbl',
       box('stsd', u32(0, 1), entry),
       box('stts', u32(0, 1, units.length, unitSampleFrames)),
       box('stsc', u32(0, 1, 1, units.length, 1)),
       box('stsz', u32(0, 0, units.length), numbers(units.map((unit) => unit.length))),
-      box('stco', u32(0, 1, firstUnit)),
+      box('stco', u32(0, 1, firstUnitOffset)),
     );
     const dinf = box('dinf', box('dref', u32(0, 1), box('url ', u32(1))));
     const mdia = box(
@@ -29,18 +29,20 @@ export function writeMp4({ entry, sampleRate, unitSampleFrames }: UnitFormat, un
     );
     const trak = box(
       'trak',
-      box('tkhd', u32(7, 0, 0, 1, 0, duration, 0, 0, 0, 0x0100_0000), matrix, u32(0, 0)),
+      box('tkhd', u32(7, 0, 0, 1, 0, duration, 0, 0, 0, 0x0100_0000), unityMatrix, u32(0, 0)),
       mdia,
     );
     const mvhd = u32(0, 0, 0, sampleRate, duration, 0x0001_0000, 0x0100_0000, 0, 0);
-    return box('moov', box('mvhd', mvhd, matrix, u32(0, 0, 0, 0, 0, 0, 2)), trak);
+    return box('moov', box('mvhd', mvhd, unityMatrix, u32(0, 0, 0, 0, 0, 0, 2)), trak);
   };
-  return Buffer.concat([ftyp, moov(ftyp.length + moov(0).length + 8), box('mdat', Buffer.concat(units))]);
+  // The size of `moov` does not depend on the offset in it. The units are behind the 8 bytes of header of `mdat`.
+  const firstUnitOffset = ftyp.length + moov(0).length + 8;
+  return Buffer.concat([ftyp, moov(firstUnitOffset), box('mdat', Buffer.concat(units))]);
 }
 
 /** The language code `und`, and two unused bytes. */
 const undetermined = 0x55c4_0000;
-const matrix = u32(0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000);
+const unityMatrix = u32(0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000);
 
 /** The sample entry of AAC-LC: an `esds` box with the two bytes that give rate and channels. */
 export function aacEntry(rateIndex: number, channels: number): Uint8Array {
@@ -53,11 +55,12 @@ export function aacEntry(rateIndex: number, channels: number): Uint8Array {
 
 /** The sample entry of ALAC around its magic cookie of 24 bytes. */
 export function alacEntry(cookie: Uint8Array): Uint8Array {
-  return sampleEntry('alac', cookie[9]!, cookie[5]!, box('alac', u32(0), cookie));
+  const [bitsPerSample, channels] = [cookie[5]!, cookie[9]!];
+  return sampleEntry('alac', channels, bitsPerSample, box('alac', u32(0), cookie));
 }
 
-function sampleEntry(type: string, channels: number, bits: number, config: Uint8Array): Uint8Array {
-  return box(type, u32(0, 1, 0, 0, (channels << 16) | bits, 0, 0), config);
+function sampleEntry(type: string, channels: number, bitsPerSample: number, config: Uint8Array): Uint8Array {
+  return box(type, u32(0, 1, 0, 0, (channels << 16) | bitsPerSample, 0, 0), config);
 }
 
 function descriptor(tag: number, content: number[]): number[] {
@@ -77,6 +80,7 @@ export function u32(...values: number[]): Buffer {
   return numbers(values);
 }
 
+/** Like `u32`, for more numbers than a call can have arguments. */
 function numbers(values: number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4);
   for (const [i, value] of values.entries()) bytes.writeUInt32BE(value >>> 0, i * 4);

@@ -5,8 +5,10 @@ import { rates, readAudioConfig } from './aac.ts';
 import { type Box, find } from './boxes.ts';
 import { aacEntry, alacEntry } from './remux.ts';
 
-/** ALAC encoders put 4,096 into a unit. */
+/** ALAC encoders put 4,096 sample frames into a unit. */
 const maxUnitSampleFrames = 16 * 1024;
+/** The fields of a sample entry of audio. Its boxes are behind them. */
+const entryFieldsBytes = 36;
 
 /** What a sample entry declares, once its codec is known and accepted. */
 export interface SampleEntry {
@@ -35,14 +37,14 @@ export async function readSampleEntry(reader: SourceReader, trak: Box): Promise<
   if (type === 'alac') return readAlac(entry);
   if (type !== 'mp4a') throw new Finding('unsupported_codec', type);
 
-  const esds = entry.indexOf('esds', 36, 'latin1');
+  const esds = entry.indexOf('esds', entryFieldsBytes, 'latin1');
   const config = esds < 0 ? undefined : readAudioConfig(entry.subarray(esds + 8));
   if (!config) throw new Finding('bad_header', 'no AudioSpecificConfig');
   if (!config.codec) throw new Finding('unsupported_codec', config.objectType);
   const evidence: Evidence[] = [];
   if (config.codec === 'HE-AAC') evidence.push(headerEvidence('uncommon_codec', config.codec));
   if (config.codec === 'HE-AAC v2') evidence.push(headerEvidence('parametric_stereo', config.objectType));
-  // The decoder does not know parametric stereo, nor units of 960 sample frames.
+  // The decoder knows neither parametric stereo nor units of 960 sample frames.
   const decodable =
     config.codec !== 'HE-AAC v2' && config.coreRateIndex >= 0 && config.unitSampleFrames === 1024;
   return {
@@ -56,9 +58,10 @@ export async function readSampleEntry(reader: SourceReader, trak: Box): Promise<
 
 /** Reads ALAC's magic cookie. The fields of the sample entry itself are often wrong. */
 function readAlac(entry: Buffer): SampleEntry {
-  const at = entry.indexOf('alac', 36, 'latin1') + 8;
-  if (at < 36 || at + 24 > entry.length) throw new Finding('bad_header', 'no ALAC configuration');
-  const cookie = entry.subarray(at, at + 24);
+  const alac = entry.indexOf('alac', entryFieldsBytes, 'latin1');
+  const start = alac + 8;
+  if (alac < 0 || start + 24 > entry.length) throw new Finding('bad_header', 'no ALAC configuration');
+  const cookie = entry.subarray(start, start + 24);
   const sampleRate = cookie.readUInt32BE(20);
   const unitSampleFrames = cookie.readUInt32BE(0);
   if (unitSampleFrames < 1 || unitSampleFrames > maxUnitSampleFrames) {

@@ -8,7 +8,7 @@ export interface UnitTable {
   sizes: Uint32Array;
 }
 
-/** A day of the shortest AAC units at 48 kHz. */
+/** More than a day of the shortest AAC units at 48 kHz. */
 export const maxUnits = 4_500_000;
 
 /**
@@ -19,23 +19,27 @@ export const maxUnits = 4_500_000;
 export async function readSampleTable(reader: SourceReader, stbl: Box): Promise<UnitTable> {
   const sizes = await readSizes(reader, find(stbl, 'stsz'));
   const durations = await readTable(reader, find(stbl, 'stts'), 2);
-  let timed = 0;
-  for (let at = 0; at < durations.byteLength; at += 8) timed += durations.getUint32(at);
-  if (timed !== sizes.length) throw new Finding('bad_header', `${sizes.length} units, ${timed} durations`);
+  let durationCount = 0;
+  for (let at = 0; at < durations.byteLength; at += 8) durationCount += durations.getUint32(at);
+  if (durationCount !== sizes.length) {
+    throw new Finding('bad_header', `${sizes.length} units, ${durationCount} durations`);
+  }
 
-  const large = find(stbl, 'co64');
-  const chunks = await readTable(reader, large ?? find(stbl, 'stco'), 1, large ? 8 : 4);
-  const chunkCount = chunks.byteLength / (large ? 8 : 4);
+  const co64 = find(stbl, 'co64');
+  const offsetBytes = co64 ? 8 : 4;
+  const chunks = await readTable(reader, co64 ?? find(stbl, 'stco'), 1, offsetBytes);
+  const chunkCount = chunks.byteLength / offsetBytes;
+  // A run of chunks with equally many units: its first chunk, counted from 1, and the units per chunk.
   const runs = await readTable(reader, find(stbl, 'stsc'), 3);
   const offsets = new Float64Array(sizes.length);
   let unit = 0;
   for (let run = 0; run < runs.byteLength; run += 12) {
-    const next = run + 12 < runs.byteLength ? runs.getUint32(run + 12) - 1 : chunkCount;
     const first = runs.getUint32(run) - 1;
     const unitsPerChunk = runs.getUint32(run + 4);
+    const next = run + 12 < runs.byteLength ? runs.getUint32(run + 12) - 1 : chunkCount;
     if (first < 0 || next <= first) throw new Finding('bad_header', `stsc box: chunk ${first + 1}`);
     for (let chunk = first; chunk < Math.min(next, chunkCount) && unit < sizes.length; chunk++) {
-      let offset = large ? Number(chunks.getBigUint64(chunk * 8)) : chunks.getUint32(chunk * 4);
+      let offset = co64 ? Number(chunks.getBigUint64(chunk * 8)) : chunks.getUint32(chunk * 4);
       for (let i = 0; i < unitsPerChunk && unit < sizes.length; i++) {
         offsets[unit] = offset;
         offset += sizes[unit++]!;
@@ -52,22 +56,25 @@ async function readSizes(reader: SourceReader, stsz: Box | undefined): Promise<U
   const [sameSize, count] = [head.getUint32(0), head.getUint32(4)];
   if (count > maxUnits) throw new Finding('too_complex', count, maxUnits);
   if (sameSize > 0) return new Uint32Array(count).fill(sameSize);
-  // The same as the other tables, except for the four bytes of that size in front.
+  // After the four bytes of `sameSize`, this table is like the others.
   const table = await readTable(reader, { ...stsz, start: stsz.start + 4 }, 1);
   return Uint32Array.from({ length: count }, (_, i) => table.getUint32(i * 4));
 }
 
-/** The entries of a table, `width` numbers of `numberBytes` each. Before them are version, flags and their count. */
+/**
+ * The entries of a table: `numbersPerEntry` numbers of `numberBytes` each. Before the entries, the box has a version,
+ * flags and the count of entries.
+ */
 async function readTable(
   reader: SourceReader,
   box: Box | undefined,
-  width: number,
+  numbersPerEntry: number,
   numberBytes = 4,
 ): Promise<DataView> {
   if (!box || box.end - box.start < 8) throw new Finding('bad_header', 'a sample table is missing');
   const count = (await reader.view(box.start + 4, 4)).getUint32(0);
   if (count > maxUnits) throw new Finding('too_complex', count, maxUnits);
-  const tableBytes = count * width * numberBytes;
+  const tableBytes = count * numbersPerEntry * numberBytes;
   if (box.start + 8 + tableBytes > box.end) {
     throw new Finding('bad_header', `${box.type} box of ${count} entries`);
   }

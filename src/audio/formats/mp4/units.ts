@@ -11,7 +11,7 @@ export interface AccessUnits extends UnitTable, UnitFormat {
   primingSampleFrames: number;
 }
 
-/** Decoded at once: about 1,200 units of AAC, or 28 s at 44.1 kHz. */
+/** How many sample frames to decode at once: 1,200 units of AAC, or 28 s at 44.1 kHz. */
 const chunkSampleFrames = 1200 * 1024;
 
 export function unitTrack(units: AccessUnits): Track {
@@ -50,7 +50,7 @@ export async function* decodeUnits(
   }
 }
 
-/** Adjacent units are read at once. */
+/** Reads the units from `from` to before `to`. Adjacent units are read at once. */
 async function readUnits(
   reader: SourceReader,
   { offsets, sizes }: UnitTable,
@@ -58,14 +58,17 @@ async function readUnits(
   to: number,
 ): Promise<Uint8Array[]> {
   const units: Uint8Array[] = [];
-  for (let first = from; first < to; ) {
-    const start = offsets[first]!;
+  let unit = from;
+  while (unit < to) {
+    const start = offsets[unit]!;
     let end = start;
-    let next = first;
+    let next = unit;
     while (next < to && offsets[next] === end) end += sizes[next++]!;
     const bytes = await reader.read(start, end - start);
-    for (; first < next; first++)
-      units.push(bytes.subarray(offsets[first]! - start, offsets[first]! - start + sizes[first]!));
+    for (; unit < next; unit++) {
+      const unitStart = offsets[unit]! - start;
+      units.push(bytes.subarray(unitStart, unitStart + sizes[unit]!));
+    }
   }
   return units;
 }

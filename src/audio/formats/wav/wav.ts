@@ -8,8 +8,9 @@ const maxChunks = 1000;
 const maxTagBytes = 256 * 1024;
 
 /**
- * Whether a size was never filled in, as by recorders that stream. They write 0, or the largest value of 31 or 32
- * bits less the header or part of a sample frame: sox writes 0x7ffff000, and 0x7fffeffc at 24 bits.
+ * Whether a recorder that streams left this size unfilled. It is then 0, or a little below 2^31 or 2^32. It is below
+ * because some recorders subtract the header or round down to whole sample frames: sox writes 0x7ffff000, and
+ * 0x7fffeffc at 24 bits.
  */
 const isUnknown = (size: number) => size === 0 || (size & 0x7fff_0000) === 0x7fff_0000;
 
@@ -21,9 +22,11 @@ const encodings: Record<number, PcmSamples['encoding']> = {
   7: 'µ-law',
 };
 const codecs = { integer: 'PCM', float: 'IEEE float', 'µ-law': 'µ-law', 'A-law': 'A-law' };
+/** The sizes that a sample of each encoding can have. */
 const sampleBytes = { integer: [1, 2, 3, 4], float: [4, 8], 'µ-law': [1], 'A-law': [1] };
-const extensible = 0xfffe;
-/** The rest of the sub-format GUID of WAVEFORMATEXTENSIBLE, behind the format tag. */
+/** The format tag of WAVEFORMATEXTENSIBLE. The real format tag is then in the first two bytes of a GUID. */
+const extensibleTag = 0xfffe;
+/** The rest of that GUID, in hex. */
 const subFormatTail = '000000001000800000aa00389b71';
 
 /** What the `fmt ` chunk declares. */
@@ -57,7 +60,7 @@ export async function readWav(reader: SourceReader): Promise<Structure> {
     if (chunks > maxChunks) throw new Finding('too_complex', chunks, maxChunks);
     const id = await reader.text(position, 4);
     if (!/^[\x20-\x7e]{4}$/.test(id)) {
-      // Junk after the last chunk is harmless. Before it, it may be audio that a wrong size leaves out.
+      // Junk after the RIFF chunk is harmless. Junk inside it may be audio that a wrong size leaves out.
       if (!data || position + 8 <= riffEnd) throw new Finding('bad_header', 'junk between chunks');
       break;
     }
@@ -65,8 +68,9 @@ export async function readWav(reader: SourceReader): Promise<Structure> {
 
     if (id === 'data') {
       if (data || !format) throw new Finding('bad_header', data ? 'two data chunks' : 'data before fmt');
-      if (chunk.size === 0xffff_ffff && ds64DataSize) chunk.size = ds64DataSize;
-      else streamed = isStreamed(chunk, riffSize, reader.size);
+      const sizeInDs64 = chunk.size === 0xffff_ffff ? ds64DataSize : undefined;
+      streamed = !sizeInDs64 && isStreamed(chunk, riffSize, reader.size);
+      if (sizeInDs64) chunk.size = sizeInDs64;
       if (streamed) chunk.size = reader.size - chunk.start;
       data = chunk;
     }
@@ -77,6 +81,7 @@ export async function readWav(reader: SourceReader): Promise<Structure> {
       if (format) throw new Finding('bad_header', 'two fmt chunks');
       format = await readFormat(reader, chunk);
     }
+    // ID3 is read by music-metadata. It counts here, because the limit protects music-metadata as well.
     if (/^(LIST|bext|iXML|id3 |ID3 )$/.test(id)) {
       tagBytes += chunk.size;
       if (tagBytes > maxTagBytes) throw new Finding('too_complex', tagBytes, maxTagBytes);
@@ -95,7 +100,9 @@ export async function readWav(reader: SourceReader): Promise<Structure> {
 /** Whether the size of the data chunk was never filled in. The audio then ends with the file. */
 function isStreamed(data: Chunk, riffSize: number, fileSize: number): boolean {
   if (!isUnknown(data.size)) return false;
+  // A size near 2^31 or 2^32 is real if the file is that large.
   if (data.size > 0) return data.start + data.size > fileSize;
+  // A size of 0 means that there is no audio, unless the RIFF size is unfilled as well, or that of the header alone.
   return isUnknown(riffSize) || riffSize + 8 === data.start;
 }
 
@@ -103,7 +110,7 @@ async function readFormat(reader: SourceReader, chunk: Chunk): Promise<WaveForma
   if (chunk.size < 16) throw new Finding('bad_header', `fmt chunk of ${chunk.size} bytes`, 16);
   const view = await reader.view(chunk.start, Math.min(chunk.size, 40));
   let tag = view.getUint16(0, true);
-  if (tag === extensible) {
+  if (tag === extensibleTag) {
     if (view.byteLength < 40) throw new Finding('bad_header', 'extensible fmt chunk too short', 40);
     const guid = Buffer.from(view.buffer, view.byteOffset + 24, 16);
     if (guid.toString('hex', 2) !== subFormatTail)
@@ -174,7 +181,7 @@ function readTags(id: string, text: string): string[] {
   return tags;
 }
 
-/** `channel 1=caller`. The number is the track's index in the interleaved file, as iXML gives it. */
+/** Tags such as `channel 1=caller`. The number is the track's index in the interleaved file, as iXML gives it. */
 function readTrackNames(xml: string): string[] {
   return [...xml.matchAll(/<TRACK>(.{0,2000}?)<\/TRACK>/gs)].slice(0, 8).flatMap(([, track]) => {
     const index = /<INTERLEAVE_INDEX>\s*(\d+)/.exec(track!) ?? /<CHANNEL_INDEX>\s*(\d+)/.exec(track!);
