@@ -30,7 +30,7 @@ for (const path of ['deploy/grafana.json', 'deploy/alerts.yaml', 'deploy/kuberne
   });
 }
 
-t.test('a refusal that an alert looks for is counted from nought', async (t) => {
+t.test('a rejection that an alert looks for is counted from zero', async (t) => {
   const codes = [...read('deploy/alerts.yaml').matchAll(/playhead_refusals_total\{code=~?"([a-z_|]+)"/g)];
   t.ok(codes.length > 3);
   const page = await registry.metrics();

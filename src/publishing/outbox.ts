@@ -53,7 +53,7 @@ export interface OutboxOptions {
 /**
  * The transactional outbox: durable jobs of every kind in the database that all processes share. A process takes a
  * job with a lease. If the process dies, another can take the job when the lease expires. With the default options a
- * job is attempted for about ten hours.
+ * job is attempted for about nine hours.
  *
  * @throws Problem `database_unavailable` from every method
  */
