@@ -2,6 +2,7 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { fixtures, startGateway } from '../gateway.ts';
+import { serve } from '../servers/serve.ts';
 import { playhead } from './playhead.ts';
 
 const pass = join(fixtures, 'inbound-caller1.flac');
@@ -33,4 +34,14 @@ t.test('a gateway’s stream is read by ranges', async (t) => {
   const { code, stdout } = await playhead(gateway.dataDir, 'check', url, '--json');
   t.equal(code, 0, stdout);
   t.match(JSON.parse(stdout).files[0], { verdict: 'pass', codes: ['signal_evidence'] });
+});
+
+t.test('a URL whose server has no ranges is read whole', async (t) => {
+  const audio = await readFile(pass);
+  const { url } = await serve(t, (_, response) =>
+    response.setHeader('content-length', audio.length).end(audio),
+  );
+  const { code, stdout } = await playhead(t.testdir(), 'check', `${url}/call.flac`, '--json');
+  t.equal(code, 0, stdout);
+  t.match(JSON.parse(stdout).files[0], { verdict: 'pass' });
 });

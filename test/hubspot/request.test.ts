@@ -130,3 +130,8 @@ t.test('an HTML page instead of JSON is an error with its status', async (t) => 
     retriable: true,
   });
 });
+
+t.test('a response that is not JSON is an error', async (t) => {
+  const client = await clientOf(t, 'token', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnone');
+  t.match(await failure(client.markReady('1')), { status: 502, category: 'INVALID_REPLY' });
+});

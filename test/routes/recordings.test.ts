@@ -226,3 +226,21 @@ t.test('an empty JSON body counts as no body', async (t) => {
   const created = await gateway.v1('/recordings', { method: 'POST', headers });
   t.match(await json(created), { status: 400, detail: 'The recording must be a JSON object.' });
 });
+
+t.test('publish queues a recording, and only one with audio', async (t) => {
+  // Nothing listens where HubSpot should be, so the job waits.
+  const gateway = await startGateway(t, {
+    'hubspot-app-id': '101',
+    'hubspot-access-token': 'token',
+    'hubspot-api-base': 'http://127.0.0.1:1',
+  });
+  const publish = (externalId: string) =>
+    gateway.v1(`/recordings/acct/${externalId}/publish`, { method: 'POST' });
+  await gateway.ingest(file, { externalId: 'to-publish' });
+  const response = await publish('to-publish');
+  t.equal(response.status, 202);
+  t.match(await json(response), { state: 'waiting', steps: [{ name: 'log', state: 'waiting' }] });
+  await gateway.ingest('inbound-caller2.wav', { externalId: 'rejected', channels: undefined });
+  t.match(await json(await publish('rejected')), { code: 'refused_audio' });
+  t.equal((await publish('unknown')).status, 404);
+});
