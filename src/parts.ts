@@ -6,16 +6,17 @@ import { Tokens } from './access/tokens.ts';
 import { openVault } from './access/vault.ts';
 import { CheckPool } from './audio/process/pool.ts';
 import { Changes } from './db/changes.ts';
+import { Leases } from './db/leases.ts';
 import { openDatabase } from './db/open.ts';
 import { connectHubSpot } from './hubspot/connect.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
+import { Background } from './maintenance/background.ts';
 import { createMetrics } from './metrics.ts';
 import { openOrigins } from './origins/open.ts';
 import { Dispatcher } from './publishing/dispatcher.ts';
 import { Outbox } from './publishing/outbox.ts';
-import { PortalLeases } from './publishing/portal-leases.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
@@ -54,7 +55,7 @@ export async function openParts(config: Config) {
   const { crm } = hubspot;
   const outbox = new Outbox(db);
   const publications = new Publications(db, outbox);
-  const leases = new PortalLeases(db);
+  const leases = new Leases(db);
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
   const maxAudioBytes = config.maxAudioSize;
@@ -73,6 +74,13 @@ export async function openParts(config: Config) {
     maxAudioBytes,
   });
   const sources = new Sources(origins.sources);
+  const removeExpiredAudio = {
+    name: 'remove expired audio',
+    // Audio that a crash left behind expires after 30 s (stored-audio.ts), so a restart removes it within a minute.
+    everyMs: 30_000,
+    run: async () => void (await storedAudio.removeExpired()),
+  };
+  const background = new Background({ tasks: [removeExpiredAudio], leases, log });
 
   return {
     config,
@@ -90,11 +98,12 @@ export async function openParts(config: Config) {
     outbox,
     publisher,
     dispatcher,
+    background,
     storedAudio,
     ingest,
     sources,
     async close() {
-      await dispatcher.stop();
+      await Promise.all([dispatcher.stop(), background.stop()]);
       await checkPool.close();
       await origins.close();
       await changes.close();

@@ -9,8 +9,6 @@ import { type Config, ConfigError } from '../settings/config.ts';
 import { type Command, exitCode } from './command.ts';
 import { type Host, runPrimary, runWorker, singleProcess } from './workers.ts';
 
-/** Audio that a crash left behind expires after 30 s (stored-audio.ts), so a restart removes it within a minute. */
-const cleanIntervalMs = 30_000;
 /** While the gateway drains, it closes idle connections at this interval. */
 const idleIntervalMs = 100;
 /** After the drain, the parts have this long to close. */
@@ -36,15 +34,11 @@ async function serveUntilStopped(config: Config, host: Host): Promise<number> {
   const metricsPage = host.metricsPage(parts.metrics);
   const app = await createApp({ ...parts, metricsPage });
   const url = await listen(app, config);
-  const clean = () =>
-    parts.storedAudio.removeExpired().catch((error) => app.log.warn({ err: error }, 'cleaning failed'));
-  const cleaning = setInterval(clean, cleanIntervalMs);
-  void clean();
   parts.dispatcher.start();
+  parts.background.start();
   const keys = config.apiKeys.length > 0 ? 'PLAYHEAD_API_KEYS' : join(config.dataDir, 'api-key');
   host.announce(`Playhead listens on ${url} and accepts the API key in ${keys}.\n`);
   await stopped(app, host, config.drainTimeout);
-  clearInterval(cleaning);
   return exitCode.done;
 }
 

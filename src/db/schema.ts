@@ -16,7 +16,7 @@ export interface Schema {
   api_keys: ApiKeyRow;
   secrets: SecretRow;
   outbox: OutboxRow;
-  portal_leases: PortalLeaseRow;
+  leases: LeaseRow;
   publication_steps: StepRow;
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
@@ -115,9 +115,9 @@ export interface OutboxRow {
   updated_at: number;
 }
 
-/** The process that publishes to a portal at present. */
-export interface PortalLeaseRow {
-  portal: string;
+/** The process that alone may do something at present, such as publish to a portal. */
+export interface LeaseRow {
+  name: string;
   process: string;
   lease_until: number;
 }

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { type Crm, CrmError } from '../crm/crm.ts';
+import type { Leases } from '../db/leases.ts';
 import { Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Catalog } from '../recordings/catalog.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { DeadEnd, type JobKind, NotYet } from './dispatcher.ts';
 import type { Job, Outbox, TakenJob } from './outbox.ts';
-import type { PortalLeases } from './portal-leases.ts';
 import { jobKind, type Publications, type Step } from './publications.ts';
 import { recordedCall, runStep } from './steps.ts';
 
@@ -30,7 +30,7 @@ export interface PublisherOptions {
   catalog: Catalog;
   outbox: Outbox;
   publications: Publications;
-  leases: PortalLeases;
+  leases: Leases;
   crm: Crm;
   metrics: Pick<Metrics, 'publishSteps'>;
   /** How long a call of unknown outcome is searched for before it is logged again, in ms. */
@@ -97,7 +97,7 @@ export class Publisher implements JobKind {
   async laneOf(accountId: string): Promise<string | undefined> {
     try {
       const { id } = await this.#options.crm.portalFor(accountId);
-      return (await this.#options.leases.take(id)) ? id : undefined;
+      return (await this.#options.leases.take(`portal ${id}`)) ? id : undefined;
     } catch (error) {
       if (error instanceof CrmError) return 'none';
       throw error;

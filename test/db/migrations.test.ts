@@ -38,6 +38,6 @@ eachEngine(t, 'the migration gives jobs without a kind the kind publication', as
       updated_at: 2,
     },
   ]);
-  const leases = await kysely.selectFrom('portal_leases').selectAll().execute();
-  t.same(leases, [{ portal: '4711', process: 'process-1', lease_until: 99 }]);
+  const leases = await kysely.selectFrom('leases').selectAll().execute();
+  t.same(leases, [{ name: '4711', process: 'process-1', lease_until: 99 }]);
 });

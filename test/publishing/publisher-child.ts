@@ -8,7 +8,7 @@ const { dispatcher } = await openPublishing(databaseUrl, {
   deadlineMs: 400,
   // With HubSpot's own limits this test would take minutes. limiter.test.ts tests the limits.
   limits: () => ({ requests: new Limiter(100, 500), searches: new Limiter(100, 500) }),
-  portalLeaseMs: 300,
+  leaseMs: 300,
   outbox: { leaseMs: 1_500, firstDelayMs: 50, longestDelayMs: 1_000, maxAttempts: 1_000 },
   searchDelayMs: 2_500,
 });

@@ -26,7 +26,7 @@ t.test(
     t.teardown(() => sandbox.close());
     const databaseUrl = `sqlite:${t.testdir()}/playhead.db`;
     const limits = () => ({ requests: new Limiter(20, 400), searches: new Limiter(5, 1_000) });
-    const options = { apiBase: sandbox.url, limits, portalLeaseMs: 2_500, deadlineMs: 10_000 };
+    const options = { apiBase: sandbox.url, limits, leaseMs: 2_500, deadlineMs: 10_000 };
     const processes = [
       await openPublishing(databaseUrl, options),
       await openPublishing(databaseUrl, options),

@@ -2,6 +2,7 @@ import type { Report } from '../../src/audio/report.ts';
 import type { CallData } from '../../src/crm/call.ts';
 import type { Crm } from '../../src/crm/crm.ts';
 import { Changes } from '../../src/db/changes.ts';
+import { Leases } from '../../src/db/leases.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { HubSpotClient } from '../../src/hubspot/client.ts';
 import { HubSpotCrm } from '../../src/hubspot/crm.ts';
@@ -9,7 +10,6 @@ import { type PortalLimits, portalLimits } from '../../src/hubspot/limiter.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { Dispatcher } from '../../src/publishing/dispatcher.ts';
 import { Outbox, type OutboxOptions } from '../../src/publishing/outbox.ts';
-import { PortalLeases } from '../../src/publishing/portal-leases.ts';
 import { Publications } from '../../src/publishing/publications.ts';
 import { Publisher } from '../../src/publishing/publisher.ts';
 import { Catalog } from '../../src/recordings/catalog.ts';
@@ -25,7 +25,7 @@ export interface PublishingOptions {
   /** Rate limits of each portal. Default: HubSpot's. */
   limits?: () => PortalLimits;
   outbox?: OutboxOptions;
-  portalLeaseMs?: number;
+  leaseMs?: number;
   searchDelayMs?: number;
   pollMs?: number;
 }
@@ -41,7 +41,7 @@ export async function openPublishing(databaseUrl: string, options: PublishingOpt
     catalog,
     outbox,
     publications,
-    leases: new PortalLeases(db, options.portalLeaseMs),
+    leases: new Leases(db, options.leaseMs),
     crm: options.crm ?? sandboxCrm(options),
     metrics: createMetrics(),
     ...(options.searchDelayMs !== undefined && { searchDelayMs: options.searchDelayMs }),

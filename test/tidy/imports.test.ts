@@ -11,6 +11,7 @@ const layers = [
   ['app.ts'],
   ['routes/', 'console/'],
   ['parts.ts'],
+  ['maintenance/'],
   ['ingest/'],
   ['publishing/'],
   ['recordings/', 'streaming/'],

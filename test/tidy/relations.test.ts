@@ -1,5 +1,6 @@
 import t from 'tap';
 import { maxCommitDelayMs } from '../../src/db/changes.ts';
+import { defaultLeaseMs } from '../../src/db/leases.ts';
 import { queryTimeoutMs } from '../../src/db/open.ts';
 import { clientMarginMs } from '../../src/db/postgres.ts';
 import { renewalLeaseMs } from '../../src/hubspot/installations.ts';
@@ -7,12 +8,11 @@ import { requestWindowMs } from '../../src/hubspot/limiter.ts';
 import { defaultDeadlineMs } from '../../src/hubspot/request.ts';
 import { uploadLeaseMs } from '../../src/ingest/stored-audio.ts';
 import { defaultJobLeaseMs } from '../../src/publishing/outbox.ts';
-import { defaultPortalLeaseMs } from '../../src/publishing/portal-leases.ts';
 import { defaultSearchDelayMs, searchIndexDelayMs } from '../../src/publishing/publisher.ts';
 import { duration, longestTimer } from '../../src/settings/kinds.ts';
 
 const relations: [relation: string, holds: boolean][] = [
-  ['a portal lease exceeds the rate-limit window', defaultPortalLeaseMs > requestWindowMs],
+  ['a portal lease exceeds the rate-limit window', defaultLeaseMs > requestWindowMs],
   [
     'the search delay is at least the deadline of a request and the delay of the search index together',
     defaultSearchDelayMs >= defaultDeadlineMs + searchIndexDelayMs,

@@ -1,14 +1,11 @@
 import t from 'tap';
-import { PortalLeases } from '../../src/publishing/portal-leases.ts';
+import { Leases } from '../../src/db/leases.ts';
 import { clock } from '../clock.ts';
 import { eachEngine } from '../contracts/db.ts';
 
-eachEngine(t, 'one process at a time has a portal, the next when the lease expires', async (t, place) => {
+eachEngine(t, 'one process at a time has a lease, the next when the lease expires', async (t, place) => {
   const putForward = clock(t);
-  const [one, two] = [
-    new PortalLeases(await place.open(), 60_000),
-    new PortalLeases(await place.open(), 60_000),
-  ];
+  const [one, two] = [new Leases(await place.open(), 60_000), new Leases(await place.open(), 60_000)];
   t.same(await Promise.all([one.take('1'), two.take('2')]), [true, true]);
   t.same(await Promise.all([one.take('2'), two.take('1')]), [false, false]);
   putForward(35_000);
