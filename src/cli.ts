@@ -162,4 +162,6 @@ function reportError(error: unknown): number {
   return isUsage ? exitCode.usage : exitCode.failed;
 }
 
+// Without a listener, this signal opens Node's inspector to everybody on this machine.
+process.on('SIGUSR1', () => {});
 process.exitCode = await main(process.argv.slice(2)).catch(reportError);

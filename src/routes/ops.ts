@@ -46,5 +46,13 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       url: url.replace('*', ':externalId'), // a retrieve route ends in a wildcard, because an id may contain a slash
     }),
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // A proxy may serve the page over plain http, and no page may show it in a frame.
+    transformStaticCSP: (policy) =>
+      policy
+        .replace(/ upgrade-insecure-requests;/, '')
+        .replace(/frame-ancestors [^;]*/, "frame-ancestors 'none'"),
+  });
 }

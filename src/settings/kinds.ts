@@ -118,7 +118,8 @@ export const baseUrl: Kind<string> = {
     if (value === '') return value;
     const url = URL.parse(value);
     if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username) {
-      throw new Error(`must be an http:// or https:// URL without query or credentials, not "${value}"`);
+      // The value is not repeated: it may contain a password.
+      throw new Error('must be an http:// or https:// URL without query or credentials');
     }
     return url.href.replace(/\/+$/, '');
   },

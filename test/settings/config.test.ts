@@ -140,6 +140,16 @@ t.test('the error on an invalid secret does not contain its value', async (t) =>
   }
 });
 
+t.test('the error on an invalid URL does not contain the password in it', async (t) => {
+  inFolder(t);
+  const urls = ['publicUrl', 's3Endpoint', 'hubspotApiBase', 'databaseUrl', 'redisUrl', 'store'];
+  for (const key of urls) {
+    const message = failure(() => readConfig({}, { [variableOf(key)]: 'https://user:hunter2@host.test/' }));
+    t.match(message, variableOf(key));
+    t.notMatch(message, 'hunter2');
+  }
+});
+
 t.test('an unknown PLAYHEAD_ variable is an error that names it', async (t) => {
   t.test('in .env', async (t) => {
     inFolder(t, 'PLAYHEAD_PROT=1\n');
