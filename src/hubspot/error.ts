@@ -38,7 +38,8 @@ export class HubSpotError extends CrmError {
   constructor(message: string, { status = 0, category, retryAfterMs, cause }: Facts) {
     // A 4xx had no effect, except 408. No response, a redirect and 5xx leave the outcome open.
     const isRedirect = status >= 300 && status < 400;
-    const outcomeUnknown = isRedirect || status === 408 || status >= 500 || withoutResponse.includes(category);
+    const outcomeUnknown =
+      isRedirect || status === 408 || status >= 500 || withoutResponse.includes(category);
     // 423: locked. 429: rate limit. 477: the portal is being moved.
     const retriable = outcomeUnknown || [423, 429, 477].includes(status);
     super(message, { retriable, outcomeUnknown, retryAfterMs, cause });

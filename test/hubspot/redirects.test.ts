@@ -47,7 +47,10 @@ t.test('a redirect of HubSpot is an error, and nothing is sent to its target', a
       const name = `${status} to the request to ${doing}`;
       // The request may have had its effect, so the outbox searches for its call before it logs it again.
       t.match(error, { status, category: 'REDIRECTED', retriable: true, outcomeUnknown: true }, name);
-      t.match(error.message, new RegExp(`redirected the request to ${doing} to ${elsewhere} \\(${status}\\)`));
+      t.match(
+        error.message,
+        new RegExp(`redirected the request to ${doing} to ${elsewhere} \\(${status}\\)`),
+      );
       t.notMatch(error.message, /dev-key|se-cret/, 'the sentence holds no secret');
     }
   }
