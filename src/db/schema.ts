@@ -20,6 +20,7 @@ export interface Schema {
   publication_steps: StepRow;
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
+  required_migrations: { name: string };
 }
 
 export interface RecordingRow {

@@ -9,6 +9,17 @@ import { Readiness } from './readiness.ts';
 /** Hides a route from the description of the API. */
 const schema = { hide: true };
 
+const pagePolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'", // Swagger UI sets styles on its elements
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 /** For operators: health, readiness, metrics, and the description of the API. */
 export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters): void {
   const { db, log, metrics, metricsPage } = parts;
@@ -45,5 +56,5 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       url: url.replace('*', ':externalId'), // a retrieve route ends in a wildcard, because an id may contain a slash
     }),
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: pagePolicy });
 }

@@ -43,6 +43,14 @@ for (const workers of ['1', '2']) {
   });
 }
 
+t.test('SIGUSR1 opens no inspector', async (t) => {
+  const gateway = await spawnGateway(t);
+  gateway.child.kill('SIGUSR1');
+  gateway.child.kill('SIGTERM');
+  t.equal(await ended(gateway.child), 0);
+  t.notMatch(gateway.log(), /Debugger/);
+});
+
 t.test('a second signal ends the process at once', async (t) => {
   const gateway = await spawnGateway(t);
   const response = await openStream(await gateway.streamOf(recording));

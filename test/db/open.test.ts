@@ -46,6 +46,13 @@ await eachEngine(t, 'the schema of a newer version is not changed', async (t, pl
   await older.ping();
   t.same(await db.kysely.introspection.getTables(), before, 'and can be used, as during an upgrade');
 
+  await sql`insert into required_migrations values ('9999_later')`.execute(db.kysely);
+  await t.rejects(
+    openDatabase(place.url),
+    { message: /upgraded by a later version \(migration 9999_later\).+Start that version/ },
+    'unless the newer version says that this one cannot use it',
+  );
+
   await sql`delete from kysely_migration where name = '0002_secrets'`.execute(db.kysely);
   await t.rejects(
     openDatabase(place.url),
