@@ -1,8 +1,8 @@
-import { Kysely, sql } from 'kysely';
+import { Kysely } from 'kysely';
 import { migrate } from './migrations.ts';
-import { listen, notify, postgresDialect } from './postgres.ts';
+import { listen, notify, postgresDialect, probePostgres } from './postgres.ts';
 import type { Engine, Schema } from './schema.ts';
-import { sqliteDialect } from './sqlite.ts';
+import { probeSqlite, sqliteDialect } from './sqlite.ts';
 
 /**
  * Everything but the audio. Every query may throw Problem `database_unavailable`. On SQLite a transaction holds the
@@ -19,7 +19,11 @@ export interface Database {
   listen?(wake: () => void): () => void;
   /** Only on Postgres. */
   notify?(trx: Kysely<Schema>): Promise<void>;
-  /** @throws Problem `database_unavailable` */
+  /**
+   * Looks whether the database takes writes. It writes one page, or on Postgres nothing.
+   *
+   * @throws Problem `database_unavailable`, `storage_full`
+   */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -36,12 +40,10 @@ const migrationTimeoutMs = 600_000;
  */
 export async function openDatabase(url: string): Promise<Database> {
   const engine: Engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
+  const file = url.slice('sqlite:'.length);
   const open = (timeoutMs: number) =>
     new Kysely<Schema>({
-      dialect:
-        engine === 'postgres'
-          ? postgresDialect(url, timeoutMs)
-          : sqliteDialect(url.slice('sqlite:'.length), timeoutMs),
+      dialect: engine === 'postgres' ? postgresDialect(url, timeoutMs) : sqliteDialect(file, timeoutMs),
     });
   const kysely = open(queryTimeoutMs);
   const forMigration = url === 'sqlite::memory:' ? kysely : open(migrationTimeoutMs);
@@ -57,7 +59,7 @@ export async function openDatabase(url: string): Promise<Database> {
     kysely,
     engine,
     ...(engine === 'postgres' && { listen: (wake: () => void) => listen(url, wake), notify }),
-    ping: async () => void (await sql`select 1`.execute(kysely)),
+    ping: () => (engine === 'postgres' ? probePostgres(kysely) : probeSqlite(kysely, file)),
     close: () => kysely.destroy(),
   };
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Parts } from '../parts.ts';
 import { version } from '../version.ts';
 import type { Counters } from './counters.ts';
+import { Readiness } from './readiness.ts';
 
 /** Hides a route from the description of the API. */
 const schema = { hide: true };
@@ -21,7 +22,8 @@ const pagePolicy = [
 
 /** For operators: health, readiness, metrics, and the description of the API. */
 export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters): void {
-  const { db, metrics, metricsPage } = parts;
+  const { db, log, metrics, metricsPage } = parts;
+  const ready = new Readiness(db, log);
 
   app.get('/healthz', { schema }, async () => ({ status: 'ok', version }));
   app.get('/readyz', { schema }, readiness);
@@ -32,11 +34,8 @@ export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters
 
   /** The gateway is ready without Redis: only the rate limits use it, and each process can count for itself. */
   async function readiness(_request: unknown, reply: FastifyReply) {
-    const database = await db.ping().then(
-      () => 'ok',
-      () => 'out of reach',
-    );
-    return reply.code(database === 'ok' ? 200 : 503).send({ database, redis: counters.state() });
+    const database = await ready.database();
+    return reply.code(database === 'out of reach' ? 503 : 200).send({ database, redis: counters.state() });
   }
 }
 

@@ -168,7 +168,7 @@ await t.test('an SQLite file that stays locked is database_unavailable', async (
 
 await t.test('an SQLite file that cannot be used is an error of the setting', async (t) => {
   await t.rejects(openDatabase(`sqlite:${await freshFolder(t)}`), {
-    message: /^PLAYHEAD_DATABASE_URL names .* EISDIR/,
+    message: /^PLAYHEAD_DATABASE_URL names .* unable to open/,
   });
   const path = join(await freshFolder(t), 'playhead.db');
   await writeFile(path, 'not a database'.repeat(1_000));
