@@ -5,6 +5,7 @@ import { secrets } from './migrations/0002_secrets.ts';
 import { publish } from './migrations/0003_publish.ts';
 import { jobKinds } from './migrations/0004_job_kinds.ts';
 import { leases } from './migrations/0005_leases.ts';
+import { moves } from './migrations/0009_moves.ts';
 import type { Engine } from './schema.ts';
 
 /** In the order of their names. Never edit a migration that was released; add a new one. */
@@ -14,6 +15,7 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0003_publish': publish,
   '0004_job_kinds': jobKinds,
   '0005_leases': leases,
+  '0009_moves': moves,
 };
 
 /** Id of the advisory lock: any number, the same in every version. */

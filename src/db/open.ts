@@ -11,6 +11,8 @@ import { sqliteDialect } from './sqlite.ts';
 export interface Database {
   readonly kysely: Kysely<Schema>;
   readonly engine: Engine;
+  /** The path of the SQLite file. Undefined on Postgres. */
+  readonly file?: string;
   /**
    * Only on Postgres: calls `wake` when any process commits a transaction in which it called `notify`.
    *
@@ -24,6 +26,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
+const sqliteScheme = 'sqlite:';
+const inMemory = 'sqlite::memory:';
 export const queryTimeoutMs = 10_000;
 /** For the longest migration, and for the wait while another process migrates. */
 const migrationTimeoutMs = 600_000;
@@ -41,10 +45,10 @@ export async function openDatabase(url: string): Promise<Database> {
       dialect:
         engine === 'postgres'
           ? postgresDialect(url, timeoutMs)
-          : sqliteDialect(url.slice('sqlite:'.length), timeoutMs),
+          : sqliteDialect(url.slice(sqliteScheme.length), timeoutMs),
     });
   const kysely = open(queryTimeoutMs);
-  const forMigration = url === 'sqlite::memory:' ? kysely : open(migrationTimeoutMs);
+  const forMigration = url === inMemory ? kysely : open(migrationTimeoutMs);
   try {
     await migrate(forMigration, engine);
   } catch (error) {
@@ -56,6 +60,7 @@ export async function openDatabase(url: string): Promise<Database> {
   return {
     kysely,
     engine,
+    ...(engine === 'sqlite' && url !== inMemory && { file: url.slice(sqliteScheme.length) }),
     ...(engine === 'postgres' && { listen: (wake: () => void) => listen(url, wake), notify }),
     ping: async () => void (await sql`select 1`.execute(kysely)),
     close: () => kysely.destroy(),

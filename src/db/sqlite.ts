@@ -1,6 +1,12 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import {
+  type BackupProgressInfo,
+  backup,
+  DatabaseSync,
+  type SQLInputValue,
+  type StatementSync,
+} from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CompiledQuery,
@@ -20,6 +26,9 @@ import { ConfigError } from '../settings/config.ts';
 /** How long opening the file may wait for other processes. It blocks the event loop: nothing else runs yet. */
 const openTimeoutMs = 5_000;
 
+/** Pages of one step of a backup. */
+const pagesAtOnce = 1_000;
+
 /** Primary result codes: sqlite.org/rescode.html. */
 const codes = { busy: 5, locked: 6, readOnly: 8, ioError: 10, full: 13, cannotOpen: 14, notADatabase: 26 };
 const unavailableCodes = [codes.busy, codes.locked, codes.readOnly, codes.ioError, codes.cannotOpen];
@@ -37,6 +46,35 @@ export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: (db) => new SqliteIntrospector(db),
   };
+}
+
+/**
+ * Copies a database file to a new file, as it is at one instant. Other processes may write meanwhile: the copy has
+ * nothing of that.
+ *
+ * @param onPages is called with the number of pages that were copied since the last call
+ * @throws Problem `database_unavailable`, `storage_full`
+ */
+export async function backupFile(file: string, to: string, onPages: (pages: number) => void): Promise<void> {
+  closeSync(openSync(to, 'wx', 0o600));
+  const source = new DatabaseSync(file, { timeout: openTimeoutMs, readOnly: true });
+  try {
+    // Without this read transaction SQLite begins again after each write by another process.
+    source.exec('begin');
+    source.prepare('select count(*) from sqlite_schema').get();
+    let copied = 0;
+    const report = (pages: number) => {
+      onPages(pages - copied);
+      copied = pages;
+    };
+    // SQLite reports each step but the last one.
+    const progress = (now: BackupProgressInfo) => report(now.totalPages - now.remainingPages);
+    report(await backup(source, to, { rate: pagesAtOnce, progress }));
+  } catch (error) {
+    throw translate(error);
+  } finally {
+    source.close();
+  }
 }
 
 /** @throws ConfigError if the file cannot be created or read, or is not a database */

@@ -120,7 +120,7 @@ export class Catalog {
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
       if (input.origin === 'store') await storeKeys.take(input.key);
-      if (before.origin === 'store' && before.key !== null) await storeKeys.expire(before.key);
+      if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = fromRow(row);
       const hadAudio = before.key !== null;
@@ -180,7 +180,7 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
-      if (removed.origin === 'store' && removed.key !== null) await new StoreKeys(trx).expire(removed.key);
+      await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
