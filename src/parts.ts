@@ -93,6 +93,8 @@ export async function openParts(config: Config) {
     tokens,
     apiKeys,
     origins: origins.read,
+    wholeAudio: origins.whole,
+    storeFolder: origins.folder,
     checkPool,
     hubspot,
     outbox,

@@ -33,6 +33,10 @@ export interface SourceReader {
 export interface Origins {
   /** Ingested recordings go here. */
   store: Store;
+  /** The store, for reads of whole recordings: broken reads are continued, and nothing is cached. */
+  whole: Origin;
+  /** The store, if it is a folder. */
+  folder: FileStore | undefined;
   /** Recordings are played from these. */
   read: Record<OriginName, Origin>;
   /** Sources are looked up and copied by these. */
@@ -80,9 +84,10 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
 
   const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
   const healingS3 = healing(s3);
+  const whole = bucket ? healing(store) : store;
   const cached = await openCache(config, buffers, metrics);
   const read = {
-    store: bucket ? cached('store', healing(store)) : store, // a local file is in the kernel's page cache already
+    store: bucket ? cached('store', whole) : store, // a local file is in the kernel's page cache already
     s3: cached('s3', healingS3),
     http: cached('http', healing(http)),
   };
@@ -100,6 +105,8 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
 
   return {
     store,
+    whole,
+    folder: store instanceof FileStore ? store : undefined,
     read,
     sources,
     async forget(name, key, version) {
