@@ -82,6 +82,12 @@ const commands: Record<string, Entry> = {
     description: 'Put a backup into an empty data folder, or into an empty database and a store.',
     load: async () => (await import('./commands/restore.ts')).restore,
   },
+  'move-store': {
+    usage: 'move-store',
+    description:
+      'Move all recordings from PLAYHEAD_STORE_BEFORE to PLAYHEAD_STORE, while the gateways serve.',
+    load: async () => (await import('./commands/move-store.ts')).moveStore,
+  },
   sandbox: {
     usage: 'sandbox --port N',
     description: 'Run a local HubSpot for development, with app 101 and access token sandbox-token.',

@@ -95,6 +95,8 @@ export async function openParts(config: Config) {
     origins: origins.read,
     wholeAudio: origins.whole,
     storeFolder: origins.folder,
+    storeMove: origins.move,
+    storeKeys,
     checkPool,
     hubspot,
     outbox,

@@ -1,6 +1,4 @@
 import { basename } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Leases } from '../db/leases.ts';
 import { type Database, openDatabase } from '../db/open.ts';
 import { snapshot } from '../db/snapshot.ts';
 import { Problem } from '../errors.ts';
@@ -10,6 +8,7 @@ import { backupLease } from '../recordings/store-keys.ts';
 import { version } from '../version.ts';
 import { nameOf, removeErased, tidy, totals, usedKeys } from './backup-database.ts';
 import { BackupFolder, describeFile, type Manifest } from './backup-folder.ts';
+import { runAlone } from './run-alone.ts';
 import { copyAudio, eachRow, isLoss, type StoredRow, storedRows, verifyAudio } from './whole-audio.ts';
 
 export interface BackupOptions {
@@ -41,9 +40,6 @@ export interface BackupSummary extends Manifest {
   lostRecordings: { accountId: string; externalId: string; reason: string }[];
 }
 
-/** The lease ends by itself if the process is killed. At least three query timeouts, as that of an upload. */
-const leaseMs = 30_000;
-
 /**
  * Makes a backup of the database, as it is at one instant, and of the audio of each recording in it, while gateways
  * serve. Killed at any instant, it leaves the earlier backup of the folder as it was, and the next run continues.
@@ -63,7 +59,7 @@ export async function backup(options: BackupOptions): Promise<BackupSummary> {
   if (earlier && earlier.source !== source) {
     throw new Error(`${to} has the backup of another database: name another folder.`);
   }
-  const release = await hold(db);
+  const release = await runAlone(db, backupLease, 'Another backup of this database runs: try again later.');
   const createdAt = new Date().toISOString();
   const path = folder.newDatabase();
   const progress = { database: 0, done: 0, total: 0 };
@@ -98,23 +94,6 @@ export async function backup(options: BackupOptions): Promise<BackupSummary> {
     await copy?.close();
     folder.audio.close();
   }
-}
-
-/** Keeps replaced audio until the returned function is called. @throws Error if another backup runs */
-async function hold(db: Database): Promise<() => Promise<void>> {
-  const leases = new Leases(db, leaseMs);
-  const deadline = performance.now() + leaseMs + 5_000;
-  // The lease of a backup that was killed ends within this time.
-  while (!(await leases.take(backupLease))) {
-    if (performance.now() > deadline)
-      throw new Error('Another backup of this database runs: try again later.');
-    await sleep(500);
-  }
-  const renewal = setInterval(() => leases.take(backupLease).catch(() => {}), leaseMs / 6);
-  return async () => {
-    clearInterval(renewal);
-    await leases.release(backupLease).catch(() => {}); // it ends by itself
-  };
 }
 
 type Audio = {

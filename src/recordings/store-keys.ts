@@ -128,6 +128,16 @@ export class StoreKeys {
     return rows.map(({ key }) => key);
   }
 
+  /** How many keys have expired and still have their audio. */
+  async countExpired(): Promise<number> {
+    const { count } = await this.#db
+      .selectFrom('uploads')
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .where('abandoned_at', 'is not', null)
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  }
+
   /** Deletes the record of a key. Call it once the audio under the key is removed. */
   async delete(key: string): Promise<void> {
     await this.#db.deleteFrom('uploads').where('key', '=', key).execute();
