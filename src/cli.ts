@@ -77,6 +77,22 @@ const commands: Record<string, Entry> = {
     description: 'Bring the database up to date. Every start of the gateway does so too.',
     load: async () => (await import('./commands/migrate.ts')).migrate,
   },
+  backup: {
+    usage: 'backup --to FOLDER',
+    description: 'Copy the database and the recordings into a folder, while the gateway serves.',
+    load: async () => (await import('./commands/backup.ts')).backup,
+  },
+  restore: {
+    usage: 'restore --from FOLDER',
+    description: 'Put a backup into an empty data folder, or into an empty database and a store.',
+    load: async () => (await import('./commands/restore.ts')).restore,
+  },
+  'move-store': {
+    usage: 'move-store',
+    description:
+      'Move all recordings from PLAYHEAD_STORE_BEFORE to PLAYHEAD_STORE, while the gateways serve.',
+    load: async () => (await import('./commands/move-store.ts')).moveStore,
+  },
   sandbox: {
     usage: 'sandbox --port N',
     description: 'Run a local HubSpot for development, with app 101 and access token sandbox-token.',

@@ -11,6 +11,8 @@ import { probeSqlite, sqliteDialect } from './sqlite.ts';
 export interface Database {
   readonly kysely: Kysely<Schema>;
   readonly engine: Engine;
+  /** The path of the SQLite file. Undefined on Postgres. */
+  readonly file?: string;
   /**
    * Only on Postgres: calls `wake` when any process commits a transaction in which it called `notify`.
    *
@@ -28,6 +30,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
+const sqliteScheme = 'sqlite:';
+const inMemory = 'sqlite::memory:';
 export const queryTimeoutMs = 10_000;
 /** For the longest migration, and for the wait while another process migrates. */
 const migrationTimeoutMs = 600_000;
@@ -40,13 +44,13 @@ const migrationTimeoutMs = 600_000;
  */
 export async function openDatabase(url: string): Promise<Database> {
   const engine: Engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
-  const file = url.slice('sqlite:'.length);
+  const file = url.slice(sqliteScheme.length);
   const open = (timeoutMs: number) =>
     new Kysely<Schema>({
       dialect: engine === 'postgres' ? postgresDialect(url, timeoutMs) : sqliteDialect(file, timeoutMs),
     });
   const kysely = open(queryTimeoutMs);
-  const forMigration = url === 'sqlite::memory:' ? kysely : open(migrationTimeoutMs);
+  const forMigration = url === inMemory ? kysely : open(migrationTimeoutMs);
   try {
     await migrate(forMigration, engine);
   } catch (error) {
@@ -58,6 +62,7 @@ export async function openDatabase(url: string): Promise<Database> {
   return {
     kysely,
     engine,
+    ...(engine === 'sqlite' && url !== inMemory && { file }),
     ...(engine === 'postgres' && { listen: (wake: () => void) => listen(url, wake), notify }),
     ping: () => (engine === 'postgres' ? probePostgres(kysely) : probeSqlite(kysely, file)),
     close: () => kysely.destroy(),

@@ -22,6 +22,7 @@ export interface Schema {
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
   required_migrations: { name: string };
+  database_moves: DatabaseMoveRow;
 }
 
 export interface RecordingRow {
@@ -52,6 +53,19 @@ export interface UploadRow {
   lease_until: number;
   /** Null while the key is pending. Set when it expires: no recording can take it then. */
   abandoned_at: number | null;
+  /** The recording that had this audio before it was replaced or moved, as long as the recording exists. */
+  recording_id: string | null;
+  /** The audio of such a key is not removed before this instant, nor while a backup runs. Null: it may be removed. */
+  kept_until: number | null;
+}
+
+/** Marks a database that is not in use. */
+export interface DatabaseMoveRow {
+  /** The database that was moved to, without user and password. */
+  target: string;
+  /** `moved` in the old database. `incomplete` in the new one until the old one is marked. */
+  state: 'moved' | 'incomplete';
+  at: number;
 }
 
 export interface ChangeRow {

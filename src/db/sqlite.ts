@@ -1,6 +1,12 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import {
+  type BackupProgressInfo,
+  backup,
+  DatabaseSync,
+  type SQLInputValue,
+  type StatementSync,
+} from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CompiledQuery,
@@ -26,6 +32,8 @@ const openTimeoutMs = 5_000;
 
 /** How long a new connection may wait to read. It blocks the event loop. Readers do not wait for writers. */
 const readTimeoutMs = 50;
+/** Pages of one step of a backup. */
+const pagesAtOnce = 1_000;
 
 /** Primary result codes: sqlite.org/rescode.html. */
 const codes = {
@@ -80,6 +88,35 @@ export async function probeSqlite(db: Kysely<Schema>, file: string): Promise<voi
     }
   } catch (error) {
     throw translate(error);
+  }
+}
+
+/**
+ * Copies a database file to a new file, as it is at one instant. Other processes may write meanwhile: the copy has
+ * nothing of that.
+ *
+ * @param onPages is called with the number of pages that were copied since the last call
+ * @throws Problem `database_unavailable`, `storage_full`
+ */
+export async function backupFile(file: string, to: string, onPages: (pages: number) => void): Promise<void> {
+  closeSync(openSync(to, 'wx', 0o600));
+  const source = new DatabaseSync(file, { timeout: openTimeoutMs, readOnly: true });
+  try {
+    // Without this read transaction SQLite begins again after each write by another process.
+    source.exec('begin');
+    source.prepare('select count(*) from sqlite_schema').get();
+    let copied = 0;
+    const report = (pages: number) => {
+      onPages(pages - copied);
+      copied = pages;
+    };
+    // SQLite reports each step but the last one.
+    const progress = (now: BackupProgressInfo) => report(now.totalPages - now.remainingPages);
+    report(await backup(source, to, { rate: pagesAtOnce, progress }));
+  } catch (error) {
+    throw translate(error);
+  } finally {
+    source.close();
   }
 }
 

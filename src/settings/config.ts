@@ -65,6 +65,11 @@ export const settings = {
     '',
     'Store of the ingested recordings. If empty, the folder `recordings` in the data folder.',
   ),
+  storeBefore: setting(
+    storeUrl,
+    '',
+    'Store that recordings are moved from by `playhead move-store`. Each recording is read from where it is.',
+  ),
   s3Endpoint: setting(baseUrl, '', 'S3 endpoint. Servers other than AWS need it.'),
   s3Region: setting(
     text,
@@ -224,7 +229,13 @@ export function readConfig(flags: Record<string, string | undefined> = {}, env =
       'PLAYHEAD_HUBSPOT_CLIENT_SECRET is missing: PLAYHEAD_RETRIEVE_AUTH lists signature, which needs it.',
     );
   }
-  return withDependentDefaults(config);
+  const complete = withDependentDefaults(config);
+  if (complete.store === complete.storeBefore) {
+    throw new ConfigError(
+      'PLAYHEAD_STORE_BEFORE must not be PLAYHEAD_STORE: it names the store before that.',
+    );
+  }
+  return complete;
 }
 
 /** Fills in the defaults that depend on other settings. */
