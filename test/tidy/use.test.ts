@@ -80,6 +80,8 @@ const removals: Record<string, string> = {
   'commands/check-targets.ts': 'its own temporary folder',
   'demo.ts': 'its own temporary folder',
   'doctor/doctor.ts': 'its own temporary folder',
+  'maintenance/backup-folder.ts': 'files of the backup, by their names',
+  'maintenance/restore.ts': 'what its own run wrote',
   'origins/cache/disk.ts': 'blocks, by their names',
   'origins/file/file.ts': 'audio, by its key',
   'origins/s3/s3.ts': 'audio and its versions, by their key',
