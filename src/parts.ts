@@ -89,6 +89,7 @@ export async function openParts(config: Config) {
     /** The text of `/metrics`. */
     metricsPage: () => metrics.registry.metrics(),
     db,
+    changes,
     catalog,
     tokens,
     apiKeys,

@@ -1,5 +1,6 @@
 import { Kysely, sql } from 'kysely';
 import { migrate } from './migrations.ts';
+import { requireInUse } from './moved.ts';
 import { listen, notify, postgresDialect } from './postgres.ts';
 import type { Engine, Schema } from './schema.ts';
 import { sqliteDialect } from './sqlite.ts';
@@ -36,20 +37,33 @@ const migrationTimeoutMs = 600_000;
  * Opens the database and brings its schema up to date. Creates an SQLite file that does not exist.
  *
  * @param url `sqlite:/path`, `sqlite::memory:` or `postgres://…`
- * @throws Problem `database_unavailable`, `storage_full`
+ * @throws Problem `database_unavailable`, `storage_full`, ConfigError if the database was moved
  */
 export async function openDatabase(url: string): Promise<Database> {
+  return open(url, { timeoutMs: queryTimeoutMs, before: requireInUse });
+}
+
+/** Opens a database that may be marked as moved, with time for long queries. @throws as `openDatabase` */
+export async function openForMove(url: string): Promise<Database> {
+  return open(url, { timeoutMs: migrationTimeoutMs, before: async () => {} });
+}
+
+async function open(
+  url: string,
+  { timeoutMs, before }: { timeoutMs: number; before: (kysely: Kysely<Schema>) => Promise<void> },
+): Promise<Database> {
   const engine: Engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
-  const open = (timeoutMs: number) =>
+  const connect = (limitMs: number) =>
     new Kysely<Schema>({
       dialect:
         engine === 'postgres'
-          ? postgresDialect(url, timeoutMs)
-          : sqliteDialect(url.slice(sqliteScheme.length), timeoutMs),
+          ? postgresDialect(url, limitMs)
+          : sqliteDialect(url.slice(sqliteScheme.length), limitMs),
     });
-  const kysely = open(queryTimeoutMs);
-  const forMigration = url === inMemory ? kysely : open(migrationTimeoutMs);
+  const kysely = connect(timeoutMs);
+  const forMigration = url === inMemory ? kysely : connect(migrationTimeoutMs);
   try {
+    await before(forMigration);
     await migrate(forMigration, engine);
   } catch (error) {
     await kysely.destroy();

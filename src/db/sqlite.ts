@@ -31,6 +31,8 @@ const pagesAtOnce = 1_000;
 
 /** Primary result codes: sqlite.org/rescode.html. */
 const codes = { busy: 5, locked: 6, readOnly: 8, ioError: 10, full: 13, cannotOpen: 14, notADatabase: 26 };
+/** SQLITE_CONSTRAINT_TRIGGER: the database was moved (moved.ts). */
+const deniedByTrigger = 1811;
 const unavailableCodes = [codes.busy, codes.locked, codes.readOnly, codes.ioError, codes.cannotOpen];
 
 /**
@@ -184,6 +186,9 @@ class TransactionalAdapter extends SqliteAdapter {
 function translate(error: unknown): unknown {
   const code = primaryCode(error);
   if (code === codes.full) return new Problem('storage_full', 'The database has no room.', { cause: error });
+  if ((error as { errcode?: number }).errcode === deniedByTrigger) {
+    return new Problem('database_unavailable', undefined, { cause: error });
+  }
   if (code === undefined || !unavailableCodes.includes(code)) return error;
   return new Problem('database_unavailable', undefined, { cause: error });
 }

@@ -76,7 +76,7 @@ async function killRepeatedly(t: Test, stores: { before: Settings; after: Settin
     const before = database.moved();
     const mover = start(stores.after, 'move-store');
     const changing = (async () => {
-      await until(() => database.moved() > before || mover.child.exitCode !== null);
+      await until(() => database.moved() > before || mover.child.signalCode !== null);
       await put(round % 2 ? old : gateway, `${round} replaced changing`, true);
       const id = `${round} erased changing`;
       const { status } = await gateway.v1(`/recordings/acct/${encodeURIComponent(id)}`, { method: 'DELETE' });
