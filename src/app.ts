@@ -75,12 +75,15 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   await app.register(async (scope) => streamRoutes(scope, parts, limits));
   await app.register(async (scope) => retrieveRoutes(scope, parts, failures));
   await app.register(async (scope) => {
-    scope.addHook('onRequest', async (request) => void apiKeys.verify(request.headers.authorization));
+    scope.addHook('onRequest', async (request) => {
+      failures.credentials.requireNoPause(request);
+      apiKeys.verify(request.headers.authorization);
+    });
     recordingRoutes(scope, parts, limits);
     checkRoutes(scope, parts, limits);
   });
   const { oauth } = hubspot;
-  if (oauth) await app.register(async (scope) => oauthRoutes(scope, { ...parts, oauth }));
+  if (oauth) await app.register(async (scope) => oauthRoutes(scope, { ...parts, oauth, failures }));
   await app.register(async (scope) => consoleRoutes(scope));
   await app.register(async (scope) => opsRoutes(scope, parts, counters));
   return app;

@@ -52,6 +52,11 @@ const commands: Record<string, Entry> = {
     description: 'Revoke one authenticated URL, or all URLs of an account or of one of its recordings.',
     load: async () => (await import('./commands/revoke.ts')).revoke,
   },
+  erase: {
+    usage: 'erase --account ID --id EXTERNAL_ID',
+    description: 'Erase one recording and its audio, and revoke its URLs.',
+    load: async () => (await import('./commands/erase.ts')).erase,
+  },
   keys: {
     usage: 'keys list | rotate | retire KID',
     description: 'List the keys that sign URLs, add a new one, or retire one with all URLs that it signed.',
@@ -183,4 +188,6 @@ function reportError(error: unknown): number {
   return isUsage ? exitCode.usage : exitCode.failed;
 }
 
+// Without a listener, this signal opens Node's inspector to everybody on this machine.
+process.on('SIGUSR1', () => {});
 process.exitCode = await main(process.argv.slice(2)).catch(reportError);

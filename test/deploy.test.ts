@@ -70,6 +70,16 @@ for (const path of ['compose.yaml', ...manifests]) {
   });
 }
 
+t.test('nginx logs routes and no paths, because a path may contain a token', async (t) => {
+  const config = read('deploy/nginx.conf');
+  const [, format = ''] = /log_format (.+);/.exec(config) ?? [];
+  t.match(format, /\$route /);
+  t.notMatch(format, /\$(uri|request|request_uri|args|http_referer)\b/);
+  const [, map = ''] = /map \$uri \$route \{([^}]+)\}/.exec(config) ?? [];
+  t.match(map, /default\s+other;/);
+  t.notMatch(map, /\s\S*\$\w\S*;/, 'each route is a constant');
+});
+
 t.test('nothing that is deployed holds a secret', async (t) => {
   const secret = Object.entries(settings).flatMap(([key, setting]) =>
     'secret' in setting ? [variableOf(key)] : [],

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap';
 import { onPostgres } from './contracts/db.ts';
 import { filesBelow } from './files.ts';
 import { longRecording, spawnGateway, startGateway } from './gateway.ts';
+import { ended } from './processes.ts';
 import { faultProxy } from './servers/fault-proxy.ts';
 import { until } from './until.ts';
 
@@ -139,7 +140,7 @@ async function smallDisk(t: Test, megabytes: number) {
 const unmountable = 'mounting a small file system is not allowed here';
 
 t.test('the disk is full: an ingest fails and leaves nothing, and streams continue', async (t) => {
-  const disk = await smallDisk(t, 4);
+  const disk = await smallDisk(t, 68);
   if (!disk) return t.test('full store', { skip: unmountable }, () => {});
   const gateway = await startGateway(t, { store: `file:${disk.folder}/store` });
   const url = await gateway.streamOf(recording);
@@ -150,10 +151,40 @@ t.test('the disk is full: an ingest fails and leaves nothing, and streams contin
   t.ok((await bytesOf(url)).equals(recording));
   t.equal((await gateway.ingest('inbound-caller1.flac')).status, 201, 'a smaller recording is accepted');
 
-  disk.grow(16);
+  disk.grow(80);
   const accepted = await gateway.ingest(await longRecording(3), { externalId: 'too much' });
   t.equal(accepted.status, 201, 'once there is room, it is accepted without a restart');
 });
+
+t.test(
+  'recordings fill the disk that the database is on: they can be revoked and erased, after a restart too',
+  async (t) => {
+    const disk = await smallDisk(t, 72);
+    if (!disk) return t.test('full data folder', { skip: unmountable }, () => {});
+    const settings = { 'data-dir': join(disk.folder, 'data') };
+    const before = await spawnGateway(t, settings);
+    let count = 0;
+    for (const audio of [await longRecording(4), await longRecording(1), 'inbound-caller1.mp4']) {
+      for (;;) {
+        const response = await before.ingest(audio, { externalId: `call-${count}` });
+        if (response.status !== 201) {
+          t.match(await problemOf(response), { status: 507, code: 'storage_full' });
+          break;
+        }
+        count++;
+      }
+    }
+    before.child.kill('SIGTERM');
+    await ended(before.child);
+
+    const gateway = await spawnGateway(t, settings);
+    for (let index = 0; index < count; index++) {
+      const path = `/recordings/acct/call-${index}`;
+      t.equal((await gateway.v1(`${path}/revoke`, { method: 'POST' })).status, 204, `revoke ${index}`);
+      t.equal((await gateway.v1(path, { method: 'DELETE' })).status, 204, `erase ${index}`);
+    }
+  },
+);
 
 t.test('the disk is full at the first start: the message says so, and the next start works', async (t) => {
   const disk = await smallDisk(t, 1);
@@ -166,7 +197,7 @@ t.test('the disk is full at the first start: the message says so, and the next s
   const failed = await spawnGateway(t, settings).catch((error: Error) => error.message);
   t.match(failed, /ended with 1: .*(no room|full)/i);
 
-  disk.grow(16);
+  disk.grow(80);
   const gateway = await spawnGateway(t, settings);
   t.ok((await bytesOf(await gateway.streamOf(recording))).equals(recording));
 });

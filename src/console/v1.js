@@ -44,7 +44,8 @@ export class UnknownKeyError extends Error {}
  */
 export async function v1(path, init) {
   const headers = { authorization: `Bearer ${apiKey.get()}` };
-  const response = await fetch(`v1${path}`, { ...init, headers }).catch(() => {
+  // The key and the upload go to the gateway only.
+  const response = await fetch(`v1${path}`, { ...init, headers, redirect: 'error' }).catch(() => {
     throw new Error('The gateway does not respond. Check that it is running and that the network is up.');
   });
   if (response.status === 401) throw new UnknownKeyError('This gateway does not know that API key.');

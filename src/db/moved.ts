@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
 import { tablesOf } from './copy-tables.ts';
 import type { DatabaseMoveRow, Schema } from './schema.ts';
@@ -28,6 +29,13 @@ export async function requireInUse(kysely: Kysely<Schema>): Promise<void> {
   }
 }
 
+/** @throws Problem `database_unavailable` if the database was moved while this process had it open */
+export async function requireWritable(kysely: Kysely<Schema>): Promise<void> {
+  const mark = await kysely.selectFrom('database_moves').select('target').executeTakeFirst();
+  if (mark === undefined) return;
+  throw new Problem('database_unavailable', undefined, { cause: new Error(movedTo(mark.target)) });
+}
+
 export async function mark(trx: Kysely<Schema>, { target, state }: Mark): Promise<void> {
   await trx.insertInto('database_moves').values({ target, state, at: Date.now() }).execute();
 }
@@ -44,7 +52,11 @@ export async function denyWrites(trx: Kysely<Schema>, target: string): Promise<v
   for (const { name } of await tablesOf({ kysely: trx, engine: 'sqlite' })) {
     for (const change of ['insert', 'update', 'delete']) {
       await sql`create trigger ${sql.ref(`moved_${name}_${change}`)} before ${sql.raw(change)} on ${sql.table(name)}
-        begin select raise(abort, ${sql.lit(`The database was moved to ${target}.`)}); end`.execute(trx);
+        begin select raise(abort, ${sql.lit(movedTo(target))}); end`.execute(trx);
     }
   }
+}
+
+function movedTo(target: string): string {
+  return `the database was moved to ${target}`;
 }

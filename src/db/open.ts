@@ -1,9 +1,9 @@
-import { Kysely, sql } from 'kysely';
+import { Kysely } from 'kysely';
 import { migrate } from './migrations.ts';
-import { requireInUse } from './moved.ts';
-import { listen, notify, postgresDialect } from './postgres.ts';
+import { requireInUse, requireWritable } from './moved.ts';
+import { listen, notify, postgresDialect, probePostgres } from './postgres.ts';
 import type { Engine, Schema } from './schema.ts';
-import { sqliteDialect } from './sqlite.ts';
+import { probeSqlite, sqliteDialect } from './sqlite.ts';
 
 /**
  * Everything but the audio. Every query may throw Problem `database_unavailable`. On SQLite a transaction holds the
@@ -22,7 +22,11 @@ export interface Database {
   listen?(wake: () => void): () => void;
   /** Only on Postgres. */
   notify?(trx: Kysely<Schema>): Promise<void>;
-  /** @throws Problem `database_unavailable` */
+  /**
+   * Looks whether the database takes writes. It writes one page, or on Postgres nothing.
+   *
+   * @throws Problem `database_unavailable`, `storage_full`
+   */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -53,12 +57,10 @@ async function open(
   { timeoutMs, before }: { timeoutMs: number; before: (kysely: Kysely<Schema>) => Promise<void> },
 ): Promise<Database> {
   const engine: Engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
+  const file = url.slice(sqliteScheme.length);
   const connect = (limitMs: number) =>
     new Kysely<Schema>({
-      dialect:
-        engine === 'postgres'
-          ? postgresDialect(url, limitMs)
-          : sqliteDialect(url.slice(sqliteScheme.length), limitMs),
+      dialect: engine === 'postgres' ? postgresDialect(url, limitMs) : sqliteDialect(file, limitMs),
     });
   const kysely = connect(timeoutMs);
   const forMigration = url === inMemory ? kysely : connect(migrationTimeoutMs);
@@ -74,9 +76,13 @@ async function open(
   return {
     kysely,
     engine,
-    ...(engine === 'sqlite' && url !== inMemory && { file: url.slice(sqliteScheme.length) }),
+    ...(engine === 'sqlite' && url !== inMemory && { file }),
     ...(engine === 'postgres' && { listen: (wake: () => void) => listen(url, wake), notify }),
-    ping: async () => void (await sql`select 1`.execute(kysely)),
+    async ping() {
+      if (engine === 'postgres') return probePostgres(kysely);
+      await requireWritable(kysely);
+      return probeSqlite(kysely, file);
+    },
     close: () => kysely.destroy(),
   };
 }

@@ -55,6 +55,15 @@ export function postgresDialect(url: string, queryTimeoutMs: number): Dialect {
   return new PostgresDialect({ pool: { options: pool.options, connect, end: () => pool.end() } });
 }
 
+/**
+ * An update of no row. A replica rejects it, and its connection is closed, so that the next one finds the primary.
+ *
+ * @throws Problem `database_unavailable`
+ */
+export async function probePostgres(db: Kysely<Schema>): Promise<void> {
+  await db.updateTable('leases').set({ lease_until: 0 }).where('name', '=', '').execute();
+}
+
 /** Wakes every listener of this database once the transaction is committed. */
 export async function notify(trx: Kysely<Schema>): Promise<void> {
   await sql`select pg_notify(${channel}, '')`.execute(trx);

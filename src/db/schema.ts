@@ -12,6 +12,7 @@ export interface Schema {
   uploads: UploadRow;
   changes: ChangeRow;
   signing_keys: SigningKeyRow;
+  token_lifetimes: TokenLifetimeRow;
   revocations: RevocationRow;
   api_keys: ApiKeyRow;
   secrets: SecretRow;
@@ -20,6 +21,7 @@ export interface Schema {
   publication_steps: StepRow;
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
+  required_migrations: { name: string };
   database_moves: DatabaseMoveRow;
 }
 
@@ -82,6 +84,12 @@ export interface SigningKeyRow {
   secret: string;
   created_at: number;
   retired_at: number | null;
+}
+
+/** Tokens of this lifetime may have been signed until `used_until`. */
+export interface TokenLifetimeRow {
+  ttl_ms: number;
+  used_until: number;
 }
 
 /** `jti` alone names a token, both ids name a recording, `account_id` alone names an account. The others are ''. */

@@ -12,6 +12,7 @@ import {
   CompiledQuery,
   type DatabaseConnection,
   type Dialect,
+  type Kysely,
   SqliteAdapter,
   type SqliteDatabase,
   type SqliteDialectConfig,
@@ -19,21 +20,40 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
   type SqliteStatement,
+  sql,
 } from 'kysely';
 import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
+import type { Schema } from './schema.ts';
+import { SqliteFile } from './sqlite-file.ts';
 
 /** How long opening the file may wait for other processes. It blocks the event loop: nothing else runs yet. */
 const openTimeoutMs = 5_000;
 
+/** How long a new connection may wait to read. It blocks the event loop. Readers do not wait for writers. */
+const readTimeoutMs = 50;
 /** Pages of one step of a backup. */
 const pagesAtOnce = 1_000;
 
 /** Primary result codes: sqlite.org/rescode.html. */
-const codes = { busy: 5, locked: 6, readOnly: 8, ioError: 10, full: 13, cannotOpen: 14, notADatabase: 26 };
+const codes = {
+  busy: 5,
+  locked: 6,
+  readOnly: 8,
+  ioError: 10,
+  corrupt: 11,
+  full: 13,
+  cannotOpen: 14,
+  notADatabase: 26,
+};
 /** SQLITE_CONSTRAINT_TRIGGER: the database was moved (moved.ts). */
 const deniedByTrigger = 1811;
-const unavailableCodes = [codes.busy, codes.locked, codes.readOnly, codes.ioError, codes.cannotOpen];
+/** At the start these are errors of the setting. */
+const unusableCodes = [codes.readOnly, codes.corrupt, codes.cannotOpen, codes.notADatabase];
+const unavailableCodes = [codes.busy, codes.locked, codes.ioError, ...unusableCodes];
+const readSchema = 'select count(*) from sqlite_schema';
+/** Statements that write nothing. `commit` writes. */
+const reads = /^\s*(select|rollback)\b/i;
 
 /**
  * Kysely's SQLite dialect over Node's own `node:sqlite`.
@@ -51,6 +71,29 @@ export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
 }
 
 /**
+ * Writes to the database, and reads it as a process that opens it now would: the memory of an open connection hides
+ * that the file is damaged.
+ *
+ * @throws Problem `database_unavailable`, `storage_full`
+ */
+export async function probeSqlite(db: Kysely<Schema>, file: string): Promise<void> {
+  // Written to the first page. No code reads it.
+  const seconds = Math.floor(Date.now() / 1000) & 0x7fff_ffff;
+  await sql`pragma user_version = ${sql.lit(seconds)}`.execute(db);
+  if (file === ':memory:') return;
+  try {
+    const reader = new DatabaseSync(file, { readOnly: true, timeout: readTimeoutMs });
+    try {
+      reader.prepare(readSchema).get();
+    } finally {
+      reader.close();
+    }
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+/**
  * Copies a database file to a new file, as it is at one instant. Other processes may write meanwhile: the copy has
  * nothing of that.
  *
@@ -63,7 +106,7 @@ export async function backupFile(file: string, to: string, onPages: (pages: numb
   try {
     // Without this read transaction SQLite begins again after each write by another process.
     source.exec('begin');
-    source.prepare('select count(*) from sqlite_schema').get();
+    source.prepare(readSchema).get();
     let copied = 0;
     const report = (pages: number) => {
       onPages(pages - copied);
@@ -79,14 +122,14 @@ export async function backupFile(file: string, to: string, onPages: (pages: numb
   }
 }
 
-/** @throws ConfigError if the file cannot be created or read, or is not a database */
+/** @throws ConfigError if the file cannot be created, read or written, or is not a database */
 function openFile(file: string): SqliteDatabase {
   try {
     return connect(file);
   } catch (error) {
     const code = primaryCode(error);
     // RetryingDriver handles SQLite's other errors.
-    if (code !== undefined && code !== codes.notADatabase) throw error;
+    if (code !== undefined && !unusableCodes.includes(code)) throw error;
     const reason = (error as Error).message;
     throw new ConfigError(`PLAYHEAD_DATABASE_URL names a file that cannot be used: ${reason}.`, {
       cause: error,
@@ -97,20 +140,40 @@ function openFile(file: string): SqliteDatabase {
 function connect(file: string): SqliteDatabase {
   if (file !== ':memory:') {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // SQLite creates the files beside it (-wal, -shm) with the same mode.
-    closeSync(openSync(file, 'a', 0o600));
+    create(file);
   }
   const database = new DatabaseSync(file, { timeout: openTimeoutMs, enableForeignKeyConstraints: true });
   try {
     // FULL, not NORMAL: acknowledged writes must survive a power cut, and writes are few.
     database.exec('pragma journal_mode = wal; pragma synchronous = full');
+    // A new file has no write-ahead log before it is read.
+    database.prepare(readSchema).get();
     // From here on RetryingDriver waits instead, without blocking the event loop.
     database.exec('pragma busy_timeout = 0');
   } catch (error) {
     database.close();
     throw error;
   }
-  return { prepare: (text) => statement(database.prepare(text)), close: () => database.close() };
+  const inPlace = file === ':memory:' ? undefined : new SqliteFile(file);
+  return {
+    prepare(text) {
+      if (!reads.test(text)) inPlace?.requireInPlace();
+      return statement(database.prepare(text));
+    },
+    close: () => database.close(),
+  };
+}
+
+/**
+ * Creates the file if there is none. SQLite creates the files beside it (-wal, -shm) with the same mode. A file that
+ * exists is not opened here: closing it would drop the locks of every connection of this process (sqlite.org/howtocorrupt.html §2.2).
+ */
+function create(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /** node:sqlite does not report whether a statement returns rows. A statement with columns does. */
@@ -186,10 +249,8 @@ class TransactionalAdapter extends SqliteAdapter {
 function translate(error: unknown): unknown {
   const code = primaryCode(error);
   if (code === codes.full) return new Problem('storage_full', 'The database has no room.', { cause: error });
-  if ((error as { errcode?: number }).errcode === deniedByTrigger) {
-    return new Problem('database_unavailable', undefined, { cause: error });
-  }
-  if (code === undefined || !unavailableCodes.includes(code)) return error;
+  const isDenied = (error as { errcode?: number }).errcode === deniedByTrigger;
+  if (code === undefined || !(isDenied || unavailableCodes.includes(code))) return error;
   return new Problem('database_unavailable', undefined, { cause: error });
 }
 

@@ -44,7 +44,7 @@ async function upload({ url, apiKey }: Gateway, call: Call, channels?: string[])
   form.append('recording', JSON.stringify(recording));
   form.append('audio', new Blob([await readFile(fixture(call))]), call.file);
   const headers = { authorization: `Bearer ${apiKey}` };
-  return fetch(`${url}/v1/recordings`, { method: 'POST', headers, body: form });
+  return fetch(`${url}/v1/recordings`, { method: 'POST', headers, body: form, redirect: 'error' });
 }
 
 export async function bePublished({ parts }: Gateway, id: string): Promise<string> {

@@ -31,13 +31,15 @@ export class HubSpotError extends CrmError {
   readonly status: number;
   /**
    * HubSpot's `category`, its 429 `policyName`, or one of ours: TIMEOUT and NETWORK (no response), INVALID_FIELD
-   * (nothing was sent), NOT_CONNECTED, INVALID_REPLY, WRONG_CALL.
+   * (nothing was sent), NOT_CONNECTED, INVALID_REPLY, WRONG_CALL, REDIRECTED.
    */
   readonly category: string;
 
   constructor(message: string, { status = 0, category, retryAfterMs, cause }: Facts) {
-    // A 4xx had no effect, except 408. No response and 5xx leave the outcome open.
-    const outcomeUnknown = status === 408 || status >= 500 || withoutResponse.includes(category);
+    // A 4xx had no effect, except 408. No response, a redirect and 5xx leave the outcome open.
+    const isRedirect = status >= 300 && status < 400;
+    const outcomeUnknown =
+      isRedirect || status === 408 || status >= 500 || withoutResponse.includes(category);
     // 423: locked. 429: rate limit. 477: the portal is being moved.
     const retriable = outcomeUnknown || [423, 429, 477].includes(status);
     super(message, { retriable, outcomeUnknown, retryAfterMs, cause });
@@ -63,6 +65,15 @@ export function errorOf(doing: string, status: number, headers: Headers, text: s
     category,
     retryAfterMs: retryAfterMsOf(status, headers, body),
   });
+}
+
+/** The error of a redirect. The message names the host, and not the rest of the target, which may hold a secret. */
+export function redirectError(doing: string, { status, headers, url }: Response): HubSpotError {
+  const target = URL.parse(headers.get('location') ?? '', url)?.origin ?? 'nowhere';
+  return new HubSpotError(
+    `HubSpot redirected the request to ${doing} to ${target} (${status}). Nothing was sent there: check PLAYHEAD_HUBSPOT_API_BASE, and any proxy on the way.`,
+    { status, category: 'REDIRECTED' },
+  );
 }
 
 function parse(text: string): ErrorBody {

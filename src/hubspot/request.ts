@@ -1,5 +1,5 @@
-import { Client } from '@hubspot/api-client';
-import { errorOf, HubSpotError } from './error.ts';
+import { Request as SdkRequest } from '@hubspot/api-client/lib/src/services/http/Request.js';
+import { errorOf, HubSpotError, redirectError } from './error.ts';
 
 export interface HubSpotRequest {
   /** Completes "HubSpot rejected the request to …" in the message of a failure. */
@@ -22,27 +22,21 @@ export const defaultDeadlineMs = 10_000;
 const maxResponseBytes = 4 * 1024 * 1024;
 
 /**
- * Every request to HubSpot is sent here. The SDK's typed methods know only `v3` and send no credentials to the
- * recording settings, so every version goes through its `apiRequest`. This function adds the deadline and turns
- * failures into errors. The SDK does not retry, because the outbox retries.
+ * Every request to HubSpot is sent here. The SDK builds the request. It does not send it, because its `apiRequest`
+ * follows redirects, and would so take credentials and call data to any host that a response names. Nor does it have
+ * a deadline. Nothing is retried here, because the outbox retries.
  *
  * @returns a function whose promise rejects with a HubSpotError for every status but 2xx, for a missed deadline
  *   and for a broken connection
  */
 export function createSend(options: { apiBase: string; deadlineMs?: number }): Send {
   const { apiBase, deadlineMs = defaultDeadlineMs } = options;
-  // The SDK counts the first attempt as well: 1 means no retry.
-  const sdk = new Client({ basePath: apiBase, numberOfApiCallRetries: 1 });
 
   return async function send(request) {
-    // The SDK passes no signal to fetch, so a late request stays open until fetch's own timeout ends it. It may
-    // still take effect, so its outcome is unknown.
+    // A late request may still take effect, so its outcome is unknown.
     const deadline = AbortSignal.timeout(deadlineMs);
-    const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener('abort', () => reject(deadline.reason), { once: true });
-    });
     try {
-      return await Promise.race([exchange(sdk, request, deadline), late]);
+      return await exchange(apiBase, request, deadline);
     } catch (error) {
       if (error instanceof HubSpotError) throw error;
       if (deadline.aborted) {
@@ -57,21 +51,33 @@ export function createSend(options: { apiBase: string; deadlineMs?: number }): S
   };
 }
 
-async function exchange(sdk: Client, request: HubSpotRequest, deadline: AbortSignal): Promise<unknown> {
+async function exchange(apiBase: string, request: HubSpotRequest, deadline: AbortSignal): Promise<unknown> {
   const { doing, method, path, query, body, form, accessToken } = request;
-  const response = await sdk.apiRequest({
-    method,
-    path,
-    ...(query && { qs: query }),
-    ...(body !== undefined && { body }),
-    ...(form && { body: new URLSearchParams(form).toString(), defaultJson: false }),
-    headers: {
-      ...(form && { 'Content-Type': 'application/x-www-form-urlencoded' }),
-      ...(accessToken !== undefined && { Authorization: `Bearer ${accessToken}` }),
+  const built = new SdkRequest(
+    { basePath: apiBase },
+    {
+      method,
+      path,
+      ...(query && { qs: query }),
+      ...(body !== undefined && { body }),
+      ...(form && { body: new URLSearchParams(form).toString(), defaultJson: false }),
+      headers: {
+        ...(form && { 'Content-Type': 'application/x-www-form-urlencoded' }),
+        ...(accessToken !== undefined && { Authorization: `Bearer ${accessToken}` }),
+      },
+      authType: 'none',
     },
-    authType: 'none',
+  );
+  const response = await fetch(built.getUrl(), {
+    ...built.getSendData(),
+    redirect: 'manual',
+    signal: deadline,
   });
-  const text = await readText(response, deadline);
+  if (response.status >= 300 && response.status < 400) {
+    await response.body?.cancel();
+    throw redirectError(doing, response);
+  }
+  const text = await readText(response);
   if (!response.ok) throw errorOf(doing, response.status, response.headers, redact(text, request));
   try {
     return text === '' ? undefined : JSON.parse(text);
@@ -84,11 +90,10 @@ async function exchange(sdk: Client, request: HubSpotRequest, deadline: AbortSig
   }
 }
 
-async function readText(response: Response, deadline: AbortSignal): Promise<string> {
+async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
-    deadline.throwIfAborted();
     size += chunk.length;
     if (size > maxResponseBytes) throw new Error('The response is larger than the limit.');
     chunks.push(chunk);

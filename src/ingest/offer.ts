@@ -61,6 +61,8 @@ function faultOfId(value: string, maxBytes: number): string | undefined {
   if (value === '') return 'must not be empty';
   if (Buffer.byteLength(value) > maxBytes) return `must not be longer than ${maxBytes} bytes`;
   if (/\p{Cc}/u.test(value)) return 'must not hold control characters';
+  // Clients that follow the URL standard remove these from a path, percent-encoded or not.
+  if (value === '.' || value === '..') return 'must not be "." or "..": no client can request such a path';
   if (!value.isWellFormed()) return 'must not hold half of a surrogate pair';
   return undefined;
 }

@@ -5,7 +5,7 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
-import type { Verdict } from '../unions.ts';
+import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
   fromRow,
@@ -25,14 +25,6 @@ export interface PutResult {
    * delete the key (StoreKeys).
    */
   replaced?: Recording;
-}
-
-export interface ListQuery {
-  accountId?: string;
-  externalId?: string;
-  verdict?: Verdict;
-  limit: number;
-  cursor?: string;
 }
 
 /** Characters of JSON in memory: about ten thousand recordings. */
@@ -186,32 +178,9 @@ export class Catalog {
     });
   }
 
-  /**
-   * Newest first. `next` is the cursor of the next page. If recordings are added or removed between two pages,
-   * no other recording is repeated or skipped.
-   *
-   * @throws Problem `invalid_request` if the cursor is not a `next` of an earlier page
-   */
-  async list(query: ListQuery): Promise<{ recordings: Recording[]; next?: string }> {
-    if ([query.accountId, query.externalId].some((id) => id !== undefined && !isId(id)))
-      return { recordings: [] };
-    let select = this.#db.kysely
-      .selectFrom('recordings')
-      .selectAll()
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-      .limit(query.limit + 1);
-    if (query.accountId !== undefined) select = select.where('account_id', '=', query.accountId);
-    if (query.externalId !== undefined) select = select.where('external_id', '=', query.externalId);
-    if (query.verdict !== undefined) select = select.where('verdict', '=', query.verdict);
-    if (query.cursor !== undefined) {
-      const [createdAt, id] = parseCursor(query.cursor);
-      select = select.where((eb) => eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(createdAt, id)));
-    }
-    const rows = await select.execute();
-    const recordings = rows.slice(0, query.limit).map(fromRow);
-    const last = recordings.at(-1);
-    return rows.length > query.limit && last ? { recordings, next: cursorAfter(last) } : { recordings };
+  /** One page of recordings. @throws Problem `invalid_request` if the cursor is not a `next` of an earlier page */
+  list(query: ListQuery): Promise<RecordingPage> {
+    return listRecordings(this.#db.kysely, query);
   }
 
   /** @returns whether the row was new. If two processes insert the same ids at once, the later waits for the first. */
@@ -259,19 +228,4 @@ function isSame(before: Recording, input: AcceptedRecording): boolean {
   if (before.key === null) return false;
   if (input.sha256 !== null) return before.sha256 === input.sha256;
   return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
-}
-
-function cursorAfter(last: Recording): string {
-  return Buffer.from(JSON.stringify([last.createdAt.getTime(), last.id])).toString('base64url');
-}
-
-function parseCursor(cursor: string): [createdAt: number, id: string] {
-  try {
-    const [createdAt, id, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    const isUuid = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
-    if (isUuid && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
-  } catch {
-    // Not JSON: the error below.
-  }
-  throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier response.');
 }

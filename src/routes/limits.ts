@@ -1,9 +1,14 @@
 import { normalizeIP, type RateLimitOptions } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import { Problem } from '../errors.ts';
 
 const minuteMs = 60_000;
 const maxFailuresPerMinute = 60;
+/** HubSpot asks for the ids of erased recordings too, and for all its customers from a few addresses. */
+const maxUnknownIdsPerMinute = 600;
+/** Addresses whose pause is remembered. */
+const maxPaused = 10_000;
 /** Bits of an IPv6 address that identify a household or a rented server. Its owner chooses the other bits. */
 const ipv6SubnetBits = 64;
 
@@ -12,10 +17,21 @@ export interface Limits {
   perKey: RateLimitOptions;
 }
 
-/** Counts the requests with a wrong token, key or signature, by IP address. */
+/** Counts the failures of each IP address. An address that fails too often within a minute is paused. */
+export interface FailureCount {
+  /** @throws Problem `rate_limited` if the address is paused now */
+  add(request: FastifyRequest): Promise<void>;
+  /** Call it before the credentials are looked at: during a pause, the right ones must not be accepted either. */
+  requireNoPause(request: FastifyRequest): void;
+}
+
 export interface Failures {
-  /** @throws Problem `rate_limited` if the address has failed too often within a minute */
-  count(request: FastifyRequest): Promise<void>;
+  /** Stream tokens that do not verify. A valid token plays during a pause, because nobody can guess a signature. */
+  tokens: FailureCount;
+  /** Wrong API keys, access keys and signatures. */
+  credentials: FailureCount;
+  /** Ids that no recording has, requested with the right access key. */
+  ids: FailureCount;
 }
 
 /**
@@ -43,16 +59,33 @@ export function createLimits(max: number, keyId: (authorization: string | undefi
 }
 
 export function createFailures(app: FastifyInstance): Failures {
-  const check = app.createRateLimit({
-    max: maxFailuresPerMinute,
-    timeWindow: minuteMs,
-    keyGenerator: (request) => `failure:${normalizeIP(request.ip, ipv6SubnetBits)}`,
-  });
   return {
-    async count(request) {
+    tokens: failureCount(app, 'token', maxFailuresPerMinute),
+    credentials: failureCount(app, 'credential', maxFailuresPerMinute),
+    ids: failureCount(app, 'id', maxUnknownIdsPerMinute),
+  };
+}
+
+function failureCount(app: FastifyInstance, name: string, max: number): FailureCount {
+  const addressOf = (request: FastifyRequest) => normalizeIP(request.ip, ipv6SubnetBits);
+  const check = app.createRateLimit({
+    max,
+    timeWindow: minuteMs,
+    keyGenerator: (request) => `failure:${name}:${addressOf(request)}`,
+  });
+  /** When the pause of an address ends, by `performance.now()`. Each process learns of a pause by its own count. */
+  const pausedUntil = new LRUCache<string, number>({ max: maxPaused });
+  return {
+    async add(request) {
       const limit = await check(request);
       // `isAllowed` means exempt from the limit. It is always false here, but the type requires the check.
-      if (!limit.isAllowed && limit.isExceeded) throw rateLimited(limit.ttl);
+      if (limit.isAllowed || !limit.isExceeded) return;
+      pausedUntil.set(addressOf(request), performance.now() + limit.ttl);
+      throw rateLimited(limit.ttl);
+    },
+    requireNoPause(request) {
+      const remainingMs = (pausedUntil.get(addressOf(request)) ?? 0) - performance.now();
+      if (remainingMs > 0) throw rateLimited(remainingMs);
     },
   };
 }

@@ -7,6 +7,7 @@ import type { Outbox } from '../publishing/outbox.ts';
 import { isId } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import { callbackRoute, installRoute, oauthPath } from '../urls.ts';
+import type { Failures } from './limits.ts';
 
 interface Install {
   Querystring: { accountId?: string | string[] };
@@ -30,9 +31,9 @@ const privateHeaders = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-ref
  */
 export function oauthRoutes(
   app: FastifyInstance,
-  parts: { oauth: OAuth; apiKeys: ApiKeys; config: Config; outbox: Outbox },
+  parts: { oauth: OAuth; apiKeys: ApiKeys; config: Config; outbox: Outbox; failures: Failures },
 ): void {
-  const { oauth, apiKeys, config, outbox } = parts;
+  const { oauth, apiKeys, config, outbox, failures } = parts;
   const secure = config.publicUrl.startsWith('https:') ? '; Secure' : '';
   const path = oauthPath(config.publicUrl);
 
@@ -40,6 +41,7 @@ export function oauthRoutes(
   app.get<Callback>(callbackRoute, callback);
 
   async function install(request: FastifyRequest<Install>, reply: FastifyReply) {
+    failures.credentials.requireNoPause(request);
     authenticate(request, reply);
     const accountIds = accountIdsOf(request.query.accountId);
     const { url, browser: browserSecret } = await oauth.begin(accountIds);

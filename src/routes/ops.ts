@@ -4,13 +4,26 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Parts } from '../parts.ts';
 import { version } from '../version.ts';
 import type { Counters } from './counters.ts';
+import { Readiness } from './readiness.ts';
 
 /** Hides a route from the description of the API. */
 const schema = { hide: true };
 
+const pagePolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'", // Swagger UI sets styles on its elements
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 /** For operators: health, readiness, metrics, and the description of the API. */
 export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters): void {
-  const { db, metrics, metricsPage } = parts;
+  const { db, log, metrics, metricsPage } = parts;
+  const ready = new Readiness(db, log);
 
   app.get('/healthz', { schema }, async () => ({ status: 'ok', version }));
   app.get('/readyz', { schema }, readiness);
@@ -21,11 +34,8 @@ export function opsRoutes(app: FastifyInstance, parts: Parts, counters: Counters
 
   /** The gateway is ready without Redis: only the rate limits use it, and each process can count for itself. */
   async function readiness(_request: unknown, reply: FastifyReply) {
-    const database = await db.ping().then(
-      () => 'ok',
-      () => 'out of reach',
-    );
-    return reply.code(database === 'ok' ? 200 : 503).send({ database, redis: counters.state() });
+    const database = await ready.database();
+    return reply.code(database === 'out of reach' ? 503 : 200).send({ database, redis: counters.state() });
   }
 }
 
@@ -46,5 +56,5 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       url: url.replace('*', ':externalId'), // a retrieve route ends in a wildcard, because an id may contain a slash
     }),
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: pagePolicy });
 }

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifySchemaValidationError } from 'fastify';
 import { asProblem, Problem, problemDetails } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Failures } from './limits.ts';
+import type { FailureCount, Failures } from './limits.ts';
 
 /** Sends every error as RFC 9457 with a stable code. Its cause goes to the log only. */
 export function handleErrors(app: FastifyInstance, metrics: Metrics, failures: Failures): void {
@@ -11,13 +11,18 @@ export function handleErrors(app: FastifyInstance, metrics: Metrics, failures: F
   app.setErrorHandler(async (error: FastifyError, request, reply) => {
     const thrown = asProblem(error);
     // An address with too many failures gets the problem `rate_limited` instead.
-    const problem =
-      thrown.status === 401 ? await failures.count(request).then(() => thrown, asProblem) : thrown;
+    const count = failureCountOf(thrown, failures);
+    const problem = count ? await count.add(request).then(() => thrown, asProblem) : thrown;
     if (problem.status >= 500 && !reply.raw.destroyed)
       request.log.error({ err: problem, cause: problem.cause }, problem.code);
     metrics.refusals.inc({ code: problem.code });
     return sendProblem(reply, problem);
   });
+}
+
+function failureCountOf({ code, status }: Problem, failures: Failures): FailureCount | undefined {
+  if (code === 'invalid_token') return failures.tokens;
+  return status === 401 ? failures.credentials : undefined;
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {

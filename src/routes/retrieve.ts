@@ -29,13 +29,19 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
 
   async function retrieve(request: RetrieveRequest) {
     await authenticate(request);
+    failures.ids.requireNoPause(request);
     const recording = await find(externalIdIn(request.raw.url ?? ''), request.query);
+    if (!recording) {
+      await failures.ids.add(request);
+      throw new Problem('not_found');
+    }
     const { token } = await tokens.sign(recording);
     return { authenticatedUrl: streamUrl(publicBase(config, app), token) };
   }
 
   /** Any method of PLAYHEAD_RETRIEVE_AUTH is enough. A wrong access key gets the same 404 as an unknown id. */
   async function authenticate(request: RetrieveRequest): Promise<void> {
+    failures.credentials.requireNoPause(request);
     const { accessKey } = request.params;
     const methods = config.retrieveAuth;
     if (methods.includes('open')) return;
@@ -43,7 +49,7 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     if (methods.includes('signature') && isSigned(request)) return;
     // The error handler counts a 401 as a failure. The 404 is counted here.
     if (!methods.includes('key')) throw new Problem('invalid_signature');
-    await failures.count(request);
+    await failures.credentials.add(request);
     throw new Problem('not_found');
   }
 
@@ -59,12 +65,11 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
     });
   }
 
-  /** The same 404 for every mismatch, so that nobody learns which part was right. */
+  /** Undefined for every mismatch, so that nobody learns which part was right. */
   async function find(externalId: string, { appId, externalAccountId }: Retrieve['Querystring']) {
-    if (!isOurApp(appId)) throw new Problem('not_found');
+    if (!isOurApp(appId)) return undefined;
     const [recording, ...others] = await candidates(externalId, externalAccountId);
-    if (!recording?.key || others.length > 0) throw new Problem('not_found');
-    return recording;
+    return recording?.key && others.length === 0 ? recording : undefined;
   }
 
   /** HubSpot may omit the app, and the setting may be empty. */

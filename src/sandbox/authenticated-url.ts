@@ -28,6 +28,7 @@ export async function requestAuthenticatedUrl(
   const url = requestUrl(template, call, options);
   const response = await fetch(url, {
     headers: { accept: 'application/json', ...signature(url, options.clientSecret) },
+    redirect: 'manual', // the request is signed, and its URL may contain the access key
     signal: AbortSignal.timeout(timeoutMs),
   }).catch(() => {
     throw new PickupError('The endpoint for authenticated URLs cannot be reached.');

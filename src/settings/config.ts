@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
 import { apiVersions } from './hubspot-versions.ts';
 import {
+  apiKeys,
   baseUrl,
   databaseUrl,
   duration,
@@ -87,7 +88,7 @@ export const settings = {
     secret,
   ),
   apiKeys: setting(
-    list,
+    apiKeys,
     '',
     'API keys for `/v1`. If empty, the first start generates one and writes it to the file `api-key` in the data folder.',
     secret,

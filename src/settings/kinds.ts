@@ -30,6 +30,28 @@ export const list: Kind<string[]> = {
       .filter((item) => item !== ''),
 };
 
+/** API keys. A key that can be guessed opens every recording. */
+export const apiKeys: Kind<string[]> = {
+  name: 'comma list of keys of at least 128 bits',
+  parse(value) {
+    const keys = list.parse(value);
+    // The value is not repeated: it may be most of a key that is in use.
+    if (keys.some((key) => !isStrong(key))) {
+      throw new Error('has a key that can be guessed; make one with `openssl rand -hex 32`');
+    }
+    return keys;
+  },
+};
+
+/** Whether a random key of this length, from the alphabets that it uses, has 128 bits. */
+function isStrong(key: string): boolean {
+  const alphabets = [/[0-9]/, /[a-f]/, /[g-z]/, /[A-F]/, /[G-Z]/, /[^0-9A-Za-z]/];
+  const sizes = [10, 6, 20, 6, 20, 2];
+  const alphabetSize = sizes.reduce((sum, size, index) => sum + (alphabets[index]!.test(key) ? size : 0), 0);
+  // Of ten million random keys, less than one has fewer than eight different characters.
+  return key.length * Math.log2(alphabetSize) >= 128 && new Set(key).size >= 8;
+}
+
 export const flag: Kind<boolean> = {
   name: 'true or false',
   parse: (value) => oneOf('true', 'false').parse(value) === 'true',
@@ -118,7 +140,8 @@ export const baseUrl: Kind<string> = {
     if (value === '') return value;
     const url = URL.parse(value);
     if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username) {
-      throw new Error(`must be an http:// or https:// URL without query or credentials, not "${value}"`);
+      // The value is not repeated: it may contain a password.
+      throw new Error('must be an http:// or https:// URL without query or credentials');
     }
     return url.href.replace(/\/+$/, '');
   },

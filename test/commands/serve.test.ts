@@ -43,6 +43,14 @@ for (const workers of ['1', '2']) {
   });
 }
 
+t.test('SIGUSR1 opens no inspector', async (t) => {
+  const gateway = await spawnGateway(t);
+  gateway.child.kill('SIGUSR1');
+  gateway.child.kill('SIGTERM');
+  t.equal(await ended(gateway.child), 0);
+  t.notMatch(gateway.log(), /Debugger/);
+});
+
 t.test('a second signal ends the process at once', async (t) => {
   const gateway = await spawnGateway(t);
   const response = await openStream(await gateway.streamOf(recording));
@@ -72,7 +80,7 @@ t.test('recordings and URLs survive a restart on the same data folder', async (t
 });
 
 t.test('a start without a disk cache removes its blocks', async (t) => {
-  const dataDir = t.testdir({ blocks: { 'of-an-erased-recording': 'audio' } });
+  const dataDir = t.testdir({ blocks: { ['0'.repeat(64)]: 'audio' } });
   await spawnGateway(t, { 'data-dir': dataDir });
   await t.rejects(access(join(dataDir, 'blocks')), { code: 'ENOENT' });
 });

@@ -46,6 +46,13 @@ await eachEngine(t, 'the schema of a newer version is not changed', async (t, pl
   await older.ping();
   t.same(await db.kysely.introspection.getTables(), before, 'and can be used, as during an upgrade');
 
+  await sql`insert into required_migrations values ('9999_later')`.execute(db.kysely);
+  await t.rejects(
+    openDatabase(place.url),
+    { message: /upgraded by a later version \(migration 9999_later\).+Start that version/ },
+    'unless the newer version says that this one cannot use it',
+  );
+
   await sql`delete from kysely_migration where name = '0002_secrets'`.execute(db.kysely);
   await t.rejects(
     openDatabase(place.url),
@@ -161,7 +168,7 @@ await t.test('an SQLite file that stays locked is database_unavailable', async (
 
 await t.test('an SQLite file that cannot be used is an error of the setting', async (t) => {
   await t.rejects(openDatabase(`sqlite:${await freshFolder(t)}`), {
-    message: /^PLAYHEAD_DATABASE_URL names .* EISDIR/,
+    message: /^PLAYHEAD_DATABASE_URL names .* unable to open/,
   });
   const path = join(await freshFolder(t), 'playhead.db');
   await writeFile(path, 'not a database'.repeat(1_000));

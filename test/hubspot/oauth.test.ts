@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import rateLimit from '@fastify/rate-limit';
 import fastify from 'fastify';
 import t, { type Test } from 'tap';
 import { ApiKeys } from '../../src/access/api-keys.ts';
@@ -12,6 +13,7 @@ import { authorizeUrlOf, OAuth } from '../../src/hubspot/oauth.ts';
 import { createSend } from '../../src/hubspot/request.ts';
 import { TokenEndpoint, type TokenSet } from '../../src/hubspot/token-endpoint.ts';
 import { Outbox } from '../../src/publishing/outbox.ts';
+import { createFailures } from '../../src/routes/limits.ts';
 import { oauthRoutes } from '../../src/routes/oauth.ts';
 import { createSandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import type { Exchange } from '../../src/sandbox/traffic.ts';
@@ -27,6 +29,8 @@ const properties = {
   hs_call_app_id: '101',
 };
 
+const apiKey = randomBytes(32).toString('hex');
+
 async function setUp(test: Test, options: SandboxOptions = {}) {
   const exchanges: Exchange[] = [];
   const accounts = [{ portalId: 4711, appId: '101' }];
@@ -38,7 +42,11 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
   test.teardown(() => sandbox.close());
   const secretKey = randomBytes(32).toString('base64url');
   const config = readConfig(
-    { 'data-dir': test.testdir(), 'public-url': 'https://playhead.example', 'api-keys': 'key' },
+    {
+      'data-dir': test.testdir(),
+      'public-url': 'https://playhead.example',
+      'api-keys': apiKey,
+    },
     {},
   );
   const vault = await openVault({ secretKey, dataDir: '' });
@@ -64,15 +72,17 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     const oauth = new OAuth({ vault, endpoint, installations, ...client });
     const apiKeys = await ApiKeys.open({ db, vault, changes, config });
     const app = fastify();
+    await app.register(rateLimit, { global: false });
+    const failures = createFailures(app);
     const outbox = new Outbox(db);
-    oauthRoutes(app, { oauth, apiKeys, config, outbox });
+    oauthRoutes(app, { oauth, apiKeys, config, outbox, failures });
     return { db, installations, app, outbox };
   }
   const first = await worker();
 
   /** Follows the browser from the install link to the page that HubSpot sends it back to. */
   async function install(query = 'accountId=acme', browserCookie?: string) {
-    const authorization = `Basic ${Buffer.from('operator:key').toString('base64')}`;
+    const authorization = `Basic ${Buffer.from(`operator:${apiKey}`).toString('base64')}`;
     const redirect = await first.app.inject({ url: `/oauth/install?${query}`, headers: { authorization } });
     const grant = await fetch(redirect.headers.location!, { redirect: 'manual' });
     const cookie = browserCookie ?? String(redirect.headers['set-cookie']).split(';')[0]!;
@@ -145,7 +155,7 @@ t.test('nobody installs without an API key', async (t) => {
     t.equal(statusCode, 401);
     t.match(headers['www-authenticate'], /^Basic /);
   }
-  const headers = { authorization: 'Bearer key' };
+  const headers = { authorization: `Bearer ${apiKey}` };
   t.equal((await app.inject({ url: '/oauth/install', headers })).statusCode, 400);
   const { headers: sent, statusCode } = await app.inject({ url: '/oauth/install?accountId=a', headers });
   t.equal(statusCode, 302);

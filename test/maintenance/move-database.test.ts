@@ -52,6 +52,10 @@ t.test('a gateway moves from SQLite to Postgres', { skip }, async (t) => {
     { status: 503, code: 'database_unavailable' },
     'nothing is acknowledged any more',
   );
+  await until(async () => (await fetch(`${old.url}/readyz`)).status === 503);
+  await until(() =>
+    old.log().includes('The database takes no writes: the database was moved to postgres://127'),
+  );
   const audio = await readFile(join(fixtures, file));
   const body = async (from: string) => Buffer.from(await (await fetch(from)).arrayBuffer());
   t.ok((await body(url)).equals(audio), 'but streams continue');

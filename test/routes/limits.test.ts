@@ -37,3 +37,51 @@ t.test('an API key beyond its limit has to wait', async (t) => {
   t.equal(counts.get(200), 5);
   t.equal(counts.get(429), 3);
 });
+
+/** Sends as a client of this address: the test is a trusted proxy. */
+const from = (ip: string) => ({ 'x-forwarded-for': ip });
+const behindProxy = { 'trust-proxy': '127.0.0.1' };
+
+t.test('wrong keys count for their address, and during its pause the right key is denied too', async (t) => {
+  const gateway = await startGateway(t, behindProxy);
+  const url = await gateway.streamOf(file);
+  const guess = () =>
+    fetch(`${gateway.url}/v1/recordings`, {
+      headers: { ...from('192.0.2.1'), authorization: 'Bearer guess' },
+    });
+  const guesses = await statusesOf(61, guess);
+  t.same([guesses.get(401), guesses.get(429)], [60, 1]);
+
+  const denied = await gateway.v1('/recordings', { headers: from('192.0.2.1') });
+  t.match(await denied.json(), { code: 'rate_limited', status: 429 });
+  t.ok(Number(denied.headers.get('retry-after')) > 0);
+  const retrieve = `${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/x`;
+  t.equal(
+    (await fetch(retrieve, { headers: from('192.0.2.1') })).status,
+    429,
+    'the access key is denied too',
+  );
+  t.equal((await fetch(url, { headers: from('192.0.2.1') })).status, 200, 'a valid URL plays');
+  t.equal((await gateway.v1('/recordings', { headers: from('192.0.2.2') })).status, 200);
+});
+
+t.test('invalid URLs do not lock out the key of the same address', async (t) => {
+  const gateway = await startGateway(t, behindProxy);
+  const expired = () => fetch(`${gateway.url}/stream/expired`, { headers: from('192.0.2.1') });
+  t.equal((await statusesOf(70, expired)).get(429), 10);
+  t.equal((await gateway.v1('/recordings', { headers: from('192.0.2.1') })).status, 200);
+});
+
+t.test('ids that no recording has count for their address', async (t) => {
+  const gateway = await startGateway(t, behindProxy);
+  await gateway.ingest(file, { externalId: 'known' });
+  const retrieve = (id: string, ip: string) =>
+    fetch(`${gateway.url}/k/${gateway.parts.apiKeys.accessKey}/retrieve/authenticated/recordings/${id}`, {
+      headers: from(ip),
+    });
+  t.equal((await retrieve('known', '192.0.2.1')).status, 200);
+  const guesses = await statusesOf(601, () => retrieve('guessed', '192.0.2.1'));
+  t.same([guesses.get(404), guesses.get(429)], [600, 1]);
+  t.equal((await retrieve('known', '192.0.2.1')).status, 429);
+  t.equal((await retrieve('known', '192.0.2.2')).status, 200);
+});

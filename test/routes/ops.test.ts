@@ -63,8 +63,9 @@ t.test('/openapi.json describes every public route', async (t) => {
   }
 });
 
-t.test('/docs is a page about the API', async (t) => {
+t.test('/docs is a page about the API that no other page can frame', async (t) => {
   const page = await fetch(`${gateway.url}/docs`);
+  t.match(page.headers.get('content-security-policy'), /frame-ancestors 'none'/);
   t.equal(page.status, 200);
   t.match(page.headers.get('content-type'), 'text/html');
 });

@@ -65,7 +65,13 @@ const valid: [key: SettingKey, text: string, value: unknown][] = [
   ['cacheMemory', '64MB', 67_108_864],
   ['cacheMemory', '2 gb', 2_147_483_648],
   ['s3ForcePathStyle', 'true', true],
-  ['apiKeys', ' a , b ,', ['a', 'b']],
+  ['sourceHosts', ' a , b ,', ['a', 'b']],
+  ...[
+    '3f9c1d7e0a5b48269e1c7d0f4a8b2635', // 32 hexadecimal digits
+    'q8ZxN4_tW2kLrV0yHjP5Gd', // 22 base64url characters
+    '748291036574829103657482910365748291036', // 39 digits
+    'f81d4fae-7dec-11d0-a765-00a0c91e6bf6',
+  ].map((apiKey): [SettingKey, string, unknown] => ['apiKeys', `${apiKey},`, [apiKey]]),
   ['retrieveAuth', 'key,open', ['key', 'open']],
   ['workers', 'auto', availableParallelism()],
   ['workers', '3', 3],
@@ -82,6 +88,18 @@ t.test('valid values are parsed', async (t) => {
 const invalid: [key: SettingKey, text: string, sentence: RegExp][] = [
   ['port', '65536', /must be a whole number from 0 to 65535, not "65536"/],
   ['port', '-1', /whole number/],
+  ...[
+    'x',
+    'secret',
+    'a'.repeat(64),
+    'ab'.repeat(32),
+    '3f9c1d7e0a5b48269e1c7d0f4a8b263',
+    '0123456789'.repeat(3),
+  ].map((apiKey): [SettingKey, string, RegExp] => [
+    'apiKeys',
+    apiKey,
+    /has a key that can be guessed; make one with `openssl/,
+  ]),
   ['port', '0x50', /whole number/],
   ['port', '', /whole number/],
   ['tokenTtl', '8', /must be a duration such as/],
@@ -137,6 +155,16 @@ t.test('the error on an invalid secret does not contain its value', async (t) =>
     } catch (error) {
       t.notMatch((error as Error).message, 'hunter2', variableOf(key));
     }
+  }
+});
+
+t.test('the error on an invalid URL does not contain the password in it', async (t) => {
+  inFolder(t);
+  const urls = ['publicUrl', 's3Endpoint', 'hubspotApiBase', 'databaseUrl', 'redisUrl', 'store'];
+  for (const key of urls) {
+    const message = failure(() => readConfig({}, { [variableOf(key)]: 'https://user:hunter2@host.test/' }));
+    t.match(message, variableOf(key));
+    t.notMatch(message, 'hunter2');
   }
 });
 

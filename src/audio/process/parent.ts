@@ -68,7 +68,7 @@ export class Parent {
   #start(): ChildProcess {
     const child = fork(this.#program, {
       env: {},
-      execArgv: [`--max-old-space-size=${heapLimitMiB}`],
+      execArgv: ['--disable-sigusr1', `--max-old-space-size=${heapLimitMiB}`],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { link, lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { link, lstat, mkdir, open, realpath, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
 import { Buffers, slowAfterMs, smallBytes } from '../buffers.ts';
@@ -9,6 +9,13 @@ import { OpenFile, representationOf } from './open-file.ts';
 
 /** The end of a file's name while it is written. No key can end like this. */
 const partSuffix = '.part';
+/**
+ * Free space that recordings leave on their disk. If they filled it, a database on the same disk could not even erase a
+ * recording.
+ */
+const reservedBytes = 64 * 1024 * 1024;
+/** A write looks at the free space again after so many bytes. */
+const bytesBetweenLooks = 1024 * 1024;
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /**
@@ -91,11 +98,18 @@ export class FileStore implements Store {
   async write(key: string, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Representation> {
     const path = this.#pathOf(key);
     await this.#makeFolder(dirname(path));
+    await this.#requireRoom();
+    let bytesSinceLook = 0;
     const handle = await open(path + partSuffix, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600).catch(fail);
     try {
       if (await isThere(path)) throw keyTaken();
       for await (const chunk of bytes) {
         signal?.throwIfAborted();
+        bytesSinceLook += chunk.length;
+        if (bytesSinceLook > bytesBetweenLooks) {
+          await this.#requireRoom();
+          bytesSinceLook = 0;
+        }
         await handle.writeFile(chunk).catch(fail);
       }
       signal?.throwIfAborted();
@@ -185,6 +199,12 @@ export class FileStore implements Store {
   async #denySymlinks(folder: string): Promise<void> {
     const [root, real] = await Promise.all([realpath(this.#root), realpath(folder)]).catch(fail);
     if (real !== join(root, relative(this.#root, folder))) throw new Problem('not_found');
+  }
+
+  /** @throws Problem `storage_full` if only the reserved space is left */
+  async #requireRoom(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#root).catch(fail);
+    if (bavail * bsize < reservedBytes) throw new Problem('storage_full');
   }
 
   /** Creates level by level, and checks each: a recursive mkdir would follow a symlink. */

@@ -101,10 +101,18 @@ export function publicOnly(resolve: Resolve): Resolve {
 function lookupBy(resolve: Resolve): LookupFunction {
   return (hostname, _, callback) => {
     resolve(hostname).then(
-      (addresses) => callback(null, addresses),
+      (addresses) => {
+        // A socket that gets an empty list throws where nobody catches it.
+        if (addresses.length === 0) callback(noAddress(hostname), []);
+        else callback(null, addresses);
+      },
       (error) => callback(error, []),
     );
   };
+}
+
+function noAddress(hostname: string): Problem {
+  return new Problem('origin_unavailable', undefined, { cause: `${hostname} has no address` });
 }
 
 function notPublicProblem(): Problem {

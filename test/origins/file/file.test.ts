@@ -174,17 +174,27 @@ t.test('a process that is killed during a write leaves no recording', async (t) 
   t.same(await readdir(join(root, 'a')), []);
 });
 
-t.test('a write to a full disk fails with its code and leaves nothing', async (t) => {
+t.test('a write to a full disk fails with its code, leaves nothing, and leaves 64 MiB free', async (t) => {
   const { root, store, held } = make(t);
   await mkdir(root);
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=68m', 'tmpfs', root], { stdio: 'ignore' });
   } catch {
     return t.test('full disk', { skip: 'mounting a small file system is not allowed here' }, () => {});
   }
   try {
-    t.equal(await codeOf(store.write('big.wav', [pattern(2 * megabyte)] as never)), 'storage_full');
+    t.equal(await codeOf(store.write('big.wav', Array(6).fill(pattern(megabyte)) as never)), 'storage_full');
     t.same(await readdir(root), []);
+    const most = 4 * megabyte + 10_000;
+    t.equal((await store.write('most.wav', [pattern(most)] as never)).size, most);
+    t.equal(
+      await codeOf(store.write('none.wav', [pattern(1)] as never)),
+      'storage_full',
+      'the rest is reserved',
+    );
+    await writeFile(join(root, 'foreign'), Buffer.alloc(60 * megabyte));
+    await store.remove('most.wav');
+    await rm(join(root, 'foreign'));
     t.equal((await store.write('small.wav', [pattern(1000)] as never)).size, 1000, 'there is room again');
     t.equal(held(), 0);
   } finally {

@@ -30,6 +30,15 @@ function origin(allowedHosts: string[], resolve?: Resolve): HttpOrigin {
   });
 }
 
+t.test('a name without an address: origin_unavailable, and the process goes on', async (t) => {
+  const resolve: Resolve = async () => [];
+  for (const allowedHosts of [[], ['nobody.example']]) {
+    const nobody = origin(allowedHosts, resolve);
+    t.equal(await codeOf(nobody.stat('https://nobody.example/call.wav')), 'origin_unavailable');
+    await nobody.close();
+  }
+});
+
 t.test('which addresses are public', async (t) => {
   const table: [string, boolean][] = [
     ['8.8.8.8', true],
