@@ -20,6 +20,7 @@ export const moveStore: Command = {
         storeKeys,
         storedAudio,
         move: storeMove,
+        config,
         onProgress: ({ moved, bytes, done, kept }) =>
           progress.show(
             kept === undefined

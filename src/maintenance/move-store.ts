@@ -7,6 +7,8 @@ import type { StoreMove } from '../origins/open.ts';
 import type { Store } from '../origins/origin.ts';
 import { moveKey } from '../recordings/move-key.ts';
 import type { StoreKeys } from '../recordings/store-keys.ts';
+import { beginStoreMove, endStoreMove } from '../recordings/store-moves.ts';
+import type { Config } from '../settings/config.ts';
 import { runAlone } from './run-alone.ts';
 import { copyAudio, eachRow, isLoss, type StoredRow, storedRows } from './whole-audio.ts';
 
@@ -16,6 +18,7 @@ export interface MoveStoreOptions {
   storeKeys: StoreKeys;
   storedAudio: StoredAudio;
   move: StoreMove;
+  config: Pick<Config, 'store' | 'storeBefore'>;
   onProgress(progress: MoveStoreProgress): void;
 }
 
@@ -59,6 +62,7 @@ export async function moveStore(options: MoveStoreOptions): Promise<MoveStoreSum
     'Another playhead move-store runs: try again later.',
   );
   try {
+    await beginStoreMove(options.db.kysely, options.config);
     const progress: MoveStoreProgress = { moved: 0, bytes: 0, done: 0 };
     let last: Pass;
     do {
@@ -66,6 +70,7 @@ export async function moveStore(options: MoveStoreOptions): Promise<MoveStoreSum
       last = await pass(options, progress);
     } while (!last.isComplete);
     await untilRemoved(options, progress);
+    if (last.lost.length === 0) await endStoreMove(options.db.kysely);
     return { moved: progress.moved, bytes: progress.bytes, lost: last.lost };
   } finally {
     await release();
