@@ -98,6 +98,11 @@ const commands: Record<string, Entry> = {
       'Move all recordings from PLAYHEAD_STORE_BEFORE to PLAYHEAD_STORE, while the gateways serve.',
     load: async () => (await import('./commands/move-store.ts')).moveStore,
   },
+  'move-database': {
+    usage: 'move-database --to postgres://…',
+    description: 'Move everything from SQLite to an empty Postgres database.',
+    load: async () => (await import('./commands/move-database.ts')).moveDatabase,
+  },
   sandbox: {
     usage: 'sandbox --port N',
     description: 'Run a local HubSpot for development, with app 101 and access token sandbox-token.',

@@ -23,6 +23,7 @@ import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
 import { RecordedAudio } from './recordings/recorded-audio.ts';
 import { StoreKeys } from './recordings/store-keys.ts';
+import { requireStores } from './recordings/store-moves.ts';
 import { type Config, ConfigError } from './settings/config.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
@@ -43,6 +44,7 @@ export async function openParts(config: Config) {
   const log = pino({ level: config.logLevel, redact: ['*.headers', '*.*.headers'] });
   const metrics = createMetrics();
   const db = await openDatabase(config.databaseUrl);
+  await requireStores(db.kysely, config);
   const changes = await Changes.open(db);
   const vault = await openVault(config);
   const catalog = new Catalog(db, changes);
@@ -94,6 +96,7 @@ export async function openParts(config: Config) {
     /** The text of `/metrics`. */
     metricsPage: () => metrics.registry.metrics(),
     db,
+    changes,
     catalog,
     tokens,
     apiKeys,

@@ -22,6 +22,7 @@ export interface Schema {
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
   required_migrations: { name: string };
+  store_moves: StoreMoveRow;
   database_moves: DatabaseMoveRow;
 }
 
@@ -61,6 +62,12 @@ export interface UploadRow {
   recording_id: string | null;
   /** The audio of such a key is not removed before this instant, nor while a backup runs. Null: it may be removed. */
   kept_until: number | null;
+}
+
+/** Recordings are being moved from one store to another. Every gateway must know both: the URLs in the settings. */
+export interface StoreMoveRow {
+  source: string;
+  target: string;
 }
 
 /** Marks a database that is not in use. */

@@ -46,6 +46,8 @@ const codes = {
   cannotOpen: 14,
   notADatabase: 26,
 };
+/** SQLITE_CONSTRAINT_TRIGGER: the database was moved (moved.ts). */
+const deniedByTrigger = 1811;
 /** At the start these are errors of the setting. */
 const unusableCodes = [codes.readOnly, codes.corrupt, codes.cannotOpen, codes.notADatabase];
 const unavailableCodes = [codes.busy, codes.locked, codes.ioError, ...unusableCodes];
@@ -104,7 +106,7 @@ export async function backupFile(file: string, to: string, onPages: (pages: numb
   try {
     // Without this read transaction SQLite begins again after each write by another process.
     source.exec('begin');
-    source.prepare('select count(*) from sqlite_schema').get();
+    source.prepare(readSchema).get();
     let copied = 0;
     const report = (pages: number) => {
       onPages(pages - copied);
@@ -247,7 +249,8 @@ class TransactionalAdapter extends SqliteAdapter {
 function translate(error: unknown): unknown {
   const code = primaryCode(error);
   if (code === codes.full) return new Problem('storage_full', 'The database has no room.', { cause: error });
-  if (code === undefined || !unavailableCodes.includes(code)) return error;
+  const isDenied = (error as { errcode?: number }).errcode === deniedByTrigger;
+  if (code === undefined || !(isDenied || unavailableCodes.includes(code))) return error;
   return new Problem('database_unavailable', undefined, { cause: error });
 }
 

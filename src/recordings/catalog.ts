@@ -124,35 +124,6 @@ export class Catalog {
   }
 
   /**
-   * Gives a recording the same audio under another store key, which must be pending. The audio under the old key is
-   * kept for `keepMs`.
-   *
-   * @returns false if the recording was replaced or removed meanwhile
-   * @throws Problem `busy` if the new key has expired
-   */
-  async move(
-    before: { id: string; key: string },
-    after: { key: string; originEtag: string },
-    keepMs: number,
-  ): Promise<boolean> {
-    return this.#changes.transaction(async (trx, record) => {
-      const row = await trx
-        .updateTable('recordings')
-        .set({ key: after.key, origin_etag: after.originEtag })
-        .where('id', '=', before.id)
-        .where('key', '=', before.key)
-        .returning(['account_id', 'external_id'])
-        .executeTakeFirst();
-      if (row === undefined) return false;
-      const storeKeys = new StoreKeys(trx);
-      await storeKeys.take(after.key);
-      await storeKeys.replace(before.key, before.id, keepMs);
-      await record('recording', subjectOf(row.account_id, row.external_id));
-      return true;
-    });
-  }
-
-  /**
    * Stores what the bytes of a recording are: those that were checked, in this version of the origin, or others.
    *
    * @returns false if the recording was replaced, moved or removed meanwhile
@@ -267,7 +238,8 @@ export class Catalog {
   }
 }
 
-function subjectOf(accountId: string, externalId: string): string {
+/** The subject of a change of a recording (db/changes.ts). */
+export function subjectOf(accountId: string, externalId: string): string {
   return JSON.stringify([accountId, externalId]);
 }
 
