@@ -25,7 +25,9 @@ export const serve: Command = {
 
 /** Without a disk cache, nothing else would remove the blocks of recordings that were erased since. */
 async function removeBlocks(dataDir: string): Promise<void> {
-  await rm(blocksFolder(dataDir), { recursive: true, force: true });
+  await rm(blocksFolder(dataDir), { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTDIR') throw error; // the data folder is a file: openParts says so
+  });
 }
 
 /** @returns the exit code, once the gateway was stopped and the last stream has ended or was cut off */

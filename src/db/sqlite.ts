@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,6 +18,7 @@ import {
 } from 'kysely';
 import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
+import { prepareFolder } from '../settings/folders.ts';
 import type { Schema } from './schema.ts';
 import { SqliteFile } from './sqlite-file.ts';
 
@@ -53,7 +54,7 @@ const reads = /^\s*(select|rollback)\b/i;
  */
 export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
   return {
-    createDriver: () => new RetryingDriver({ database: async () => openFile(file) }, busyTimeoutMs),
+    createDriver: () => new RetryingDriver({ database: () => openFile(file) }, busyTimeoutMs),
     createAdapter: () => new TransactionalAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: (db) => new SqliteIntrospector(db),
@@ -84,7 +85,8 @@ export async function probeSqlite(db: Kysely<Schema>, file: string): Promise<voi
 }
 
 /** @throws ConfigError if the file cannot be created, read or written, or is not a database */
-function openFile(file: string): SqliteDatabase {
+async function openFile(file: string): Promise<SqliteDatabase> {
+  if (file !== ':memory:') await prepareFolder('databaseUrl', dirname(file));
   try {
     return connect(file);
   } catch (error) {
@@ -99,10 +101,7 @@ function openFile(file: string): SqliteDatabase {
 }
 
 function connect(file: string): SqliteDatabase {
-  if (file !== ':memory:') {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    create(file);
-  }
+  if (file !== ':memory:') create(file);
   const database = new DatabaseSync(file, { timeout: openTimeoutMs, enableForeignKeyConstraints: true });
   try {
     // FULL, not NORMAL: acknowledged writes must survive a power cut, and writes are few.
