@@ -167,7 +167,8 @@ t.test('if the first worker cannot start, the command ends with its message and 
 });
 
 t.test('a worker that cannot start is not replaced, and the command ends with the last one', async (t) => {
-  const gateway = await spawnWorkers(t, { 'log-level': 'info' });
+  const gateway = await spawnGateway(t, { workers: '2' });
+  await until(() => gateway.log().match(/Server listening/g)?.length === 2);
   const away = `${gateway.dataDir}-away`;
   await rename(gateway.dataDir, away);
   await writeFile(gateway.dataDir, 'no folder');
