@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { ApiKeys } from './access/api-keys.ts';
 import { Tokens } from './access/tokens.ts';
@@ -15,7 +15,7 @@ import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
 import { scrub } from './maintenance/scrub.ts';
 import { createMetrics } from './metrics.ts';
-import { openOrigins } from './origins/open.ts';
+import { blocksFolder, openOrigins } from './origins/open.ts';
 import { Dispatcher } from './publishing/dispatcher.ts';
 import { Outbox } from './publishing/outbox.ts';
 import { Publications } from './publishing/publications.ts';
@@ -24,7 +24,8 @@ import { Catalog } from './recordings/catalog.ts';
 import { RecordedAudio } from './recordings/recorded-audio.ts';
 import { StoreKeys } from './recordings/store-keys.ts';
 import { requireStores } from './recordings/store-moves.ts';
-import { type Config, ConfigError } from './settings/config.ts';
+import type { Config } from './settings/config.ts';
+import { prepareFolder } from './settings/folders.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 
@@ -35,11 +36,7 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
  * @throws ConfigError if a value of a setting cannot be used, Problem `database_unavailable`
  */
 export async function openParts(config: Config) {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new ConfigError(`PLAYHEAD_DATA_DIR names a folder that cannot be created: ${cause.message}.`, {
-      cause,
-    });
-  });
+  await prepareFolders(config);
   // Headers hold keys, and some libraries log them at trace level.
   const log = pino({ level: config.logLevel, redact: ['*.headers', '*.*.headers'] });
   const metrics = createMetrics();
@@ -123,4 +120,11 @@ export async function openParts(config: Config) {
       await db.close();
     },
   };
+}
+
+/** Comes before everything else: a start that fails leaves neither keys nor a database. sqlite.ts has its own folder. */
+async function prepareFolders({ dataDir, store, cacheDisk }: Config): Promise<void> {
+  await prepareFolder('dataDir', dataDir);
+  if (store.startsWith('file:')) await prepareFolder('store', fileURLToPath(store));
+  if (cacheDisk > 0) await prepareFolder('cacheDisk', blocksFolder(dataDir));
 }

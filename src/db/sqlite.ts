@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
   type BackupProgressInfo,
@@ -24,6 +24,7 @@ import {
 } from 'kysely';
 import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
+import { prepareFolder } from '../settings/folders.ts';
 import type { Schema } from './schema.ts';
 import { SqliteFile } from './sqlite-file.ts';
 
@@ -63,7 +64,7 @@ const reads = /^\s*(select|rollback)\b/i;
  */
 export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
   return {
-    createDriver: () => new RetryingDriver({ database: async () => openFile(file) }, busyTimeoutMs),
+    createDriver: () => new RetryingDriver({ database: () => openFile(file) }, busyTimeoutMs),
     createAdapter: () => new TransactionalAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: (db) => new SqliteIntrospector(db),
@@ -123,7 +124,8 @@ export async function backupFile(file: string, to: string, onPages: (pages: numb
 }
 
 /** @throws ConfigError if the file cannot be created, read or written, or is not a database */
-function openFile(file: string): SqliteDatabase {
+async function openFile(file: string): Promise<SqliteDatabase> {
+  if (file !== ':memory:') await prepareFolder('databaseUrl', dirname(file));
   try {
     return connect(file);
   } catch (error) {
@@ -138,10 +140,7 @@ function openFile(file: string): SqliteDatabase {
 }
 
 function connect(file: string): SqliteDatabase {
-  if (file !== ':memory:') {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    create(file);
-  }
+  if (file !== ':memory:') create(file);
   const database = new DatabaseSync(file, { timeout: openTimeoutMs, enableForeignKeyConstraints: true });
   try {
     // FULL, not NORMAL: acknowledged writes must survive a power cut, and writes are few.

@@ -84,6 +84,7 @@ const removals: Record<string, string> = {
   'maintenance/restore.ts': 'its own draft of the database',
   'origins/cache/disk.ts': 'blocks, by their names',
   'origins/file/file.ts': 'audio, by its key',
+  'settings/folders.ts': 'its own probe',
   'origins/s3/s3.ts': 'audio and its versions, by their key',
 };
 
