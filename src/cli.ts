@@ -67,6 +67,11 @@ const commands: Record<string, Entry> = {
     description: 'List the publications to HubSpot and why one failed, or retry dead letters.',
     load: async () => (await import('./commands/outbox.ts')).outbox,
   },
+  verify: {
+    usage: 'verify [--account ID] [--id EXTERNAL_ID] [--repair]',
+    description: 'Compare the audio in the store with the SHA-256 of each recording.',
+    load: async () => (await import('./commands/verify.ts')).verify,
+  },
   installations: {
     usage: 'installations list | revoke PORTAL',
     description: 'List the HubSpot accounts that installed the app, or revoke the access to one.',

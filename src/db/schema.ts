@@ -46,6 +46,10 @@ export interface RecordingRow {
   call: string | null;
   created_at: number;
   updated_at: number;
+  /** When the bytes were last compared with `sha256`. */
+  verified_at: number;
+  /** Since when the bytes are not those that were checked. Null if they are. */
+  damaged_at: number | null;
 }
 
 /** A store key that belongs to no recording: pending or expired (StoreKeys). */

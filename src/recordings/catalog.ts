@@ -10,6 +10,7 @@ import {
   type AcceptedRecording,
   fromRow,
   isId,
+  type PlayableRecording,
   type Recording,
   type RejectedRecording,
   rejectedRow,
@@ -119,6 +120,35 @@ export class Catalog {
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
         : { outcome: 'created', recording };
+    });
+  }
+
+  /**
+   * Stores what the bytes of a recording are: those that were checked, in this version of the origin, or others.
+   *
+   * @returns false if the recording was replaced, moved or removed meanwhile
+   */
+  async setContent(before: PlayableRecording, content: { originEtag: string } | 'damaged'): Promise<boolean> {
+    const now = Date.now();
+    const isDamaged = content === 'damaged';
+    return this.#changes.transaction(async (trx, record) => {
+      const row = await trx
+        .updateTable('recordings')
+        .set({
+          verified_at: now,
+          damaged_at: isDamaged ? (before.damagedAt?.getTime() ?? now) : null,
+          ...(!isDamaged && { origin_etag: content.originEtag }),
+        })
+        .where('id', '=', before.id)
+        .where('key', '=', before.key)
+        .where('origin_etag', '=', before.originEtag)
+        .returning('id')
+        .executeTakeFirst();
+      if (row === undefined) return false;
+      const isNews =
+        isDamaged !== (before.damagedAt !== null) || (!isDamaged && content.originEtag !== before.originEtag);
+      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
+      return true;
     });
   }
 
