@@ -67,6 +67,11 @@ const commands: Record<string, Entry> = {
     description: 'List the publications to HubSpot and why one failed, or retry dead letters.',
     load: async () => (await import('./commands/outbox.ts')).outbox,
   },
+  verify: {
+    usage: 'verify [--account ID] [--id EXTERNAL_ID] [--repair]',
+    description: 'Compare the audio in the store with the SHA-256 of each recording.',
+    load: async () => (await import('./commands/verify.ts')).verify,
+  },
   installations: {
     usage: 'installations list | revoke PORTAL',
     description: 'List the HubSpot accounts that installed the app, or revoke the access to one.',
@@ -76,6 +81,27 @@ const commands: Record<string, Entry> = {
     usage: 'migrate',
     description: 'Bring the database up to date. Every start of the gateway does so too.',
     load: async () => (await import('./commands/migrate.ts')).migrate,
+  },
+  backup: {
+    usage: 'backup --to FOLDER',
+    description: 'Copy the database and the recordings into a folder, while the gateway serves.',
+    load: async () => (await import('./commands/backup.ts')).backup,
+  },
+  restore: {
+    usage: 'restore --from FOLDER',
+    description: 'Put a backup into an empty data folder, or into an empty database and a store.',
+    load: async () => (await import('./commands/restore.ts')).restore,
+  },
+  'move-store': {
+    usage: 'move-store',
+    description:
+      'Move all recordings from PLAYHEAD_STORE_BEFORE to PLAYHEAD_STORE, while the gateways serve.',
+    load: async () => (await import('./commands/move-store.ts')).moveStore,
+  },
+  'move-database': {
+    usage: 'move-database --to postgres://…',
+    description: 'Move everything from SQLite to an empty Postgres database.',
+    load: async () => (await import('./commands/move-database.ts')).moveDatabase,
   },
   sandbox: {
     usage: 'sandbox --port N',

@@ -13,6 +13,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
+import { scrub } from './maintenance/scrub.ts';
 import { createMetrics } from './metrics.ts';
 import { blocksFolder, openOrigins } from './origins/open.ts';
 import { Dispatcher } from './publishing/dispatcher.ts';
@@ -20,7 +21,9 @@ import { Outbox } from './publishing/outbox.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
+import { RecordedAudio } from './recordings/recorded-audio.ts';
 import { StoreKeys } from './recordings/store-keys.ts';
+import { requireStores } from './recordings/store-moves.ts';
 import type { Config } from './settings/config.ts';
 import { prepareFolder } from './settings/folders.ts';
 
@@ -38,6 +41,7 @@ export async function openParts(config: Config) {
   const log = pino({ level: config.logLevel, redact: ['*.headers', '*.*.headers'] });
   const metrics = createMetrics();
   const db = await openDatabase(config.databaseUrl);
+  await requireStores(db.kysely, config);
   const changes = await Changes.open(db);
   const vault = await openVault(config);
   const catalog = new Catalog(db, changes);
@@ -48,6 +52,7 @@ export async function openParts(config: Config) {
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
+  const recordedAudio = new RecordedAudio({ catalog, origins: origins.read, whole: origins.whole, metrics });
   const hubspot = connectHubSpot({ config, db, vault });
   const { crm } = hubspot;
   const outbox = new Outbox(db);
@@ -77,7 +82,9 @@ export async function openParts(config: Config) {
     everyMs: 30_000,
     run: async () => void (await storedAudio.removeExpired()),
   };
-  const background = new Background({ tasks: [removeExpiredAudio], leases, log });
+  const scrubbing =
+    config.scrubRate > 0 ? [scrub({ db, recordedAudio, bytesPerSecond: config.scrubRate, log })] : [];
+  const background = new Background({ tasks: [removeExpiredAudio, ...scrubbing], leases, log });
 
   return {
     config,
@@ -86,10 +93,16 @@ export async function openParts(config: Config) {
     /** The text of `/metrics`. */
     metricsPage: () => metrics.registry.metrics(),
     db,
+    changes,
     catalog,
     tokens,
     apiKeys,
     origins: origins.read,
+    recordedAudio,
+    wholeAudio: origins.whole,
+    storeFolder: origins.folder,
+    storeMove: origins.move,
+    storeKeys,
     checkPool,
     hubspot,
     outbox,

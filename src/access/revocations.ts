@@ -63,7 +63,16 @@ export class Revocations {
         .onConflict((conflict) =>
           conflict
             .columns(['account_id', 'external_id', 'jti'])
-            .doUpdateSet({ cutoff: row.cutoff, expires_at: row.expires_at })
+            .doUpdateSet((eb) => ({
+              cutoff: row.cutoff,
+              // The tokens that the earlier revocation ended may live longer.
+              expires_at: eb
+                .case()
+                .when('revocations.expires_at', '>', row.expires_at)
+                .then(eb.ref('revocations.expires_at'))
+                .else(row.expires_at)
+                .end(),
+            }))
             // A process whose clock is behind must not undo the revocation of another.
             .where('revocations.cutoff', '<', row.cutoff),
         )
@@ -75,7 +84,9 @@ export class Revocations {
 
   #keep(row: RevocationRow): void {
     const subject: Subject = `${row.account_id}\0${row.external_id}\0${row.jti}`;
-    if (row.cutoff > (this.#revoked.get(subject)?.cutoff ?? 0)) this.#revoked.set(subject, row);
+    const { cutoff = 0, expires_at = 0 } = this.#revoked.get(subject) ?? {};
+    if (row.cutoff <= cutoff) return;
+    this.#revoked.set(subject, { ...row, expires_at: Math.max(expires_at, row.expires_at) });
   }
 
   async #prune(): Promise<void> {

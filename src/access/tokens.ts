@@ -6,6 +6,7 @@ import type { Database } from '../db/open.ts';
 import { Problem } from '../errors.ts';
 import { KeyRing, type KeyState } from './keyring.ts';
 import { Revocations } from './revocations.ts';
+import { TokenLifetimes } from './token-lifetimes.ts';
 import type { Vault } from './vault.ts';
 
 /** The claims of a stream token. Instants are milliseconds since 1970. */
@@ -44,6 +45,7 @@ const maxVerifiedCharacters = 16 * 1024 * 1024;
 export class Tokens {
   readonly #ring: KeyRing;
   readonly #revocations: Revocations;
+  readonly #lifetimes: TokenLifetimes;
   readonly #ttlMs: number;
   readonly #now: () => number;
   /** The latest instant at which this process issued a token. */
@@ -54,9 +56,16 @@ export class Tokens {
     sizeCalculation: (_claims, token) => 2 * token.length,
   });
 
-  private constructor(ring: KeyRing, revocations: Revocations, ttlMs: number, now: () => number) {
+  private constructor(
+    ring: KeyRing,
+    revocations: Revocations,
+    lifetimes: TokenLifetimes,
+    ttlMs: number,
+    now: () => number,
+  ) {
     this.#ring = ring;
     this.#revocations = revocations;
+    this.#lifetimes = lifetimes;
     this.#ttlMs = ttlMs;
     this.#now = now;
   }
@@ -65,10 +74,12 @@ export class Tokens {
   static async open({ db, vault, changes, ttlMs, now = Date.now }: TokensParts): Promise<Tokens> {
     const ring = await KeyRing.open({ db, vault, changes });
     const revocations = await Revocations.open({ db, changes, now });
-    return new Tokens(ring, revocations, ttlMs, now);
+    return new Tokens(ring, revocations, new TokenLifetimes(db, now), ttlMs, now);
   }
 
+  /** @throws Problem `database_unavailable` if this process has not recorded its TTL lately, and cannot now */
   async sign({ accountId, externalId, etag }: Subject): Promise<{ token: string; expiresAt: Date }> {
+    await this.#lifetimes.record(this.#ttlMs);
     const { kid, key } = this.#ring.active;
     // Later than every revocation, even one in this millisecond or by a process whose clock is ahead.
     const issuedAt = Math.max(this.#now(), this.#revocations.cutoff(accountId, externalId) + 1);
@@ -99,7 +110,8 @@ export class Tokens {
     const known = this.#verified.get(token);
     const claims = known ?? (await this.#authenticate(token));
     const { accountId, externalId, jti, kid, issuedAt, expiresAt } = claims;
-    const isExpired = expiresAt <= this.#now();
+    // If the TTL was shortened, it applies to older tokens too.
+    const isExpired = Math.min(expiresAt, issuedAt + this.#ttlMs) <= this.#now();
     const isRevoked =
       issuedAt <= this.#revocations.cutoff(accountId, externalId) || this.#revocations.isTokenRevoked(jti);
     if (isExpired || isRevoked || !this.#ring.has(kid)) {
@@ -114,7 +126,8 @@ export class Tokens {
 
   /**
    * Revokes one token, or every token issued until now for a recording or an account. Tokens issued later are
-   * valid. In the other processes it takes effect at their next poll of the change feed.
+   * valid. In the other processes it takes effect at their next poll of the change feed. It lasts as long as any
+   * token that it ends, whichever process issued the token.
    *
    * @throws Problem `invalid_token` if the token is not ours or has expired, `database_unavailable`
    */
@@ -133,7 +146,7 @@ export class Tokens {
       const { accountId, externalId = '' } = target;
       // Covers every token issued before, even if the clock was set back since.
       const cutoff = Math.max(now, this.#latestIssuedAt);
-      const expires_at = cutoff + this.#ttlMs;
+      const expires_at = cutoff + Math.max(this.#ttlMs, await this.#lifetimes.longestMs());
       await this.#revocations.add({
         account_id: accountId,
         external_id: externalId,
@@ -175,17 +188,15 @@ export class Tokens {
         requiredClaims: ['sub', 'etag', 'iat', 'exp', 'jti'],
         currentDate: new Date(this.#now()),
       });
-      const [accountId, externalId] = payload.sub!.split('/').map(decodeURIComponent);
-      const issuedAt = Math.round(payload.iat! * 1000);
+      const [accountId, externalId] = idsOf(payload.sub!);
       return {
-        accountId: accountId!,
-        externalId: externalId!,
+        accountId,
+        externalId,
         etag: payload.etag,
         jti: payload.jti!,
         kid: protectedHeader.kid!,
-        issuedAt,
-        // If the TTL was shortened, it applies to older tokens too: revocations are pruned after this TTL.
-        expiresAt: Math.min(Math.round(payload.exp! * 1000), issuedAt + this.#ttlMs),
+        issuedAt: Math.round(payload.iat! * 1000),
+        expiresAt: Math.round(payload.exp! * 1000),
       };
     } catch (error) {
       if (error instanceof errors.JOSEError)
@@ -193,4 +204,16 @@ export class Tokens {
       throw error;
     }
   }
+}
+
+/** @throws Problem `invalid_token` */
+function idsOf(subject: string): [accountId: string, externalId: string] {
+  const [accountId, externalId, ...rest] = subject.split('/');
+  try {
+    if (accountId && externalId && rest.length === 0)
+      return [decodeURIComponent(accountId), decodeURIComponent(externalId)];
+  } catch {
+    // Not percent-encoded text: the error below.
+  }
+  throw new Problem('invalid_token', undefined, { cause: 'odd sub' });
 }

@@ -1,8 +1,8 @@
 import cluster from 'node:cluster';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from '../app.ts';
+import { removeBlocks } from '../origins/cache/disk.ts';
 import { blocksFolder } from '../origins/open.ts';
 import { openParts } from '../parts.ts';
 import { type Config, ConfigError } from '../settings/config.ts';
@@ -16,19 +16,13 @@ const closeTimeoutMs = 5_000;
 
 export const serve: Command = {
   async run({ config }) {
-    if (cluster.isPrimary && config.cacheDisk === 0) await removeBlocks(config.dataDir);
+    // Without a disk cache, nothing else would remove the blocks of recordings that were erased since.
+    if (cluster.isPrimary && config.cacheDisk === 0) await removeBlocks(blocksFolder(config.dataDir));
     if (config.workers === 1) return serveUntilStopped(config, singleProcess);
     if (cluster.isPrimary) return runPrimary(config.workers, config.drainTimeout + closeTimeoutMs);
     return runWorker(config, serveUntilStopped);
   },
 };
-
-/** Without a disk cache, nothing else would remove the blocks of recordings that were erased since. */
-async function removeBlocks(dataDir: string): Promise<void> {
-  await rm(blocksFolder(dataDir), { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOTDIR') throw error; // the data folder is a file: openParts says so
-  });
-}
 
 /** @returns the exit code, once the gateway was stopped and the last stream has ended or was cut off */
 async function serveUntilStopped(config: Config, host: Host): Promise<number> {

@@ -47,4 +47,14 @@ export class Leases {
     if (row) this.#held.set(name, mine.lease_until);
     return row !== undefined;
   }
+
+  /** Ends a lease of this process before its time. @throws Problem `database_unavailable` */
+  async release(name: string): Promise<void> {
+    this.#held.delete(name);
+    await this.#db.kysely
+      .deleteFrom('leases')
+      .where('name', '=', name)
+      .where('process', '=', this.#process)
+      .execute();
+  }
 }

@@ -12,6 +12,7 @@ export interface Schema {
   uploads: UploadRow;
   changes: ChangeRow;
   signing_keys: SigningKeyRow;
+  token_lifetimes: TokenLifetimeRow;
   revocations: RevocationRow;
   api_keys: ApiKeyRow;
   secrets: SecretRow;
@@ -21,6 +22,8 @@ export interface Schema {
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
   required_migrations: { name: string };
+  store_moves: StoreMoveRow;
+  database_moves: DatabaseMoveRow;
 }
 
 export interface RecordingRow {
@@ -43,6 +46,10 @@ export interface RecordingRow {
   call: string | null;
   created_at: number;
   updated_at: number;
+  /** When the bytes were last compared with `sha256`. */
+  verified_at: number;
+  /** Since when the bytes are not those that were checked. Null if they are. */
+  damaged_at: number | null;
 }
 
 /** A store key that belongs to no recording: pending or expired (StoreKeys). */
@@ -51,6 +58,25 @@ export interface UploadRow {
   lease_until: number;
   /** Null while the key is pending. Set when it expires: no recording can take it then. */
   abandoned_at: number | null;
+  /** The recording that had this audio before it was replaced or moved, as long as the recording exists. */
+  recording_id: string | null;
+  /** The audio of such a key is not removed before this instant, nor while a backup runs. Null: it may be removed. */
+  kept_until: number | null;
+}
+
+/** Recordings are being moved from one store to another. Every gateway must know both: the URLs in the settings. */
+export interface StoreMoveRow {
+  source: string;
+  target: string;
+}
+
+/** Marks a database that is not in use. */
+export interface DatabaseMoveRow {
+  /** The database that was moved to, without user and password. */
+  target: string;
+  /** `moved` in the old database. `incomplete` in the new one until the old one is marked. */
+  state: 'moved' | 'incomplete';
+  at: number;
 }
 
 export interface ChangeRow {
@@ -69,6 +95,12 @@ export interface SigningKeyRow {
   secret: string;
   created_at: number;
   retired_at: number | null;
+}
+
+/** Tokens of this lifetime may have been signed until `used_until`. */
+export interface TokenLifetimeRow {
+  ttl_ms: number;
+  used_until: number;
 }
 
 /** `jti` alone names a token, both ids name a recording, `account_id` alone names an account. The others are ''. */

@@ -1,6 +1,12 @@
 import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import {
+  type BackupProgressInfo,
+  backup,
+  DatabaseSync,
+  type SQLInputValue,
+  type StatementSync,
+} from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CompiledQuery,
@@ -27,6 +33,8 @@ const openTimeoutMs = 5_000;
 
 /** How long a new connection may wait to read. It blocks the event loop. Readers do not wait for writers. */
 const readTimeoutMs = 50;
+/** Pages of one step of a backup. */
+const pagesAtOnce = 1_000;
 
 /** Primary result codes: sqlite.org/rescode.html. */
 const codes = {
@@ -39,6 +47,8 @@ const codes = {
   cannotOpen: 14,
   notADatabase: 26,
 };
+/** SQLITE_CONSTRAINT_TRIGGER: the database was moved (moved.ts). */
+const deniedByTrigger = 1811;
 /** At the start these are errors of the setting. */
 const unusableCodes = [codes.readOnly, codes.corrupt, codes.cannotOpen, codes.notADatabase];
 const unavailableCodes = [codes.busy, codes.locked, codes.ioError, ...unusableCodes];
@@ -81,6 +91,35 @@ export async function probeSqlite(db: Kysely<Schema>, file: string): Promise<voi
     }
   } catch (error) {
     throw translate(error);
+  }
+}
+
+/**
+ * Copies a database file to a new file, as it is at one instant. Other processes may write meanwhile: the copy has
+ * nothing of that.
+ *
+ * @param onPages is called with the number of pages that were copied since the last call
+ * @throws Problem `database_unavailable`, `storage_full`
+ */
+export async function backupFile(file: string, to: string, onPages: (pages: number) => void): Promise<void> {
+  closeSync(openSync(to, 'wx', 0o600));
+  const source = new DatabaseSync(file, { timeout: openTimeoutMs, readOnly: true });
+  try {
+    // Without this read transaction SQLite begins again after each write by another process.
+    source.exec('begin');
+    source.prepare(readSchema).get();
+    let copied = 0;
+    const report = (pages: number) => {
+      onPages(pages - copied);
+      copied = pages;
+    };
+    // SQLite reports each step but the last one.
+    const progress = (now: BackupProgressInfo) => report(now.totalPages - now.remainingPages);
+    report(await backup(source, to, { rate: pagesAtOnce, progress }));
+  } catch (error) {
+    throw translate(error);
+  } finally {
+    source.close();
   }
 }
 
@@ -209,7 +248,8 @@ class TransactionalAdapter extends SqliteAdapter {
 function translate(error: unknown): unknown {
   const code = primaryCode(error);
   if (code === codes.full) return new Problem('storage_full', 'The database has no room.', { cause: error });
-  if (code === undefined || !unavailableCodes.includes(code)) return error;
+  const isDenied = (error as { errcode?: number }).errcode === deniedByTrigger;
+  if (code === undefined || !(isDenied || unavailableCodes.includes(code))) return error;
   return new Problem('database_unavailable', undefined, { cause: error });
 }
 

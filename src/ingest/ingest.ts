@@ -172,7 +172,7 @@ export class Ingest {
   async #finish(offer: Offer, { outcome, recording, replaced }: PutResult): Promise<PutResult> {
     const { storedAudio, publisher, crm } = this.#parts;
     // The key of the replaced audio has expired. If this removal fails, `removeExpired` tries again.
-    if (replaced) await storedAudio.removeOf(replaced).catch(() => {});
+    if (replaced) await storedAudio.removeReplaced(replaced).catch(() => {});
     const current = outcome === 'same' ? await this.#updateCall(offer, recording) : recording;
     const isPublishable = current.call !== null && current.verdict === 'pass' && crm.isSetUp;
     if (isPublishable) await publisher.publish(current);

@@ -61,14 +61,21 @@ export class StoredAudio {
     await this.#remove(key).catch(() => {});
   }
 
-  /** Removes the audio of a recording that is no longer in the catalog, from the caches too. */
-  async removeOf({ origin, key, originEtag: etag, size }: Recording): Promise<void> {
-    if (key === null) return;
-    const { forget } = this.#parts;
-    await forget(origin, key, { etag, size });
-    if (origin !== 'store') return;
-    await this.#remove(key);
-    await forget(origin, key, { etag, size }); // a read may have cached blocks again before the removal
+  /**
+   * Removes the audio of a recording that is no longer in the catalog, from the caches too. Removes what is kept of
+   * its earlier audio as well: an erasure waits for nobody.
+   */
+  async removeOf(recording: Recording): Promise<void> {
+    const { storeKeys } = this.#parts;
+    const keys = recording.origin === 'store' && recording.key !== null ? [recording.key] : [];
+    await this.#removeAndForget(recording, [...keys, ...(await storeKeys.replacedOf(recording.id))]);
+  }
+
+  /** Removes the audio that a recording had before it was replaced, unless it is kept. From the caches in any case. */
+  async removeReplaced(replaced: Recording): Promise<void> {
+    const isStored = replaced.origin === 'store' && replaced.key !== null;
+    const keys = isStored ? await this.#parts.storeKeys.collectExpired(replaced.key!) : [];
+    await this.#removeAndForget(replaced, keys);
   }
 
   /**
@@ -83,6 +90,15 @@ export class StoredAudio {
     for (const key of expired) await this.#remove(key).catch((error) => failures.push(error));
     if (failures.length > 0) throw failures[0];
     return expired.length;
+  }
+
+  async #removeAndForget({ origin, key, originEtag: etag, size }: Recording, keys: string[]): Promise<void> {
+    const forget = async () => {
+      if (key !== null) await this.#parts.forget(origin, key, { etag, size });
+    };
+    await forget();
+    for (const expired of keys) await this.#remove(expired);
+    if (keys.length > 0) await forget(); // a read may have cached blocks again before the removal
   }
 
   async #remove(key: string): Promise<void> {

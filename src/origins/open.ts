@@ -10,6 +10,7 @@ import { Memory } from './cache/memory.ts';
 import { FileStore } from './file/file.ts';
 import { HealingOrigin } from './healing.ts';
 import { type Credential, HttpOrigin } from './http/http.ts';
+import { MovingStore } from './moving.ts';
 import type { Origin, Store, Version } from './origin.ts';
 import { findInFolders, keyInBucket } from './roots.ts';
 import { S3Store } from './s3/s3.ts';
@@ -29,10 +30,22 @@ export interface SourceReader {
   fetchWhole?(source: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
 
+/** Recordings are moved from one store, which is read like `whole`, to the other. */
+export interface StoreMove {
+  from: Origin;
+  to: Store;
+}
+
 /** Where bytes come from, by the settings. */
 export interface Origins {
   /** Ingested recordings go here. */
   store: Store;
+  /** The store, for reads of whole recordings: broken reads are continued, and nothing is cached. */
+  whole: Origin;
+  /** The store, if it is a folder. */
+  folder: FileStore | undefined;
+  /** The stores of a move, if recordings are being moved to the store from another one. */
+  move: StoreMove | undefined;
   /** Recordings are played from these. */
   read: Record<OriginName, Origin>;
   /** Sources are looked up and copied by these. */
@@ -73,16 +86,26 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
       .filter((root) => !root.includes('://'))
       .map((root) => [resolve(root), new FileStore({ root, buffers })]),
   );
-  const [, bucket, prefix] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(config.store) ?? [];
-  const store = bucket
-    ? new S3Store({ ...s3Options, bucket, prefix })
-    : new FileStore({ root: fileURLToPath(new URL(config.store)), buffers });
+  const storeAt = (url: string) => {
+    const [, bucket, prefix] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(url) ?? [];
+    return bucket
+      ? new S3Store({ ...s3Options, bucket, prefix })
+      : new FileStore({ root: fileURLToPath(new URL(url)), buffers });
+  };
+  const target = storeAt(config.store);
+  const before = config.storeBefore ? storeAt(config.storeBefore) : undefined;
+  // To look for a file costs less than to ask S3.
+  const store = before
+    ? new MovingStore(target, before instanceof FileStore ? [before, target] : [target, before])
+    : target;
 
   const healing = (origin: Origin) => new HealingOrigin(origin, { metrics, stallTimeoutMs });
   const healingS3 = healing(s3);
+  const isRemote = target instanceof S3Store || before instanceof S3Store;
+  const whole = isRemote ? healing(store) : store;
   const cached = await openCache(config, buffers, metrics);
   const read = {
-    store: bucket ? cached('store', healing(store)) : store, // a local file is in the kernel's page cache already
+    store: isRemote ? cached('store', whole) : store, // a local file is in the kernel's page cache already
     s3: cached('s3', healingS3),
     http: cached('http', healing(http)),
   };
@@ -100,6 +123,9 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
 
   return {
     store,
+    whole,
+    folder: store instanceof FileStore ? store : undefined,
+    move: before && { from: before instanceof S3Store ? healing(before) : before, to: target },
     read,
     sources,
     async forget(name, key, version) {
@@ -107,7 +133,7 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
       if (origin instanceof BlockCache) await origin.forget(key, version);
     },
     async close() {
-      await Promise.all([store, s3, http, ...folders.values()].map((origin) => origin.close()));
+      await Promise.all([target, before, s3, http, ...folders.values()].map((origin) => origin?.close()));
     },
   };
 }

@@ -5,11 +5,12 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
-import type { Verdict } from '../unions.ts';
+import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
   fromRow,
   isId,
+  type PlayableRecording,
   type Recording,
   type RejectedRecording,
   rejectedRow,
@@ -25,14 +26,6 @@ export interface PutResult {
    * delete the key (StoreKeys).
    */
   replaced?: Recording;
-}
-
-export interface ListQuery {
-  accountId?: string;
-  externalId?: string;
-  verdict?: Verdict;
-  limit: number;
-  cursor?: string;
 }
 
 /** Characters of JSON in memory: about ten thousand recordings. */
@@ -120,13 +113,42 @@ export class Catalog {
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
       if (input.origin === 'store') await storeKeys.take(input.key);
-      if (before.origin === 'store' && before.key !== null) await storeKeys.expire(before.key);
+      if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = fromRow(row);
       const hadAudio = before.key !== null;
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
         : { outcome: 'created', recording };
+    });
+  }
+
+  /**
+   * Stores what the bytes of a recording are: those that were checked, in this version of the origin, or others.
+   *
+   * @returns false if the recording was replaced, moved or removed meanwhile
+   */
+  async setContent(before: PlayableRecording, content: { originEtag: string } | 'damaged'): Promise<boolean> {
+    const now = Date.now();
+    const isDamaged = content === 'damaged';
+    return this.#changes.transaction(async (trx, record) => {
+      const row = await trx
+        .updateTable('recordings')
+        .set({
+          verified_at: now,
+          damaged_at: isDamaged ? (before.damagedAt?.getTime() ?? now) : null,
+          ...(!isDamaged && { origin_etag: content.originEtag }),
+        })
+        .where('id', '=', before.id)
+        .where('key', '=', before.key)
+        .where('origin_etag', '=', before.originEtag)
+        .returning('id')
+        .executeTakeFirst();
+      if (row === undefined) return false;
+      const isNews =
+        isDamaged !== (before.damagedAt !== null) || (!isDamaged && content.originEtag !== before.originEtag);
+      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
+      return true;
     });
   }
 
@@ -180,38 +202,15 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
-      if (removed.origin === 'store' && removed.key !== null) await new StoreKeys(trx).expire(removed.key);
+      await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
   }
 
-  /**
-   * Newest first. `next` is the cursor of the next page. If recordings are added or removed between two pages,
-   * no other recording is repeated or skipped.
-   *
-   * @throws Problem `invalid_request` if the cursor is not a `next` of an earlier page
-   */
-  async list(query: ListQuery): Promise<{ recordings: Recording[]; next?: string }> {
-    if ([query.accountId, query.externalId].some((id) => id !== undefined && !isId(id)))
-      return { recordings: [] };
-    let select = this.#db.kysely
-      .selectFrom('recordings')
-      .selectAll()
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-      .limit(query.limit + 1);
-    if (query.accountId !== undefined) select = select.where('account_id', '=', query.accountId);
-    if (query.externalId !== undefined) select = select.where('external_id', '=', query.externalId);
-    if (query.verdict !== undefined) select = select.where('verdict', '=', query.verdict);
-    if (query.cursor !== undefined) {
-      const [createdAt, id] = parseCursor(query.cursor);
-      select = select.where((eb) => eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(createdAt, id)));
-    }
-    const rows = await select.execute();
-    const recordings = rows.slice(0, query.limit).map(fromRow);
-    const last = recordings.at(-1);
-    return rows.length > query.limit && last ? { recordings, next: cursorAfter(last) } : { recordings };
+  /** One page of recordings. @throws Problem `invalid_request` if the cursor is not a `next` of an earlier page */
+  list(query: ListQuery): Promise<RecordingPage> {
+    return listRecordings(this.#db.kysely, query);
   }
 
   /** @returns whether the row was new. If two processes insert the same ids at once, the later waits for the first. */
@@ -239,7 +238,8 @@ export class Catalog {
   }
 }
 
-function subjectOf(accountId: string, externalId: string): string {
+/** The subject of a change of a recording (db/changes.ts). */
+export function subjectOf(accountId: string, externalId: string): string {
   return JSON.stringify([accountId, externalId]);
 }
 
@@ -258,19 +258,4 @@ function isSame(before: Recording, input: AcceptedRecording): boolean {
   if (before.key === null) return false;
   if (input.sha256 !== null) return before.sha256 === input.sha256;
   return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
-}
-
-function cursorAfter(last: Recording): string {
-  return Buffer.from(JSON.stringify([last.createdAt.getTime(), last.id])).toString('base64url');
-}
-
-function parseCursor(cursor: string): [createdAt: number, id: string] {
-  try {
-    const [createdAt, id, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    const isUuid = typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
-    if (isUuid && Number.isSafeInteger(createdAt) && rest.length === 0) return [createdAt, id];
-  } catch {
-    // Not JSON: the error below.
-  }
-  throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier response.');
 }

@@ -65,6 +65,11 @@ export const settings = {
     '',
     'Store of the ingested recordings. If empty, the folder `recordings` in the data folder.',
   ),
+  storeBefore: setting(
+    storeUrl,
+    '',
+    'Store that recordings are moved from by `playhead move-store`. Each recording is read from where it is.',
+  ),
   s3Endpoint: setting(baseUrl, '', 'S3 endpoint. Servers other than AWS need it.'),
   s3Region: setting(
     text,
@@ -127,6 +132,11 @@ export const settings = {
     size,
     '0',
     'Disk space in the data folder for cached blocks of remote recordings. 0 turns the disk cache off.',
+  ),
+  scrubRate: setting(
+    size,
+    '1MB',
+    'Bytes a second of stored recordings that are read in the background and compared with their SHA-256. Each recording is read once a week at most. 0 turns this off.',
   ),
   rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests per minute for one token or one API key.'),
   trustProxy: setting(
@@ -229,7 +239,13 @@ export function readConfig(flags: Record<string, string | undefined> = {}, env =
       'PLAYHEAD_HUBSPOT_CLIENT_SECRET is missing: PLAYHEAD_RETRIEVE_AUTH lists signature, which needs it.',
     );
   }
-  return withDependentDefaults(config);
+  const complete = withDependentDefaults(config);
+  if (complete.store === complete.storeBefore) {
+    throw new ConfigError(
+      'PLAYHEAD_STORE_BEFORE must not be PLAYHEAD_STORE: it names the store before that.',
+    );
+  }
+  return complete;
 }
 
 /** Fills in the defaults that depend on other settings. */

@@ -97,6 +97,10 @@ await eachEngine(t, 'a token that we did not sign is denied', async (t, place) =
     ['from another issuer', signed({ iss: 'other' })],
     ['without an expiry', signed({ exp: undefined })],
     ['without a jti', signed({ jti: undefined })],
+    ['with a sub of one part', signed({ sub: 'acme' })],
+    ['with a sub of three parts', signed({ sub: 'acme/call-1/x' })],
+    ['with a sub that does not decode', signed({ sub: 'acme/%E0%A4%A' })],
+    ['with an empty part in its sub', signed({ sub: '/call-1' })],
     ['that is expired', signed({ exp: seconds - 1 })],
     ['longer than any of ours', signed({ padding: 'x'.repeat(9_000) })],
   ];
@@ -164,6 +168,66 @@ await eachEngine(t, 'revoke', async (t, place) => {
       t.ok(await works(other.tokens, later.token));
     }
   }
+});
+
+await eachEngine(
+  t,
+  'a revocation lasts as long as a token that a process with a longer TTL has issued',
+  async (t, place) => {
+    let now = Date.now();
+    const day = 24 * hour;
+    const gateway = await place.worker({ now: () => now, ttlMs: 7 * day });
+    const sign = async (externalId: string) => (await gateway.tokens.sign({ ...call, externalId })).token;
+    const [one, two, three, kept] = await Promise.all([
+      sign('call-1'),
+      sign('call-2'),
+      sign('call-3'),
+      sign('kept'),
+    ]);
+    // As `playhead revoke` does, whose TTL is the default.
+    const command = await place.worker({ now: () => now, ttlMs: 8 * hour });
+    await command.tokens.revoke({ token: one });
+    await command.tokens.revoke({ accountId: 'acme', externalId: 'call-2' });
+    now += 6 * day;
+    const later = await place.worker({ now: () => now, ttlMs: 8 * hour });
+    await later.tokens.revoke({ accountId: 'acme', externalId: 'call-3' }); // prunes what has expired
+    now += day - 60_000;
+    const restarted = await place.worker({ now: () => now, ttlMs: 7 * day });
+    for (const token of [one, two, three]) t.equal(await works(restarted.tokens, token), false);
+    t.equal(await works(restarted.tokens, kept), true, 'another recording still plays');
+  },
+);
+
+await eachEngine(
+  t,
+  'a token that was revoked under a lowered TTL stays revoked when the TTL is raised',
+  async (t, place) => {
+    let now = Date.now();
+    const long = await place.worker({ now: () => now, ttlMs: 24 * hour });
+    const { token } = await long.tokens.sign(call);
+    const short = await place.worker({ now: () => now, ttlMs: hour });
+    await short.tokens.revoke({ token });
+    now += 2 * hour;
+    await short.tokens.revoke({ accountId: 'other' }); // prunes
+    const raised = await place.worker({ now: () => now, ttlMs: 24 * hour });
+    t.equal(await works(raised.tokens, token), false);
+  },
+);
+
+await eachEngine(t, 'a later revocation does not end an earlier one sooner', async (t, place) => {
+  let now = Date.now();
+  const long = await place.worker({ now: () => now, ttlMs: 100 * hour });
+  const { token } = await long.tokens.sign(call);
+  await long.tokens.revoke({ accountId: 'acme' });
+  await long.db.kysely.deleteFrom('token_lifetimes').execute(); // as if only the short TTL were known
+  const short = await place.worker({ now: () => now, ttlMs: hour });
+  now += 1;
+  await short.tokens.revoke({ accountId: 'acme' });
+  now += 50 * hour;
+  await short.tokens.revoke({ accountId: 'other' }); // prunes
+  const restarted = await place.worker({ now: () => now, ttlMs: 100 * hour });
+  t.equal(await works(restarted.tokens, token), false);
+  t.equal(await works(long.tokens, token), false, 'in a process that has been running');
 });
 
 await eachEngine(t, 'a process whose clock is behind undoes no revocation', async (t, place) => {

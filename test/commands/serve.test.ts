@@ -80,7 +80,7 @@ t.test('recordings and URLs survive a restart on the same data folder', async (t
 });
 
 t.test('a start without a disk cache removes its blocks', async (t) => {
-  const dataDir = t.testdir({ blocks: { 'of-an-erased-recording': 'audio' } });
+  const dataDir = t.testdir({ blocks: { ['0'.repeat(64)]: 'audio' } });
   await spawnGateway(t, { 'data-dir': dataDir });
   await t.rejects(access(join(dataDir, 'blocks')), { code: 'ENOENT' });
 });

@@ -18,6 +18,8 @@ export interface Place {
   url: string;
   /** Closed when the test ends. */
   open(): Promise<Database>;
+  /** Another new database of the same engine. Closed when the test ends. */
+  fresh(): Promise<Database>;
   /** Opens it with the parts that use it, as one process does. Closed when the test ends. */
   worker(options?: { pollMs?: number; ttlMs?: number; now?: () => number }): Promise<Worker>;
   /** The same database through a proxy that can break its connections. Postgres only. */
@@ -74,6 +76,13 @@ function placeAt(t: Test, url: string, secretKey = randomBytes(32).toString('bas
   return {
     url,
     open,
+    async fresh() {
+      const isPostgres = url.startsWith('postgres');
+      const other = isPostgres
+        ? await freshPostgres(t, url)
+        : `sqlite:${join(await freshFolder(t), 'playhead.db')}`;
+      return placeAt(t, other).open();
+    },
     async worker({ pollMs = 20, ttlMs = 3_600_000, now = Date.now } = {}) {
       const db = await openDatabase(url);
       const changes = await Changes.open(db, pollMs);

@@ -7,7 +7,7 @@ t.test('erased audio is not cached, even if a read caches it again during the re
   const cached = new Set(['key']);
   const recording = { origin: 'store', key: 'key', originEtag: '"x"', size: 1 };
   const storedAudio = new StoredAudio({
-    storeKeys: { delete: async () => {} },
+    storeKeys: { delete: async () => {}, replacedOf: async () => [] },
     store: {
       async remove(key: string) {
         for (const each of audio) cached.add(each); // a read at this moment

@@ -73,3 +73,24 @@ t.test('every export is used', async (t) => {
   t.same(unusedExports({ 'a.ts': 'export const a = 1;', 'b.ts': "import { a } from './a.ts';" }), []);
   t.same(unusedExports({ 'a.ts': 'export const a = 1;' }), ['a.ts: a']);
 });
+
+/** The places that remove files or objects, and whose. */
+const removals: Record<string, string> = {
+  'access/vault.ts': 'its own draft',
+  'commands/check-targets.ts': 'its own temporary folder',
+  'demo.ts': 'its own temporary folder',
+  'doctor/doctor.ts': 'its own temporary folder',
+  'maintenance/backup-folder.ts': 'databases and audio of earlier backups in the folder, by their names',
+  'maintenance/restore.ts': 'its own draft of the database',
+  'origins/cache/disk.ts': 'blocks, by their names',
+  'origins/file/file.ts': 'audio, by its key',
+  'settings/folders.ts': 'its own probe',
+  'origins/s3/s3.ts': 'audio and its versions, by their key',
+};
+
+t.test('files are removed only by those who wrote them', async (t) => {
+  const removing = Object.keys(sources).filter((path) =>
+    /\b(rm|rmSync|unlink|unlinkSync|rmdir|rmdirSync)\(|DeleteObject|DeleteObjects/.test(sources[path]!),
+  );
+  t.same(removing.sort(), Object.keys(removals).sort());
+});

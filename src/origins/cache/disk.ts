@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { type Block, blockBytes } from './block.ts';
@@ -11,6 +11,8 @@ const magic = 0x50484231; // PHB1
 const writesAtOnce = 4;
 /** The end of a file's name while it is written. */
 const partSuffix = '.part';
+const blockName = /^[0-9a-f]{64}$/;
+const partName = /^[0-9a-f]{64}\.[0-9a-f-]{36}\.part$/;
 
 /**
  * The blocks on disk: a folder of files, each named by the hash of its block's id. A file is a header of 20
@@ -49,9 +51,9 @@ export class Disk {
   static async open(folder: string, bytes: number, processes = 1): Promise<Disk> {
     const disk = new Disk(folder, Math.floor(bytes / (blockBytes + headerBytes)), processes);
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(folder)) {
-      if (/^[0-9a-f]{64}$/.test(name)) disk.#names.add(name);
-      else if (name.endsWith(partSuffix)) await disk.#delete(name);
+    for (const name of await ownFiles(folder)) {
+      if (blockName.test(name)) disk.#names.add(name);
+      else await disk.#delete(name);
     }
     await disk.#shrink(disk.#slots * processes); // the files are those of all processes
     return disk;
@@ -140,6 +142,24 @@ export class Disk {
   async #delete(name: string): Promise<void> {
     await rm(join(this.#folder, name), { force: true }).catch(() => {});
   }
+}
+
+/** Removes the blocks of earlier runs, and the folder if nothing else is in it. Never throws. */
+export async function removeBlocks(folder: string): Promise<void> {
+  for (const name of await ownFiles(folder)) await rm(join(folder, name), { force: true }).catch(() => {});
+  await rmdir(folder).catch(() => {});
+}
+
+/** Names of the files that this cache has written into the folder. Whatever else is there belongs to somebody else. */
+async function ownFiles(folder: string): Promise<string[]> {
+  const isFolder = await lstat(folder).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  ); // a symlink leads elsewhere
+  const entries = isFolder ? await readdir(folder, { withFileTypes: true }).catch(() => []) : [];
+  return entries
+    .filter((entry) => entry.isFile() && (blockName.test(entry.name) || partName.test(entry.name)))
+    .map(({ name }) => name);
 }
 
 function nameOf(id: string): string {

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, realpath, rename, rm, statfs } from 'node:fs/promises';
+import { link, lstat, mkdir, open, realpath, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
 import { makeFolder } from '../../settings/folders.ts';
@@ -125,6 +125,28 @@ export class FileStore implements Store {
     }
   }
 
+  /**
+   * Gives a file of another folder the same key in this one, without a copy of its bytes.
+   *
+   * @returns false if the file system cannot do this, or the folders are on different ones
+   * @throws Problem `conflict` if the key is taken, `not_found`, `version_changed` if the file is not `version`
+   */
+  async link(key: string, from: FileStore, version: Version): Promise<boolean> {
+    const path = this.#pathOf(key);
+    await this.#makeFolder(dirname(path));
+    try {
+      await link(from.#pathOf(key), path);
+    } catch (error) {
+      if (cannotLink.has((error as NodeJS.ErrnoException).code ?? '')) return false;
+      throw fail(error);
+    }
+    await sync(dirname(path));
+    const linked = await this.stat(key);
+    if (linked.etag === version.etag) return true;
+    await this.remove(key);
+    throw new Problem('version_changed');
+  }
+
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
     try {
@@ -234,6 +256,9 @@ function keyTaken(cause?: unknown): Problem {
 function unlessExists(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EEXIST') fail(error);
 }
+
+/** Another file system, one without hard links, a limit of links, and files of another user. */
+const cannotLink = new Set(['EXDEV', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EPERM', 'EACCES']);
 
 const codes: Record<string, ProblemCode> = {
   ENOENT: 'not_found',

@@ -1,11 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { Block, blockBytes } from '../../../src/origins/cache/block.ts';
 import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
-import { Disk } from '../../../src/origins/cache/disk.ts';
+import { Disk, removeBlocks } from '../../../src/origins/cache/disk.ts';
 import { Memory } from '../../../src/origins/cache/memory.ts';
 import { pattern, readAll, untilReleased } from '../../contracts/origin.ts';
 import { CountingOrigin } from './counting.ts';
@@ -163,7 +164,7 @@ t.test('a block that is removed while it is written is not there afterwards', as
 });
 
 t.test('what a crash left is removed, and a folder that is gone is no error', async (t) => {
-  const folder = t.testdir({ [`${'a'.repeat(64)}.part`]: 'half', 'not-ours.txt': 'stays' });
+  const folder = t.testdir({ [`${'a'.repeat(64)}.${randomUUID()}.part`]: 'half', 'not-ours.txt': 'stays' });
   await Disk.open(folder, 10 * blockBytes);
   t.same(await readdir(folder), ['not-ours.txt']);
   const gone = await Disk.open(join(folder, 'x'), 10 * blockBytes);
@@ -208,4 +209,40 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
     'damaged blocks come from the origin',
   );
   t.ok(far.reads.length > before);
+});
+
+/** A folder with blocks of ours and files of others. */
+const mixed = (t: Test) =>
+  t.testdir({
+    blocks: {
+      ['0'.repeat(64)]: 'a block',
+      [`${'1'.repeat(64)}.${randomUUID()}.part`]: 'a block that is being written',
+      'thesis.doc': 'foreign',
+      'video.part': 'foreign',
+      ['2'.repeat(63)]: 'foreign',
+      ['3'.repeat(64)]: { inside: 'foreign' },
+      ['4'.repeat(64)]: t.fixture('symlink', '../elsewhere'),
+    },
+    elsewhere: { ['5'.repeat(64)]: 'foreign' },
+    linked: t.fixture('symlink', 'elsewhere'),
+  });
+const foreign = ['2'.repeat(63), '3'.repeat(64), '4'.repeat(64), 'thesis.doc', 'video.part'];
+
+t.test('only our own blocks are removed', async (t) => {
+  const folder = mixed(t);
+  await removeBlocks(join(folder, 'blocks'));
+  t.same((await readdir(join(folder, 'blocks'))).sort(), foreign);
+  await removeBlocks(join(folder, 'linked'));
+  await removeBlocks(join(folder, 'missing'));
+  t.same(await readdir(join(folder, 'elsewhere')), ['5'.repeat(64)]);
+  t.same(await readdir(join(folder, 'blocks', '3'.repeat(64))), ['inside']);
+});
+
+t.test('a cache counts and evicts only its own blocks', async (t) => {
+  const blocks = join(mixed(t), 'blocks');
+  const disk = await Disk.open(blocks, 1.5 * blockBytes);
+  t.same((await readdir(blocks)).sort(), ['0'.repeat(64), ...foreign]);
+  for (const id of ['a', 'b', 'c']) await disk.write(blockOf(id, bytes), size);
+  t.equal((await readdir(blocks)).length, foreign.length + 1);
+  t.strictSame((await readdir(blocks)).filter((name) => foreign.includes(name)).sort(), foreign);
 });

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { isProblem, Problem } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import type { ByteRange, Origin, Version } from '../origins/origin.ts';
+import { Turns } from '../turns.ts';
+import type { AudioState, OriginName } from '../unions.ts';
+import type { Catalog } from './catalog.ts';
+import { isPlayable, type PlayableRecording } from './recording.ts';
+
+export interface Verification {
+  state: AudioState;
+  /** The version that is there. Undefined if nothing is. */
+  version?: Version;
+}
+
+export interface RecordedAudioParts {
+  catalog: Catalog;
+  /** Recordings are played from these. */
+  origins: Record<OriginName, Origin>;
+  /** The store, for reads of whole recordings, not cached. */
+  whole: Origin;
+  metrics: Pick<Metrics, 'verifications'>;
+}
+
+/** Recordings that are compared with their SHA-256 at one time because somebody wants to listen. */
+const verificationsAtOnce = 2;
+/** How long other bytes are denied without another look. */
+const denyMs = 60_000;
+const maxDenied = 10_000;
+/** A signal that never aborts: others may wait for the same verification. */
+const endless = new AbortController().signal;
+
+/**
+ * The audio of recordings, known by its SHA-256. The version at the origin, such as the modification time of a file, is
+ * only the quick way to see that nothing has changed: a copy that was restored from a backup has another version.
+ */
+export class RecordedAudio {
+  readonly #parts: RecordedAudioParts;
+  readonly #turns = new Turns(verificationsAtOnce, { queue: 100 });
+  /** Verifications under way, by the recording's id. */
+  readonly #underWay = new Map<string, Promise<PlayableRecording>>();
+  /** Recordings whose bytes are others, and the version that the catalog names. */
+  readonly #denied = new LRUCache<string, string>({ max: maxDenied, ttl: denyMs });
+
+  constructor(parts: RecordedAudioParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens a range, as `Origin.read` does. If the store has another version of the same size, its bytes are compared
+   * with the SHA-256, once for all who wait. The right bytes are played from then on. So are those of a damaged
+   * recording, once they are back.
+   *
+   * @throws Problem `audio_damaged` if the bytes are known to be others, and what the origin throws
+   */
+  async read(
+    recording: PlayableRecording,
+    range: ByteRange,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    if (recording.damagedAt)
+      return this.#open(await this.#pin(recording, new Problem('audio_damaged')), range, signal);
+    try {
+      return await this.#open(recording, range, signal);
+    } catch (error) {
+      if (!isProblem(error, 'version_changed') || !isVerifiable(recording)) throw error;
+      return this.#open(await this.#pin(recording, error), range, signal);
+    }
+  }
+
+  /** Reads the whole audio of a recording in the store, and compares it with the SHA-256. Changes nothing. */
+  async verify(recording: PlayableRecording, signal: AbortSignal): Promise<Verification> {
+    const { whole, metrics } = this.#parts;
+    const verification = await examine(whole, recording, signal);
+    metrics.verifications.inc({ state: verification.state });
+    return verification;
+  }
+
+  /** Stores what a verification has found. A missing recording is left as it is: it cannot be played anyway. */
+  async record(recording: PlayableRecording, { state, version }: Verification): Promise<void> {
+    const { catalog } = this.#parts;
+    if (state === 'missing') return;
+    await catalog.setContent(recording, state === 'damaged' ? 'damaged' : { originEtag: version!.etag });
+  }
+
+  #open({ origin, key, originEtag, size }: PlayableRecording, range: ByteRange, signal: AbortSignal) {
+    return this.#parts.origins[origin].read(key, range, { etag: originEtag, size }, signal);
+  }
+
+  /** The recording with the version that is there now. @throws `otherwise` if its bytes are not those that were checked */
+  #pin(recording: PlayableRecording, otherwise: Problem): Promise<PlayableRecording> {
+    const { id, originEtag } = recording;
+    if (this.#denied.get(id) === originEtag) throw otherwise;
+    const pin = async () => {
+      const { catalog } = this.#parts;
+      const { accountId, externalId, etag } = recording;
+      const known = await catalog.read(accountId, externalId);
+      // Another request may have pinned it since this one read the catalog.
+      if (isPlayable(known) && known.etag === etag && known.originEtag !== originEtag) return known;
+      const verification = await this.verify(recording, endless);
+      if (verification.state === 'damaged' || verification.state === 'missing') {
+        this.#denied.set(id, originEtag);
+        throw otherwise;
+      }
+      await this.record(recording, verification);
+      const current = await catalog.read(accountId, externalId);
+      if (isPlayable(current) && current.etag === etag) return current;
+      throw otherwise; // it was replaced or removed meanwhile
+    };
+    const pinning =
+      this.#underWay.get(id) ?? this.#turns.run(endless, pin).finally(() => this.#underWay.delete(id));
+    this.#underWay.set(id, pinning);
+    return pinning;
+  }
+}
+
+/** A reference was never read whole, so its SHA-256 is not known. */
+function isVerifiable({ origin, sha256 }: PlayableRecording): boolean {
+  return origin === 'store' && sha256 !== null;
+}
+
+async function examine(
+  whole: Origin,
+  recording: PlayableRecording,
+  signal: AbortSignal,
+): Promise<Verification> {
+  const { key, size, sha256, originEtag } = recording;
+  try {
+    const version = await whole.stat(key, signal);
+    if (version.size !== size) return { state: 'damaged', version };
+    const hash = createHash('sha256');
+    const range = { first: 0, last: size - 1 };
+    for await (const chunk of await whole.read(key, range, version, signal)) hash.update(chunk);
+    if (hash.digest('hex') !== sha256) return { state: 'damaged', version };
+    return { state: version.etag === originEtag ? 'intact' : 'copied', version };
+  } catch (error) {
+    if (isProblem(error, 'not_found')) return { state: 'missing' };
+    throw error;
+  }
+}
