@@ -191,6 +191,11 @@ export function flagOf(key: string): string {
   return variableOf(key).slice('PLAYHEAD_'.length).toLowerCase().replaceAll('_', '-');
 }
 
+/** The folders in which programs are looked for, as the system lists them. */
+export function searchPath(): string {
+  return process.env.PATH ?? '';
+}
+
 /** The variables of a `.env` file; none if there is no such file. */
 function readDotEnv(path: string): NodeJS.ProcessEnv {
   let content: string;
