@@ -26,6 +26,10 @@ export const problems = {
     sentence: 'This recording exists with other audio. Send "replace": true to replace it.',
   },
   version_changed: { status: 502, sentence: 'The audio of this recording has changed since it was checked.' },
+  audio_damaged: {
+    status: 502,
+    sentence: 'The audio of this recording is damaged. Ingest the recording again.',
+  },
   too_large: { status: 413, sentence: 'The request is larger than the limit.' },
   unsupported_media_type: { status: 415, sentence: 'Send multipart/form-data or application/json.' },
   refused_audio: { status: 422, sentence: 'The audio was rejected: HubSpot could not transcribe it.' },
