@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Tokens } from '../access/tokens.ts';
 import type { CheckPool } from '../audio/process/pool.ts';
@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, PutResult } from '../recordings/catalog.ts';
+import { ContentHash } from '../recordings/content-hash.ts';
 import type { AcceptedRecording, Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import type { OriginName } from '../unions.ts';
@@ -31,7 +32,8 @@ export interface IngestParts {
 }
 
 /** Audio in the store or by reference, before its check. The ETag of `representation` is the origin's. */
-interface UncheckedAudio extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256'> {
+interface UncheckedAudio
+  extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256' | 'blockDigests'> {
   representation: Representation;
 }
 
@@ -123,14 +125,15 @@ export class Ingest {
     signal: AbortSignal,
   ): Promise<PutResult> {
     const { catalog, storedAudio } = this.#parts;
-    const hash = createHash('sha256');
+    const hash = new ContentHash();
     const representation = await storedAudio.write(key, hashed(audio, hash), signal);
-    const sha256 = hash.digest('hex');
+    const { sha256, blockDigests } = hash.digest();
 
     const before = await catalog.read(offer.accountId, offer.externalId);
     if (before?.key && before.sha256 === sha256) return { outcome: 'same', recording: before };
     if (before?.key && !offer.replace) throw new Problem('conflict');
-    const stored: UncheckedAudio = { origin: 'store', key, representation, etag: `"${sha256}"`, sha256 };
+    const etag = `"${sha256}"`;
+    const stored: UncheckedAudio = { origin: 'store', key, representation, etag, sha256, blockDigests };
     return this.#checkAndPut(offer, stored, signal);
   }
 
@@ -207,7 +210,7 @@ function acceptedRecording(
   };
 }
 
-async function* hashed(audio: AsyncIterable<Uint8Array>, hash: Hash): AsyncIterable<Uint8Array> {
+async function* hashed(audio: AsyncIterable<Uint8Array>, hash: ContentHash): AsyncIterable<Uint8Array> {
   for await (const chunk of audio) {
     hash.update(chunk);
     yield chunk;

@@ -5,6 +5,7 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { BlockDigests } from './block-digests.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
@@ -65,7 +66,9 @@ export class Catalog {
     const invalidations = this.#invalidations;
     const row = await this.#db.kysely
       .selectFrom('recordings')
-      .selectAll()
+      .leftJoin('block_digests', 'block_digests.key', 'recordings.key')
+      .selectAll('recordings')
+      .select('block_digests.digests')
       .where('account_id', '=', accountId)
       .where('external_id', '=', externalId)
       .executeTakeFirst();
@@ -98,10 +101,9 @@ export class Catalog {
   async put(input: AcceptedRecording, options: { replace: boolean }): Promise<PutResult> {
     checkIds(input);
     return this.#changes.transaction(async (trx, record) => {
-      const storeKeys = new StoreKeys(trx);
       const fresh = rowOf(input, Date.now());
       if (await this.#insert(trx, fresh)) {
-        if (input.origin === 'store') await storeKeys.take(input.key);
+        await takeAudio(trx, input);
         return { outcome: 'created', recording: fromRow(fresh) };
       }
 
@@ -111,8 +113,9 @@ export class Catalog {
 
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
-      if (input.origin === 'store') await storeKeys.take(input.key);
-      if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
+      await takeAudio(trx, input);
+      if (before.origin === 'store' && before.key !== null)
+        await new StoreKeys(trx).replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = fromRow(row);
       const hadAudio = before.key !== null;
@@ -145,6 +148,7 @@ export class Catalog {
       if (row === undefined) return false;
       const storeKeys = new StoreKeys(trx);
       await storeKeys.take(after.key);
+      await new BlockDigests(trx).copy(before.key, after.key);
       await storeKeys.replace(before.key, before.id, keepMs);
       await record('recording', subjectOf(row.account_id, row.external_id));
       return true;
@@ -250,6 +254,13 @@ function checkIds(ids: { accountId: string; externalId: string }): void {
       );
     }
   }
+}
+
+/** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
+async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise<void> {
+  if (input.origin !== 'store') return;
+  await new StoreKeys(trx).take(input.key);
+  if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
 }
 
 function isSame(before: Recording, input: AcceptedRecording): boolean {

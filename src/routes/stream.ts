@@ -71,8 +71,9 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     return recording;
   }
 
-  function read({ origin, key, originEtag, size }: PlayableRecording, range: ByteRange, signal: AbortSignal) {
-    return origins[origin].read(key, range, { etag: originEtag, size }, signal);
+  function read(recording: PlayableRecording, range: ByteRange, signal: AbortSignal) {
+    const { origin, key, originEtag, size, blockDigests } = recording;
+    return origins[origin].read(key, range, { etag: originEtag, size, blockDigests }, signal);
   }
 }
 

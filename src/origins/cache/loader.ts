@@ -172,7 +172,8 @@ export class Loader {
         this.#toDisk(block, size);
       };
       const missing = await load.fill(bytes, (block) => {
-        if (!this.#isRight(block)) return this.#fetchAgain(version, block, load.signal).then(() => keep(block));
+        if (!this.#isRight(block))
+          return this.#fetchAgain(version, block, load.signal).then(() => keep(block));
         keep(block);
         return undefined;
       });

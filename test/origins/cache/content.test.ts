@@ -74,7 +74,10 @@ t.test('a block that stays wrong is neither served nor kept', async (t) => {
   t.equal(reads.length, 2);
   const first = { first: 0, last: 99 };
   t.ok((await readAll(cache, 'a', first, version)).equals(bytes.subarray(0, 100)), 'other blocks play');
-  t.ok((await readAll(cache, 'a', range, version)).equals(bytes.subarray(range.first, range.last + 1)), 'healed');
+  t.ok(
+    (await readAll(cache, 'a', range, version)).equals(bytes.subarray(range.first, range.last + 1)),
+    'healed',
+  );
 });
 
 t.test('the blocks before one that is damaged are delivered, and then the body breaks', async (t) => {
@@ -109,7 +112,10 @@ t.test('a block on disk with other bytes and a right checksum is not served', as
   const { blockDigests: _, ...unverified } = version;
   const range = { first: blockBytes, last: 2 * blockBytes - 1 };
   const right = bytes.subarray(range.first, range.last + 1);
-  t.notOk((await readAll(before.cache, 'a', range, unverified)).equals(right), 'written by an unverified read');
+  t.notOk(
+    (await readAll(before.cache, 'a', range, unverified)).equals(right),
+    'written by an unverified read',
+  );
   await filesOf(t, folder, 1);
 
   const after = await make([], folder);
@@ -122,7 +128,10 @@ t.test('a block on disk under the name of another block is not served', async (t
   const folder = t.testdir();
   const before = await make([], folder);
   const { blockDigests: _, ...unverified } = version;
-  const [one, two] = [0, 1].map((index) => ({ first: index * blockBytes, last: (index + 1) * blockBytes - 1 }));
+  const [one, two] = [0, 1].map((index) => ({
+    first: index * blockBytes,
+    last: (index + 1) * blockBytes - 1,
+  }));
   await readAll(before.cache, 'a', one!, unverified);
   await filesOf(t, folder, 1);
   await readAll(before.cache, 'a', two!, unverified);
