@@ -67,6 +67,11 @@ const commands: Record<string, Entry> = {
     description: 'List the publications to HubSpot and why one failed, or retry dead letters.',
     load: async () => (await import('./commands/outbox.ts')).outbox,
   },
+  verify: {
+    usage: 'verify [--account ID] [--id EXTERNAL_ID] [--repair]',
+    description: 'Compare the audio in the store with the SHA-256 of each recording.',
+    load: async () => (await import('./commands/verify.ts')).verify,
+  },
   installations: {
     usage: 'installations list | revoke PORTAL',
     description: 'List the HubSpot accounts that installed the app, or revoke the access to one.',
@@ -92,6 +97,11 @@ const commands: Record<string, Entry> = {
     description:
       'Move all recordings from PLAYHEAD_STORE_BEFORE to PLAYHEAD_STORE, while the gateways serve.',
     load: async () => (await import('./commands/move-store.ts')).moveStore,
+  },
+  'move-database': {
+    usage: 'move-database --to postgres://…',
+    description: 'Move everything from SQLite to an empty Postgres database.',
+    load: async () => (await import('./commands/move-database.ts')).moveDatabase,
   },
   sandbox: {
     usage: 'sandbox --port N',

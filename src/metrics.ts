@@ -1,5 +1,6 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { problems } from './errors.ts';
+import { audioStates } from './unions.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 /** The metrics of one process as JSON, for another process. */
@@ -19,6 +20,13 @@ export function createMetrics() {
   // Each problem is counted from 0. Prometheus sees no increase if a counter first appears with 1, so the first
   // problem would raise no alert.
   for (const code of Object.keys(problems)) refusals.inc({ code }, 0);
+  const verifications = new Counter({
+    name: 'playhead_verifications_total',
+    help: 'Recordings in the store that were compared with their SHA-256, by state: intact, copied, damaged, missing.',
+    labelNames: ['state'],
+    registers,
+  });
+  for (const state of audioStates) verifications.inc({ state }, 0);
   return {
     registry,
     requests: new Counter({
@@ -77,6 +85,7 @@ export function createMetrics() {
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120],
       registers,
     }),
+    verifications,
     publishSteps: new Counter({
       name: 'playhead_publish_steps_total',
       help: 'Attempts at steps of publications, by step and outcome: done, deferred or failed.',

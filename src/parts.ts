@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { ApiKeys } from './access/api-keys.ts';
 import { Tokens } from './access/tokens.ts';
@@ -13,15 +13,19 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
+import { scrub } from './maintenance/scrub.ts';
 import { createMetrics } from './metrics.ts';
-import { openOrigins } from './origins/open.ts';
+import { blocksFolder, openOrigins } from './origins/open.ts';
 import { Dispatcher } from './publishing/dispatcher.ts';
 import { Outbox } from './publishing/outbox.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
+import { RecordedAudio } from './recordings/recorded-audio.ts';
 import { StoreKeys } from './recordings/store-keys.ts';
-import { type Config, ConfigError } from './settings/config.ts';
+import { requireStores } from './recordings/store-moves.ts';
+import type { Config } from './settings/config.ts';
+import { prepareFolder } from './settings/folders.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 
@@ -32,15 +36,12 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
  * @throws ConfigError if a value of a setting cannot be used, Problem `database_unavailable`
  */
 export async function openParts(config: Config) {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new ConfigError(`PLAYHEAD_DATA_DIR names a folder that cannot be created: ${cause.message}.`, {
-      cause,
-    });
-  });
+  await prepareFolders(config);
   // Headers hold keys, and some libraries log them at trace level.
   const log = pino({ level: config.logLevel, redact: ['*.headers', '*.*.headers'] });
   const metrics = createMetrics();
   const db = await openDatabase(config.databaseUrl);
+  await requireStores(db.kysely, config);
   const changes = await Changes.open(db);
   const vault = await openVault(config);
   const catalog = new Catalog(db, changes);
@@ -51,6 +52,7 @@ export async function openParts(config: Config) {
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
+  const recordedAudio = new RecordedAudio({ catalog, origins: origins.read, whole: origins.whole, metrics });
   const hubspot = connectHubSpot({ config, db, vault });
   const { crm } = hubspot;
   const outbox = new Outbox(db);
@@ -80,7 +82,9 @@ export async function openParts(config: Config) {
     everyMs: 30_000,
     run: async () => void (await storedAudio.removeExpired()),
   };
-  const background = new Background({ tasks: [removeExpiredAudio], leases, log });
+  const scrubbing =
+    config.scrubRate > 0 ? [scrub({ db, recordedAudio, bytesPerSecond: config.scrubRate, log })] : [];
+  const background = new Background({ tasks: [removeExpiredAudio, ...scrubbing], leases, log });
 
   return {
     config,
@@ -89,10 +93,12 @@ export async function openParts(config: Config) {
     /** The text of `/metrics`. */
     metricsPage: () => metrics.registry.metrics(),
     db,
+    changes,
     catalog,
     tokens,
     apiKeys,
     origins: origins.read,
+    recordedAudio,
     wholeAudio: origins.whole,
     storeFolder: origins.folder,
     storeMove: origins.move,
@@ -114,4 +120,11 @@ export async function openParts(config: Config) {
       await db.close();
     },
   };
+}
+
+/** Comes before everything else: a start that fails leaves neither keys nor a database. sqlite.ts has its own folder. */
+async function prepareFolders({ dataDir, store, cacheDisk }: Config): Promise<void> {
+  await prepareFolder('dataDir', dataDir);
+  if (store.startsWith('file:')) await prepareFolder('store', fileURLToPath(store));
+  if (cacheDisk > 0) await prepareFolder('cacheDisk', blocksFolder(dataDir));
 }

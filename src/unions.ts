@@ -35,3 +35,14 @@ export type StepKind = 'log' | 'associate' | 'ready';
 
 /** `running` also marks a step that was interrupted: its outcome is unknown. */
 export type StepState = 'waiting' | 'running' | 'done';
+
+/**
+ * What the store has for a recording:
+ *
+ * - `intact`: the bytes that were checked, in the version that the catalog names
+ * - `copied`: the bytes that were checked, in another version: somebody restored or copied them
+ * - `damaged`: other bytes
+ * - `missing`: nothing
+ */
+export const audioStates = ['intact', 'copied', 'damaged', 'missing'] as const;
+export type AudioState = (typeof audioStates)[number];

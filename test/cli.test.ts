@@ -35,7 +35,7 @@ const cases: [name: string, args: string[], code: number, output: RegExp][] = [
     'a data folder that cannot be created',
     ['keys', '--data-dir', '/dev/null/x'],
     64,
-    /^PLAYHEAD_DATA_DIR names/,
+    /^PLAYHEAD_DATA_DIR needs/,
   ],
   ['a wrong setting', ['url', ...ids, '--token-ttl', 'soon'], 64, /--token-ttl must be a duration/],
   ['check: pass', ['check', pass], 0, /1 pass, 0 fail/],

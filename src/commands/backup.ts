@@ -25,7 +25,9 @@ export const backup: Command = {
         to,
         verify: options.verify !== undefined,
         onProgress: ({ database, done, total }) =>
-          progress.show(total === 0 ? `database: ${database}` : `audio: ${done} of ${total} recordings`),
+          progress.show(
+            total === 0 ? `database: ${database} pages or rows` : `audio: ${done} of ${total} recordings`,
+          ),
       }).finally(() => progress.end());
       print(options.json ? JSON.stringify(summary, null, 2) : sentences(summary, to, config));
       return summary.lost === 0 ? exitCode.done : exitCode.failed;

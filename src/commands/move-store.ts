@@ -7,7 +7,7 @@ export const moveStore: Command = {
   options: { json: flag('Print JSON.') },
 
   run: ({ options, config }) =>
-    withParts(config, async ({ db, catalog, storeKeys, storedAudio, storeMove }) => {
+    withParts(config, async ({ db, changes, storeKeys, storedAudio, storeMove }) => {
       if (!storeMove) {
         throw new ConfigError(
           'PLAYHEAD_STORE_BEFORE is missing: it names the store to move from. PLAYHEAD_STORE names the one to move to.',
@@ -16,10 +16,11 @@ export const moveStore: Command = {
       const progress = new Progress();
       const summary = await run({
         db,
-        catalog,
+        changes,
         storeKeys,
         storedAudio,
         move: storeMove,
+        config,
         onProgress: ({ moved, bytes, done, kept }) =>
           progress.show(
             kept === undefined

@@ -38,7 +38,7 @@ export const singleProcess: Host = {
 /**
  * Runs `count` workers, which are processes of the same command that share its port, and replaces those that
  * die. The first worker starts alone, because it migrates the database. If it cannot start, its exit code is
- * the result.
+ * the result. A worker that exits because of its settings is not replaced, since they stay the same.
  *
  * @param limitMs workers that still run this long after SIGTERM or SIGINT are killed
  * @returns the exit code, when every worker has drained after SIGTERM or SIGINT; a second signal kills them
@@ -66,7 +66,12 @@ export function runPrimary(count: number, limitMs: number): Promise<number> {
     worker.once('exit', (code, signal) => {
       workers.delete(worker);
       starting.delete(worker);
-      if (isServing && !stopping.signal.aborted) {
+      if (isServing && !stopping.signal.aborted && code === exitCode.usage) {
+        process.stderr.write(`Worker ${worker.id} cannot start with these settings. It is not replaced.\n`);
+        if (workers.size > 0) return;
+        stopping.abort(); // also ends the waits before other replacements
+        resolve(code);
+      } else if (isServing && !stopping.signal.aborted) {
         shortLives = performance.now() - startedAt < shortLifeMs ? shortLives + 1 : 0;
         const delayMs = shortLives === 0 ? 0 : Math.min(firstDelayMs * 2 ** (shortLives - 1), maxDelayMs);
         process.stderr.write(

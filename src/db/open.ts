@@ -1,5 +1,6 @@
 import { Kysely } from 'kysely';
 import { migrate } from './migrations.ts';
+import { requireInUse, requireWritable } from './moved.ts';
 import { listen, notify, postgresDialect, probePostgres } from './postgres.ts';
 import type { Engine, Schema } from './schema.ts';
 import { probeSqlite, sqliteDialect } from './sqlite.ts';
@@ -40,18 +41,31 @@ const migrationTimeoutMs = 600_000;
  * Opens the database and brings its schema up to date. Creates an SQLite file that does not exist.
  *
  * @param url `sqlite:/path`, `sqlite::memory:` or `postgres://…`
- * @throws Problem `database_unavailable`, `storage_full`
+ * @throws Problem `database_unavailable`, `storage_full`, ConfigError if the database was moved
  */
 export async function openDatabase(url: string): Promise<Database> {
+  return open(url, { timeoutMs: queryTimeoutMs, before: requireInUse });
+}
+
+/** Opens a database that may be marked as moved, with time for long queries. @throws as `openDatabase` */
+export async function openForMove(url: string): Promise<Database> {
+  return open(url, { timeoutMs: migrationTimeoutMs, before: async () => {} });
+}
+
+async function open(
+  url: string,
+  { timeoutMs, before }: { timeoutMs: number; before: (kysely: Kysely<Schema>) => Promise<void> },
+): Promise<Database> {
   const engine: Engine = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
   const file = url.slice(sqliteScheme.length);
-  const open = (timeoutMs: number) =>
+  const connect = (limitMs: number) =>
     new Kysely<Schema>({
-      dialect: engine === 'postgres' ? postgresDialect(url, timeoutMs) : sqliteDialect(file, timeoutMs),
+      dialect: engine === 'postgres' ? postgresDialect(url, limitMs) : sqliteDialect(file, limitMs),
     });
-  const kysely = open(queryTimeoutMs);
-  const forMigration = url === inMemory ? kysely : open(migrationTimeoutMs);
+  const kysely = connect(timeoutMs);
+  const forMigration = url === inMemory ? kysely : connect(migrationTimeoutMs);
   try {
+    await before(forMigration);
     await migrate(forMigration, engine);
   } catch (error) {
     await kysely.destroy();
@@ -64,7 +78,11 @@ export async function openDatabase(url: string): Promise<Database> {
     engine,
     ...(engine === 'sqlite' && url !== inMemory && { file }),
     ...(engine === 'postgres' && { listen: (wake: () => void) => listen(url, wake), notify }),
-    ping: () => (engine === 'postgres' ? probePostgres(kysely) : probeSqlite(kysely, file)),
+    async ping() {
+      if (engine === 'postgres') return probePostgres(kysely);
+      await requireWritable(kysely);
+      return probeSqlite(kysely, file);
+    },
     close: () => kysely.destroy(),
   };
 }

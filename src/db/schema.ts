@@ -23,6 +23,7 @@ export interface Schema {
   installations: InstallationRow;
   installed_accounts: InstalledAccountRow;
   required_migrations: { name: string };
+  store_moves: StoreMoveRow;
   database_moves: DatabaseMoveRow;
 }
 
@@ -46,6 +47,10 @@ export interface RecordingRow {
   call: string | null;
   created_at: number;
   updated_at: number;
+  /** When the bytes were last compared with `sha256`. */
+  verified_at: number;
+  /** Since when the bytes are not those that were checked. Null if they are. */
+  damaged_at: number | null;
 }
 
 /** The SHA-256 of each block of the audio under a store key: hexadecimal, one after the other. */
@@ -64,6 +69,12 @@ export interface UploadRow {
   recording_id: string | null;
   /** The audio of such a key is not removed before this instant, nor while a backup runs. Null: it may be removed. */
   kept_until: number | null;
+}
+
+/** Recordings are being moved from one store to another. Every gateway must know both: the URLs in the settings. */
+export interface StoreMoveRow {
+  source: string;
+  target: string;
 }
 
 /** Marks a database that is not in use. */

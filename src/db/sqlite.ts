@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
   type BackupProgressInfo,
@@ -24,6 +24,7 @@ import {
 } from 'kysely';
 import { Problem } from '../errors.ts';
 import { ConfigError } from '../settings/config.ts';
+import { prepareFolder } from '../settings/folders.ts';
 import type { Schema } from './schema.ts';
 import { SqliteFile } from './sqlite-file.ts';
 
@@ -46,6 +47,8 @@ const codes = {
   cannotOpen: 14,
   notADatabase: 26,
 };
+/** SQLITE_CONSTRAINT_TRIGGER: the database was moved (moved.ts). */
+const deniedByTrigger = 1811;
 /** At the start these are errors of the setting. */
 const unusableCodes = [codes.readOnly, codes.corrupt, codes.cannotOpen, codes.notADatabase];
 const unavailableCodes = [codes.busy, codes.locked, codes.ioError, ...unusableCodes];
@@ -61,7 +64,7 @@ const reads = /^\s*(select|rollback)\b/i;
  */
 export function sqliteDialect(file: string, busyTimeoutMs: number): Dialect {
   return {
-    createDriver: () => new RetryingDriver({ database: async () => openFile(file) }, busyTimeoutMs),
+    createDriver: () => new RetryingDriver({ database: () => openFile(file) }, busyTimeoutMs),
     createAdapter: () => new TransactionalAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: (db) => new SqliteIntrospector(db),
@@ -104,7 +107,7 @@ export async function backupFile(file: string, to: string, onPages: (pages: numb
   try {
     // Without this read transaction SQLite begins again after each write by another process.
     source.exec('begin');
-    source.prepare('select count(*) from sqlite_schema').get();
+    source.prepare(readSchema).get();
     let copied = 0;
     const report = (pages: number) => {
       onPages(pages - copied);
@@ -121,7 +124,8 @@ export async function backupFile(file: string, to: string, onPages: (pages: numb
 }
 
 /** @throws ConfigError if the file cannot be created, read or written, or is not a database */
-function openFile(file: string): SqliteDatabase {
+async function openFile(file: string): Promise<SqliteDatabase> {
+  if (file !== ':memory:') await prepareFolder('databaseUrl', dirname(file));
   try {
     return connect(file);
   } catch (error) {
@@ -136,10 +140,7 @@ function openFile(file: string): SqliteDatabase {
 }
 
 function connect(file: string): SqliteDatabase {
-  if (file !== ':memory:') {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    create(file);
-  }
+  if (file !== ':memory:') create(file);
   const database = new DatabaseSync(file, { timeout: openTimeoutMs, enableForeignKeyConstraints: true });
   try {
     // FULL, not NORMAL: acknowledged writes must survive a power cut, and writes are few.
@@ -247,7 +248,8 @@ class TransactionalAdapter extends SqliteAdapter {
 function translate(error: unknown): unknown {
   const code = primaryCode(error);
   if (code === codes.full) return new Problem('storage_full', 'The database has no room.', { cause: error });
-  if (code === undefined || !unavailableCodes.includes(code)) return error;
+  const isDenied = (error as { errcode?: number }).errcode === deniedByTrigger;
+  if (code === undefined || !(isDenied || unavailableCodes.includes(code))) return error;
   return new Problem('database_unavailable', undefined, { cause: error });
 }
 

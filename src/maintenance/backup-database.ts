@@ -5,8 +5,8 @@ import type { Database } from '../db/open.ts';
 type Subject = { account_id: string; external_id: string };
 
 const rowsAtOnce = 500;
-/** They mean something to running processes only. */
-const runningState = ['leases', 'uploads', 'changes'] as const;
+/** They mean something to running processes only, or to the stores that they use. */
+const runningState = ['leases', 'uploads', 'changes', 'store_moves'] as const;
 /** An erased recording may be sent again, and its old URLs must not play it. */
 const outlivesErasure = 'revocations';
 

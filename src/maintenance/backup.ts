@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { type Database, openDatabase } from '../db/open.ts';
 import { snapshot } from '../db/snapshot.ts';
-import { Problem } from '../errors.ts';
+import { isProblem, Problem } from '../errors.ts';
 import type { FileStore } from '../origins/file/file.ts';
 import type { Origin } from '../origins/origin.ts';
 import { backupLease } from '../recordings/store-keys.ts';
@@ -89,6 +89,9 @@ export async function backup(options: BackupOptions): Promise<BackupSummary> {
     const written = copy;
     await folder.removeOthers(manifest, (keys) => usedKeys(written, keys));
     return { ...manifest, added, erased, lostRecordings: lost };
+  } catch (error) {
+    if (!isProblem(error, 'storage_full')) throw error;
+    throw new Problem('storage_full', `${to} has no room for the backup.`, { cause: error });
   } finally {
     await release();
     await copy?.close();

@@ -1,20 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import { isProblem } from '../errors.ts';
 import type { StoredAudio } from '../ingest/stored-audio.ts';
 import type { StoreMove } from '../origins/open.ts';
 import type { Store } from '../origins/origin.ts';
-import type { Catalog } from '../recordings/catalog.ts';
+import { moveKey } from '../recordings/move-key.ts';
 import type { StoreKeys } from '../recordings/store-keys.ts';
+import { beginStoreMove, endStoreMove } from '../recordings/store-moves.ts';
+import type { Config } from '../settings/config.ts';
 import { runAlone } from './run-alone.ts';
 import { copyAudio, eachRow, isLoss, type StoredRow, storedRows } from './whole-audio.ts';
 
 export interface MoveStoreOptions {
   db: Database;
-  catalog: Catalog;
+  changes: Changes;
   storeKeys: StoreKeys;
   storedAudio: StoredAudio;
   move: StoreMove;
+  config: Pick<Config, 'store' | 'storeBefore'>;
   onProgress(progress: MoveStoreProgress): void;
 }
 
@@ -58,6 +62,7 @@ export async function moveStore(options: MoveStoreOptions): Promise<MoveStoreSum
     'Another playhead move-store runs: try again later.',
   );
   try {
+    await beginStoreMove(options.db.kysely, options.config);
     const progress: MoveStoreProgress = { moved: 0, bytes: 0, done: 0 };
     let last: Pass;
     do {
@@ -65,6 +70,7 @@ export async function moveStore(options: MoveStoreOptions): Promise<MoveStoreSum
       last = await pass(options, progress);
     } while (!last.isComplete);
     await untilRemoved(options, progress);
+    if (last.lost.length === 0) await endStoreMove(options.db.kysely);
     return { moved: progress.moved, bytes: progress.bytes, lost: last.lost };
   } finally {
     await release();
@@ -100,12 +106,12 @@ async function pass(options: MoveStoreOptions, progress: MoveStoreProgress): Pro
 type Outcome = 'there' | 'moved' | 'changed' | 'lost';
 
 async function moveOne(options: MoveStoreOptions, row: StoredRow, signal: AbortSignal): Promise<Outcome> {
-  const { catalog, storedAudio, move } = options;
+  const { changes, storedAudio, move } = options;
   if (await isIn(move.to, row.key, signal)) return 'there';
   try {
     return await storedAudio.withNewKey(async (key) => {
       const { etag } = await copyAudio(move.from, move.to, row, signal, key);
-      if (await catalog.move(row, { key, originEtag: etag }, keepMs)) return 'moved';
+      if (await moveKey(changes, row, { key, originEtag: etag }, keepMs)) return 'moved';
       await storedAudio.discard(key);
       return 'changed';
     });

@@ -10,13 +10,15 @@ export class BlockDigests {
     this.#db = db;
   }
 
-  /** Stores the digests of a key, unless it has some. The audio of a key never changes. */
-  async add(key: string, digests: string): Promise<void> {
-    await this.#db
+  /** Stores the digests of a key, unless it has some: its audio never changes. @returns whether it had none */
+  async add(key: string, digests: string): Promise<boolean> {
+    const added = await this.#db
       .insertInto('block_digests')
       .values({ key, digests })
       .onConflict((conflict) => conflict.column('key').doNothing())
-      .execute();
+      .returning('key')
+      .executeTakeFirst();
+    return added !== undefined;
   }
 
   /** Gives a key the digests of another one that has the same audio. */

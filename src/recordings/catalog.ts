@@ -11,6 +11,7 @@ import {
   type AcceptedRecording,
   fromRow,
   isId,
+  type PlayableRecording,
   type Recording,
   type RejectedRecording,
   rejectedRow,
@@ -26,6 +27,12 @@ export interface PutResult {
    * delete the key (StoreKeys).
    */
   replaced?: Recording;
+}
+
+/** The bytes that were checked, as the store has them. */
+export interface Content {
+  originEtag: string;
+  blockDigests: string;
 }
 
 /** Characters of JSON in memory: about ten thousand recordings. */
@@ -126,31 +133,37 @@ export class Catalog {
   }
 
   /**
-   * Gives a recording the same audio under another store key, which must be pending. The audio under the old key is
-   * kept for `keepMs`.
+   * Stores what the bytes of a recording are: those that were checked, in this version of the origin and with these
+   * digests of their blocks, or others, or none.
    *
-   * @returns false if the recording was replaced or removed meanwhile
-   * @throws Problem `busy` if the new key has expired
+   * @returns false if the recording was replaced, moved or removed meanwhile
    */
-  async move(
-    before: { id: string; key: string },
-    after: { key: string; originEtag: string },
-    keepMs: number,
-  ): Promise<boolean> {
+  async setContent(before: PlayableRecording, content: Content | 'damaged' | 'missing'): Promise<boolean> {
+    const now = Date.now();
+    const damagedAt = before.damagedAt?.getTime() ?? null;
+    const found = {
+      damaged: { damaged_at: damagedAt ?? now },
+      missing: {}, // it cannot be played anyway, and the right bytes may come back
+    };
     return this.#changes.transaction(async (trx, record) => {
       const row = await trx
         .updateTable('recordings')
-        .set({ key: after.key, origin_etag: after.originEtag })
+        .set({
+          verified_at: now,
+          ...(typeof content === 'string'
+            ? found[content]
+            : { damaged_at: null, origin_etag: content.originEtag }),
+        })
         .where('id', '=', before.id)
         .where('key', '=', before.key)
-        .returning(['account_id', 'external_id'])
+        .where('origin_etag', '=', before.originEtag)
+        .returning(['damaged_at', 'origin_etag'])
         .executeTakeFirst();
       if (row === undefined) return false;
-      const storeKeys = new StoreKeys(trx);
-      await storeKeys.take(after.key);
-      await new BlockDigests(trx).copy(before.key, after.key);
-      await storeKeys.replace(before.key, before.id, keepMs);
-      await record('recording', subjectOf(row.account_id, row.external_id));
+      const hasNewDigests =
+        typeof content !== 'string' && (await new BlockDigests(trx).add(before.key, content.blockDigests));
+      const isNews = row.damaged_at !== damagedAt || row.origin_etag !== before.originEtag || hasNewDigests;
+      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
       return true;
     });
   }
@@ -241,7 +254,8 @@ export class Catalog {
   }
 }
 
-function subjectOf(accountId: string, externalId: string): string {
+/** The subject of a change of a recording (db/changes.ts). */
+export function subjectOf(accountId: string, externalId: string): string {
   return JSON.stringify([accountId, externalId]);
 }
 

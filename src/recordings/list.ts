@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
 import type { Verdict } from '../unions.ts';
-import { fromRow, isId, type Recording } from './recording.ts';
+import { fromRow, isId, isPlayable, type PlayableRecording, type Recording } from './recording.ts';
 
 export interface ListQuery {
   accountId?: string;
@@ -59,4 +59,47 @@ function parseCursor(cursor: string): [createdAt: number, id: string] {
     // Not JSON: the error below.
   }
   throw new Problem('invalid_request', '"cursor" must be the "next" of an earlier response.');
+}
+
+const rowsAtOnce = 500;
+
+/** Every recording whose audio is in the store, some hundred at a time, for work on all of them. */
+export async function* storedRecordings(
+  db: Kysely<Schema>,
+  { accountId, externalId }: { accountId?: string | undefined; externalId?: string | undefined },
+): AsyncGenerator<PlayableRecording[]> {
+  for (let after = ''; ; ) {
+    const rows = await db
+      .selectFrom('recordings')
+      .selectAll()
+      .where('origin', '=', 'store')
+      .where('key', 'is not', null)
+      .where('id', '>', after)
+      .$if(accountId !== undefined, (select) => select.where('account_id', '=', accountId!))
+      .$if(externalId !== undefined, (select) => select.where('external_id', '=', externalId!))
+      .orderBy('id')
+      .limit(rowsAtOnce)
+      .execute();
+    if (rows.length === 0) return;
+    yield rows.map(fromRow).filter(isPlayable);
+    after = rows.at(-1)!.id;
+  }
+}
+
+/** Recordings in the store that were not compared with their SHA-256 since an instant, the longest not first. */
+export async function unverifiedRecordings(
+  db: Kysely<Schema>,
+  since: Date,
+  limit: number,
+): Promise<PlayableRecording[]> {
+  const rows = await db
+    .selectFrom('recordings')
+    .selectAll()
+    .where('origin', '=', 'store')
+    .where('verified_at', '<', since.getTime())
+    .where('key', 'is not', null)
+    .orderBy('verified_at')
+    .limit(limit)
+    .execute();
+  return rows.map(fromRow).filter(isPlayable);
 }

@@ -47,7 +47,12 @@ export interface Recording extends Omit<AcceptedRecording, 'key'> {
   rejection: Report | null;
   createdAt: Date;
   updatedAt: Date;
+  /** Since when the bytes in the store are known not to be those that were checked. */
+  damagedAt: Date | null;
 }
+
+/** A recording whose audio is kept. */
+export type PlayableRecording = Recording & { key: string };
 
 const maxIdBytes = 1024;
 
@@ -80,6 +85,8 @@ export function rowOf(recording: AcceptedRecording, now: number): RecordingRow {
     call: recording.call && JSON.stringify(recording.call),
     created_at: now,
     updated_at: now,
+    verified_at: now,
+    damaged_at: null,
   };
 }
 
@@ -117,5 +124,10 @@ export function fromRow(row: RecordingRow & { digests?: string | null }): Record
     call: row.call && JSON.parse(row.call),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
+    damagedAt: row.damaged_at === null ? null : new Date(row.damaged_at),
   };
+}
+
+export function isPlayable(recording: Recording | undefined): recording is PlayableRecording {
+  return Boolean(recording?.key);
 }

@@ -4,14 +4,13 @@ import type { StreamClaims } from '../access/tokens.ts';
 import { Problem } from '../errors.ts';
 import type { ByteRange } from '../origins/origin.ts';
 import type { Parts } from '../parts.ts';
-import type { Recording } from '../recordings/recording.ts';
+import { isPlayable, type PlayableRecording, type Recording } from '../recordings/recording.ts';
 import { select } from '../streaming/range.ts';
 import { send } from '../streaming/send.ts';
 import { streamRoute } from '../urls.ts';
 import type { Limits } from './limits.ts';
 
 type StreamRequest = FastifyRequest<{ Params: { token: string } }>;
-type PlayableRecording = Recording & { key: string };
 
 /** For every container, because HubSpot's transcription downloads no other content type. */
 const contentType = 'application/octet-stream';
@@ -40,7 +39,7 @@ const schema = {
 
 /** `GET`, `HEAD`, `OPTIONS /stream/:token`: any byte range of the recording that the token is for. */
 export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
-  const { tokens, catalog, origins, metrics, config } = parts;
+  const { tokens, catalog, recordedAudio, metrics, config } = parts;
   const rateLimit = limits.perToken;
 
   app.addHook('onRequest', async (_request, reply) => void reply.headers(crossOrigin));
@@ -51,7 +50,7 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     const claims = await tokens.verify(request.params.token);
     const recording = await find(claims);
     const { status, headers, body, kind } = select(request.method, request.headers, recording, contentType);
-    const bytes = await open(body, (range) => read(recording, range, request.signal));
+    const bytes = await open(body, (range) => recordedAudio.read(recording, range, request.signal));
     reply.headers({ ...(status < 300 && contentHeaders(recording)), ...cacheControl, ...headers }).hijack();
     const allHeaders = reply.getHeaders() as OutgoingHttpHeaders;
     const onSent = (length: number) => metrics.streamBytes.inc({ kind }, length);
@@ -70,15 +69,6 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
     if (recording.etag !== etag) throw new Problem('invalid_token');
     return recording;
   }
-
-  function read(recording: PlayableRecording, range: ByteRange, signal: AbortSignal) {
-    const { origin, key, originEtag, size, blockDigests } = recording;
-    return origins[origin].read(key, range, { etag: originEtag, size, blockDigests }, signal);
-  }
-}
-
-function isPlayable(recording: Recording | undefined): recording is PlayableRecording {
-  return Boolean(recording?.key);
 }
 
 /**

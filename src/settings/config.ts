@@ -133,6 +133,11 @@ export const settings = {
     '0',
     'Disk space in the data folder for cached blocks of remote recordings. 0 turns the disk cache off.',
   ),
+  scrubRate: setting(
+    size,
+    '1MB',
+    'Bytes a second of stored recordings that are read in the background and compared with their SHA-256. Each recording is read once a week at most. 0 turns this off.',
+  ),
   rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests per minute for one token or one API key.'),
   trustProxy: setting(
     networks,

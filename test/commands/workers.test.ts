@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -164,4 +164,21 @@ t.test('if the first worker cannot start, the command ends with its message and 
   );
   t.match(failed, /ended with 1/);
   t.equal((failed as string).match(/EADDRINUSE/g)?.length, 1, 'the message is printed once');
+});
+
+t.test('a worker that cannot start is not replaced, and the command ends with the last one', async (t) => {
+  const gateway = await spawnGateway(t, { workers: '2' });
+  await until(() => gateway.log().match(/Server listening/g)?.length === 2);
+  const away = `${gateway.dataDir}-away`;
+  await rename(gateway.dataDir, away);
+  await writeFile(gateway.dataDir, 'no folder');
+  t.teardown(() => rm(away, { recursive: true, force: true }));
+
+  const [first, second] = await workersOf(gateway.child.pid!);
+  process.kill(first!, 'SIGKILL');
+  await until(() => gateway.log().includes('cannot start with these settings'));
+  t.match(gateway.log(), /PLAYHEAD_DATA_DIR needs the folder/);
+  t.equal(await statusOf(`${gateway.url}/healthz`), 200, 'the other one serves');
+  process.kill(second!, 'SIGKILL');
+  t.equal(await ended(gateway.child), 64);
 });

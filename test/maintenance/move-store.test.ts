@@ -82,6 +82,13 @@ for (const { name, skip, stores } of ways) {
 
     const summary = await move(t, gateway, {}, async () => {
       t.ok(await played([late, gateway]), 'listeners of the old audio are not cut off');
+      for (const one of [before, after]) {
+        const { code, stderr } = await run({ ...settings, ...one }, 'keys', 'list');
+        t.match(
+          { code, stderr },
+          { code: 64, stderr: /^PLAYHEAD_STORE_BEFORE must be \S+ and PLAYHEAD_STORE \S+ until/ },
+        );
+      }
     });
     t.match(summary, { moved: 6, lost: [] });
     t.match(await move(t, gateway), { moved: 0, lost: [] });

@@ -80,8 +80,11 @@ const removals: Record<string, string> = {
   'commands/check-targets.ts': 'its own temporary folder',
   'demo.ts': 'its own temporary folder',
   'doctor/doctor.ts': 'its own temporary folder',
+  'maintenance/backup-folder.ts': 'databases and audio of earlier backups in the folder, by their names',
+  'maintenance/restore.ts': 'its own draft of the database',
   'origins/cache/disk.ts': 'blocks, by their names',
   'origins/file/file.ts': 'audio, by its key',
+  'settings/folders.ts': 'its own probe',
   'origins/s3/s3.ts': 'audio and its versions, by their key',
 };
 

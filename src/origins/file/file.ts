@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { link, lstat, mkdir, open, realpath, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
+import { makeFolder } from '../../settings/folders.ts';
 import { Buffers, slowAfterMs, smallBytes } from '../buffers.ts';
 import type { ByteRange, Representation, Store, Version } from '../origin.ts';
 import { Descriptors } from './descriptors.ts';
@@ -209,7 +210,7 @@ export class FileStore implements Store {
 
   /** Creates level by level, and checks each: a recursive mkdir would follow a symlink. */
   async #makeFolder(folder: string): Promise<void> {
-    await mkdir(this.#root, { recursive: true, mode: 0o700 }).catch(fail);
+    await makeFolder(this.#root).catch(fail);
     const segments = relative(this.#root, folder).split(sep).filter(Boolean);
     for (let depth = 1; depth <= segments.length; depth++) {
       const level = join(this.#root, ...segments.slice(0, depth));

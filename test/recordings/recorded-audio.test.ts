@@ -1,0 +1,151 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { longRecording, spawnGateway, startGateway } from '../gateway.ts';
+import { ended } from '../processes.ts';
+
+const recording = await longRecording(2);
+const file = 'inbound-caller1.flac';
+
+async function bytesOf(url: string, headers: Record<string, string> = {}): Promise<Buffer> {
+  return Buffer.from(await (await fetch(url, { headers })).arrayBuffer());
+}
+
+async function codeOf(url: string): Promise<string> {
+  return ((await (await fetch(url)).json()) as { code: string }).code;
+}
+
+/** The only file in the store of a gateway. */
+async function pathOf({ parts, dataDir }: Awaited<ReturnType<typeof startGateway>>): Promise<string> {
+  const { key } = await parts.db.kysely.selectFrom('recordings').select('key').executeTakeFirstOrThrow();
+  return join(dataDir, 'recordings', key!);
+}
+
+/** Changes one byte and keeps the size and the time, as a disk that rots does. */
+async function rot(path: string): Promise<void> {
+  execFileSync('cp', ['-p', path, `${path}.before`]);
+  const bytes = await readFile(path);
+  bytes[bytes.length - 5000]! ^= 1;
+  await writeFile(path, bytes);
+  execFileSync('touch', ['-r', `${path}.before`, path]);
+  await rm(`${path}.before`);
+}
+
+/** Each copies the folder `from` to the folder `to`, which does not exist yet, and loses the times in its own way. */
+const copies: [tool: string, copy: (from: string, to: string) => void][] = [
+  ['cp -r', (from, to) => execFileSync('cp', ['-r', from, to])],
+  ['rsync -r', (from, to) => execFileSync('rsync', ['-r', `${from}/`, to])],
+  [
+    'tar',
+    (from, to) => execFileSync('sh', ['-c', `mkdir ${to} && tar -C ${from} -cf - . | tar -C ${to} -xmf -`]),
+  ],
+  [
+    'zip',
+    (from, to) =>
+      execFileSync('sh', [
+        '-c',
+        `cd ${from} && zip -qr ${to}.zip . && unzip -q ${to}.zip -d ${to} && rm ${to}.zip`,
+      ]),
+  ],
+];
+
+for (const [name, copy] of copies) {
+  const [tool] = name.split(' ') as [string];
+  const skip = spawnSync('which', [tool]).status === 0 ? false : `${tool} is not installed`;
+  t.test(`a store that was restored by ${name} plays`, { skip }, async (t) => {
+    const before = await spawnGateway(t);
+    const urls = [await before.streamOf(recording), await before.streamOf(file)];
+    before.child.kill('SIGTERM');
+    await ended(before.child);
+    const store = join(before.dataDir, 'recordings');
+    copy(store, `${store}-copy`);
+    await rm(store, { recursive: true });
+    await rename(`${store}-copy`, store);
+
+    const after = await spawnGateway(t, { 'data-dir': before.dataDir });
+    const [long, short] = urls.map((url) => url.replace(before.url, after.url)) as [string, string];
+    const parts = await Promise.all(
+      [0, 100_000, 2_000_000].map((first) => bytesOf(long, { range: `bytes=${first}-${first + 99}` })),
+    );
+    for (const [index, first] of [0, 100_000, 2_000_000].entries())
+      t.ok(parts[index]!.equals(recording.subarray(first, first + 100)), `range from ${first}`);
+    t.ok((await bytesOf(long)).equals(recording));
+    t.ok((await bytesOf(short)).length > 1000);
+  });
+}
+
+t.test('bytes are compared once for all who wait, and the version that is found is pinned', async (t) => {
+  const gateway = await startGateway(t);
+  const url = await gateway.streamOf(recording);
+  const path = await pathOf(gateway);
+  await utimes(path, 1, 1);
+  let wholeReads = 0;
+  const { read } = gateway.parts.wholeAudio;
+  gateway.parts.wholeAudio.read = function (key, range, ...rest) {
+    if (range.first === 0 && range.last === recording.length - 1) wholeReads++;
+    return read.call(this, key, range, ...rest);
+  };
+  const bodies = await Promise.all(Array.from({ length: 20 }, () => bytesOf(url, { range: 'bytes=5-9' })));
+  for (const body of bodies) t.ok(body.equals(recording.subarray(5, 10)));
+  t.equal(wholeReads, 1);
+  await bytesOf(url, { range: 'bytes=5-9' });
+  t.equal(wholeReads, 1);
+});
+
+t.test('other bytes are denied, and are not read again for each request', async (t) => {
+  const gateway = await startGateway(t);
+  const url = await gateway.streamOf(recording);
+  const path = await pathOf(gateway);
+  const other = Buffer.from(recording);
+  other[1_000_000]! ^= 1;
+  await writeFile(path, other);
+  for (let attempt = 0; attempt < 5; attempt++) t.equal(await codeOf(url), 'version_changed');
+  const { verifications } = gateway.parts.metrics;
+  const counted = (await verifications.get()).values.find(({ labels }) => labels.state === 'damaged');
+  t.equal(counted?.value, 1);
+});
+
+t.test(
+  'a byte that changed by itself is found by the verification, and the recording no longer plays',
+  async (t) => {
+    const gateway = await startGateway(t);
+    const url = await gateway.streamOf(recording);
+    const path = await pathOf(gateway);
+    const { parts } = gateway;
+    const verify = async () => {
+      const found = (await parts.catalog.read('acct', 'bytes'))!;
+      if (!found.key) throw new Error('no audio');
+      const verification = await parts.recordedAudio.verify(
+        { ...found, key: found.key },
+        new AbortController().signal,
+      );
+      await parts.recordedAudio.record({ ...found, key: found.key }, verification);
+      return verification.state;
+    };
+    t.equal(await verify(), 'intact');
+    await rot(path);
+    t.equal((await fetch(url)).status, 200, 'nothing has noticed yet');
+    t.equal(await verify(), 'damaged');
+    t.equal(await codeOf(url), 'audio_damaged');
+    await writeFile(path, recording);
+    t.equal(await verify(), 'copied');
+    t.ok((await bytesOf(url)).equals(recording), 'the right bytes are back');
+  },
+);
+
+/** Moves the verification of every recording into the past. */
+async function makeDue({ parts }: Awaited<ReturnType<typeof startGateway>>) {
+  await parts.db.kysely.updateTable('recordings').set({ verified_at: 0 }).execute();
+}
+
+t.test('the right bytes of a damaged recording play once somebody listens', async (t) => {
+  const gateway = await startGateway(t);
+  const url = await gateway.streamOf(recording);
+  const { key, originEtag } = (await gateway.parts.catalog.read('acct', 'bytes'))!;
+  await makeDue(gateway);
+  const found = (await gateway.parts.catalog.read('acct', 'bytes'))!;
+  await gateway.parts.catalog.setContent({ ...found, key: key! }, 'damaged');
+  t.ok((await bytesOf(url)).equals(recording));
+  t.match(await gateway.parts.catalog.read('acct', 'bytes'), { damagedAt: null, originEtag });
+});
