@@ -34,11 +34,12 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifySummary
   async function verifyOne(recording: PlayableRecording): Promise<void> {
     const { accountId, externalId } = recording;
     const verification = await recordedAudio.verify(recording, endless);
+    onProgress(++verified);
+    if (verification === undefined) return;
     const { state } = verification;
     summary[state] += 1;
     if (state !== 'intact') summary.findings.push({ accountId, externalId, state });
     if (repair) await recordedAudio.record(recording, verification);
-    onProgress(++verified);
   }
 
   for await (const recordings of storedRecordings(db.kysely, filter)) {

@@ -70,6 +70,7 @@ export class RecordedAudio {
   /**
    * Reads the whole audio of a recording in the store, and compares it with the SHA-256. Changes nothing.
    *
+   * @returns undefined if the recording was replaced, moved or removed meanwhile
    * @param onBytes is called with the number of bytes of each chunk. The next chunk waits for it
    * @throws the reason of `signal`, and what the store and `onBytes` throw
    */
@@ -77,9 +78,10 @@ export class RecordedAudio {
     recording: PlayableRecording,
     signal: AbortSignal,
     onBytes: (bytes: number) => Promise<void> | undefined = () => undefined,
-  ): Promise<Verification> {
+  ): Promise<Verification | undefined> {
     const { whole, metrics } = this.#parts;
     const verification = await examine(whole, recording, signal, onBytes);
+    if (!('content' in verification) && !(await this.#isCurrent(recording))) return undefined;
     metrics.verifications.inc({ state: verification.state });
     return verification;
   }
@@ -88,6 +90,12 @@ export class RecordedAudio {
   async record(recording: PlayableRecording, verification: Verification): Promise<void> {
     const found = 'content' in verification ? verification.content : verification.state;
     await this.#parts.catalog.setContent(recording, found);
+  }
+
+  /** Whether the catalog still has the recording with this audio in this version. */
+  async #isCurrent({ accountId, externalId, key, originEtag }: PlayableRecording): Promise<boolean> {
+    const known = await this.#parts.catalog.read(accountId, externalId);
+    return known?.key === key && known.originEtag === originEtag;
   }
 
   #open(recording: PlayableRecording, range: ByteRange, signal: AbortSignal) {
@@ -106,11 +114,11 @@ export class RecordedAudio {
       // Another request may have pinned it since this one read the catalog.
       if (isPlayable(known) && known.etag === etag && known.originEtag !== originEtag) return known;
       const verification = await this.verify(recording, endless);
-      if (verification.state === 'damaged' || verification.state === 'missing') {
+      if (verification && !('content' in verification)) {
         this.#denied.set(id, originEtag);
         throw otherwise;
       }
-      await this.record(recording, verification);
+      if (verification) await this.record(recording, verification);
       const current = await catalog.read(accountId, externalId);
       if (isPlayable(current) && current.etag === etag) return current;
       throw otherwise; // it was replaced or removed meanwhile
