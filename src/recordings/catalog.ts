@@ -6,6 +6,7 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { BlockDigests } from './block-digests.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
@@ -45,6 +46,12 @@ export interface PutOptions {
   replace: boolean;
   /** Whether the store has lost the audio, so that the same bytes take its place. */
   isLost?: boolean;
+}
+
+/** The bytes that were checked, as the store has them. */
+export interface Content {
+  originEtag: string;
+  blockDigests: string;
 }
 
 /** Characters of JSON in memory: about ten thousand recordings. */
@@ -87,7 +94,9 @@ export class Catalog {
     const invalidations = this.#invalidations;
     const row = await this.#db.kysely
       .selectFrom('recordings')
-      .selectAll()
+      .leftJoin('block_digests', 'block_digests.key', 'recordings.key')
+      .selectAll('recordings')
+      .select('block_digests.digests')
       .where('account_id', '=', accountId)
       .where('external_id', '=', externalId)
       .executeTakeFirst();
@@ -121,10 +130,9 @@ export class Catalog {
     checkIds(input);
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, input);
-      const storeKeys = new StoreKeys(trx);
       const fresh = rowOf(input, Date.now());
       if (await this.#insert(trx, fresh)) {
-        if (input.origin === 'store') await storeKeys.take(input.key);
+        await takeAudio(trx, input);
         return { outcome: 'created', recording: await this.#attach(trx, fresh) };
       }
 
@@ -135,8 +143,9 @@ export class Catalog {
 
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
-      if (input.origin === 'store') await storeKeys.take(input.key);
-      if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
+      await takeAudio(trx, input);
+      if (before.origin === 'store' && before.key !== null)
+        await new StoreKeys(trx).replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
@@ -147,29 +156,36 @@ export class Catalog {
   }
 
   /**
-   * Stores what the bytes of a recording are: those that were checked, in this version of the origin, or others.
+   * Stores what the bytes of a recording are: those that were checked, in this version of the origin and with these
+   * digests of their blocks, or others, or none.
    *
    * @returns false if the recording was replaced, moved or removed meanwhile
    */
-  async setContent(before: PlayableRecording, content: { originEtag: string } | 'damaged'): Promise<boolean> {
+  async setContent(before: PlayableRecording, content: Content | 'damaged' | 'missing'): Promise<boolean> {
     const now = Date.now();
-    const isDamaged = content === 'damaged';
+    const damagedAt = before.damagedAt?.getTime() ?? null;
+    const found = {
+      damaged: { damaged_at: damagedAt ?? now },
+      missing: {}, // it cannot be played anyway, and the right bytes may come back
+    };
     return this.#changes.transaction(async (trx, record) => {
       const row = await trx
         .updateTable('recordings')
         .set({
           verified_at: now,
-          damaged_at: isDamaged ? (before.damagedAt?.getTime() ?? now) : null,
-          ...(!isDamaged && { origin_etag: content.originEtag }),
+          ...(typeof content === 'string'
+            ? found[content]
+            : { damaged_at: null, origin_etag: content.originEtag }),
         })
         .where('id', '=', before.id)
         .where('key', '=', before.key)
         .where('origin_etag', '=', before.originEtag)
-        .returning('id')
+        .returning(['damaged_at', 'origin_etag'])
         .executeTakeFirst();
       if (row === undefined) return false;
-      const isNews =
-        isDamaged !== (before.damagedAt !== null) || (!isDamaged && content.originEtag !== before.originEtag);
+      const hasNewDigests =
+        typeof content !== 'string' && (await new BlockDigests(trx).add(before.key, content.blockDigests));
+      const isNews = row.damaged_at !== damagedAt || row.origin_etag !== before.originEtag || hasNewDigests;
       if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
       return true;
     });
@@ -284,6 +300,13 @@ function checkIds(ids: RecordingIds): void {
       );
     }
   }
+}
+
+/** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
+async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise<void> {
+  if (input.origin !== 'store') return;
+  await new StoreKeys(trx).take(input.key);
+  if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
 }
 
 function isSame(before: Recording, input: AcceptedRecording): boolean {
