@@ -12,7 +12,6 @@ import {
   type AcceptedRecording,
   fromRow,
   isId,
-  type PlayableRecording,
   type Recording,
   type RecordingIds,
   type RejectedRecording,
@@ -46,12 +45,6 @@ export interface PutOptions {
   replace: boolean;
   /** Whether the store has lost the audio, so that the same bytes take its place. */
   isLost?: boolean;
-}
-
-/** The bytes that were checked, as the store has them. */
-export interface Content {
-  originEtag: string;
-  blockDigests: string;
 }
 
 /** Characters of JSON in memory: about ten thousand recordings. */
@@ -152,42 +145,6 @@ export class Catalog {
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
         : { outcome: 'created', recording };
-    });
-  }
-
-  /**
-   * Stores what the bytes of a recording are: those that were checked, in this version of the origin and with these
-   * digests of their blocks, or others, or none.
-   *
-   * @returns false if the recording was replaced, moved or removed meanwhile
-   */
-  async setContent(before: PlayableRecording, content: Content | 'damaged' | 'missing'): Promise<boolean> {
-    const now = Date.now();
-    const damagedAt = before.damagedAt?.getTime() ?? null;
-    const found = {
-      damaged: { damaged_at: damagedAt ?? now },
-      missing: {}, // it cannot be played anyway, and the right bytes may come back
-    };
-    return this.#changes.transaction(async (trx, record) => {
-      const row = await trx
-        .updateTable('recordings')
-        .set({
-          verified_at: now,
-          ...(typeof content === 'string'
-            ? found[content]
-            : { damaged_at: null, origin_etag: content.originEtag }),
-        })
-        .where('id', '=', before.id)
-        .where('key', '=', before.key)
-        .where('origin_etag', '=', before.originEtag)
-        .returning(['damaged_at', 'origin_etag'])
-        .executeTakeFirst();
-      if (row === undefined) return false;
-      const hasNewDigests =
-        typeof content !== 'string' && (await new BlockDigests(trx).add(before.key, content.blockDigests));
-      const isNews = row.damaged_at !== damagedAt || row.origin_etag !== before.originEtag || hasNewDigests;
-      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
-      return true;
     });
   }
 

@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
+import type { Changes } from '../db/changes.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ByteRange, Origin } from '../origins/origin.ts';
 import { Turns } from '../turns.ts';
 import type { AudioState, OriginName } from '../unions.ts';
-import type { Catalog, Content } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import { type Content, setContent } from './content.ts';
 import { ContentHash } from './content-hash.ts';
 import { isPlayable, type PlayableRecording } from './recording.ts';
 
@@ -14,6 +16,7 @@ export type Verification =
 
 export interface RecordedAudioParts {
   catalog: Catalog;
+  changes: Changes;
   /** Recordings are played from these. */
   origins: Record<OriginName, Origin>;
   /** The store, for reads of whole recordings, not cached. */
@@ -100,7 +103,7 @@ export class RecordedAudio {
   /** Stores what a verification has found. */
   async record(recording: PlayableRecording, verification: Verification): Promise<void> {
     const found = 'content' in verification ? verification.content : verification.state;
-    await this.#parts.catalog.setContent(recording, found);
+    await setContent(this.#parts.changes, recording, found);
   }
 
   /** Whether the catalog still has the recording with this audio in this version. */
