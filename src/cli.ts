@@ -62,6 +62,12 @@ const commands: Record<string, Entry> = {
     description: 'List the keys that sign URLs, add a new one, or retire one with all URLs that it signed.',
     load: async () => (await import('./commands/keys.ts')).keys,
   },
+  'secret-key': {
+    usage: 'secret-key list | rotate | drop',
+    description:
+      'List the keys that encrypt the secrets in the database, encrypt everything anew with the newest one, or remove the old ones from the file secret-key.',
+    load: async () => (await import('./commands/secret-key.ts')).secretKey,
+  },
   outbox: {
     usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
     description: 'List the publications to HubSpot and why one failed, or retry dead letters.',

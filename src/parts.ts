@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { ApiKeys } from './access/api-keys.ts';
 import { Tokens } from './access/tokens.ts';
-import { openVault } from './access/vault.ts';
+import { Vault } from './access/vault.ts';
 import { CheckPool } from './audio/process/pool.ts';
 import { Changes } from './db/changes.ts';
 import { Leases } from './db/leases.ts';
@@ -43,7 +43,7 @@ export async function openParts(config: Config) {
   const db = await openDatabase(config.databaseUrl);
   await requireStores(db.kysely, config);
   const changes = await Changes.open(db);
-  const vault = await openVault(config);
+  const vault = await Vault.open({ db, config });
   const hubspot = connectHubSpot({ config, db, vault });
   const { crm } = hubspot;
   const outbox = new Outbox(db);
