@@ -1,5 +1,6 @@
 import t from 'tap';
-import { startGateway } from '../gateway.ts';
+import { spawnGateway, startGateway } from '../gateway.ts';
+import { ended } from '../processes.ts';
 import { until } from '../until.ts';
 import { playhead } from './playhead.ts';
 
@@ -36,4 +37,29 @@ t.test('revoke denies one URL, those of a recording or those of an account, and 
     await until(async () => (await statusOf(urls[index]!)) === 401);
     t.same(await statuses(), expected, args.join(' '));
   }
+});
+
+t.test('what a command with a shorter TTL revokes stays revoked', async (t) => {
+  const settings = { 'token-ttl': '7d', 'log-level': 'silent' };
+  const first = await spawnGateway(t, settings);
+  const urls: Record<string, string> = {};
+  for (const externalId of ['one URL', 'a recording', 'kept'])
+    urls[externalId] = new URL(await first.streamOf('inbound-caller1.wav', { externalId })).pathname;
+  const revoke = async (...args: string[]) => {
+    // As a command with the default TTL does hours later.
+    const { code, stderr } = await playhead(first.dataDir, 'revoke', ...args, '--token-ttl', '1ms');
+    t.equal(code, 0, stderr);
+  };
+  await revoke(first.url + urls['one URL']);
+  await revoke('--account', 'acct', '--id', 'a recording');
+  await first.streamOf('inbound-caller1.wav', { externalId: 'pruned' });
+  await revoke('--account', 'acct', '--id', 'pruned'); // removes the revocations that have expired
+
+  first.child.kill('SIGTERM');
+  t.equal(await ended(first.child), 0);
+  const second = await spawnGateway(t, { ...settings, 'data-dir': first.dataDir });
+  const statuses = await Promise.all(
+    Object.entries(urls).map(async ([name, path]) => [name, (await fetch(second.url + path)).status]),
+  );
+  t.same(Object.fromEntries(statuses), { 'one URL': 401, 'a recording': 401, kept: 200 });
 });
