@@ -6,12 +6,15 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { blocksOf } from '../origins/cache/block.ts';
 import { BlockDigests } from './block-digests.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
   fromRow,
   isId,
+  isPlayable,
+  type PlayableRecording,
   type Recording,
   type RecordingIds,
   type RejectedRecording,
@@ -139,6 +142,7 @@ export class Catalog {
       await takeAudio(trx, input);
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
+      if (isPlayable(before)) await record('audio', audioSubjectOf(before));
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
@@ -202,6 +206,7 @@ export class Catalog {
       const removed = fromRow(row);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       for (const attachment of this.#attachments) await attachment.remove(trx, removed);
+      if (isPlayable(removed)) await record('audio', audioSubjectOf(removed));
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -246,6 +251,11 @@ export class Catalog {
 /** The subject of a change of a recording (db/changes.ts): a hash, because the change outlives an erased recording. */
 export function subjectOf(accountId: string, externalId: string): string {
   return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
+}
+
+/** The subject of a removal of audio: what caches must forget. */
+function audioSubjectOf({ origin, key, originEtag, size }: PlayableRecording): string {
+  return JSON.stringify(blocksOf(origin, key, originEtag, size));
 }
 
 function checkIds(ids: RecordingIds): void {
