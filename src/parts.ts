@@ -13,7 +13,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
-import { forgetErased } from './maintenance/erased-blocks.ts';
+import { ErasedBlocks } from './maintenance/erased-blocks.ts';
 import { scrub } from './maintenance/scrub.ts';
 import { createMetrics } from './metrics.ts';
 import { blocksFolder, openOrigins } from './origins/open.ts';
@@ -53,13 +53,13 @@ export async function openParts(config: Config) {
   const storeKeys = new StoreKeys(db.kysely);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
+  const erasedBlocks = config.cacheDisk > 0 ? await ErasedBlocks.open(changes, config.dataDir) : undefined;
   const origins = await openOrigins(config, metrics);
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
   changes.on('audio', (subject) => forget(JSON.parse(subject)));
-  const blocksPosition =
-    config.cacheDisk > 0 ? await forgetErased(changes, origins, config.dataDir) : undefined;
+  await erasedBlocks?.start(forget);
   const recordedAudio = new RecordedAudio({
     catalog,
     changes,
@@ -126,7 +126,7 @@ export async function openParts(config: Config) {
     sources,
     async close() {
       await Promise.all([dispatcher.stop(), background.stop()]);
-      await blocksPosition?.stop();
+      await erasedBlocks?.stop();
       await checkPool.close();
       await origins.close();
       await changes.close();

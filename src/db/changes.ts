@@ -111,7 +111,9 @@ export class Changes {
       .selectFrom('changes')
       .select((eb) => [eb.fn.min('seq').as('oldest'), eb.fn.max('seq').as('newest')])
       .executeTakeFirstOrThrow();
-    if (oldest === null || newest === null || oldest > position + 1 || newest < position) return undefined;
+    const last = Math.max(position, 0); // the position is below every row until there are many
+    if (oldest === null || newest === null) return last === 0 ? [] : undefined;
+    if (oldest > last + 1 || newest < last) return undefined;
     const rows = await this.#db.kysely
       .selectFrom('changes')
       .select('subject')
