@@ -56,7 +56,13 @@ export async function openParts(config: Config) {
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
-  const recordedAudio = new RecordedAudio({ catalog, origins: origins.read, whole: origins.whole, metrics });
+  const recordedAudio = new RecordedAudio({
+    catalog,
+    changes,
+    origins: origins.read,
+    whole: origins.whole,
+    metrics,
+  });
   const leases = new Leases(db);
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });

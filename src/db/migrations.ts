@@ -8,6 +8,7 @@ import { publish } from './migrations/0003_publish.ts';
 import { jobKinds } from './migrations/0004_job_kinds.ts';
 import { leases } from './migrations/0005_leases.ts';
 import { tokenLifetimes } from './migrations/0006_token_lifetimes.ts';
+import { blockDigests } from './migrations/0008_block_digests.ts';
 import { content } from './migrations/0008_content.ts';
 import { moves } from './migrations/0009_moves.ts';
 import { hashedSubjects } from './migrations/0011_hashed_subjects.ts';
@@ -25,6 +26,7 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0004_job_kinds': jobKinds,
   '0005_leases': leases,
   '0006_token_lifetimes': tokenLifetimes,
+  '0008_block_digests': blockDigests,
   '0008_content': content,
   '0009_moves': moves,
   '0011_hashed_subjects': hashedSubjects,

@@ -9,6 +9,7 @@ export type Engine = 'sqlite' | 'postgres';
  */
 export interface Schema {
   recordings: RecordingRow;
+  block_digests: BlockDigestsRow;
   uploads: UploadRow;
   changes: ChangeRow;
   signing_keys: SigningKeyRow;
@@ -50,6 +51,12 @@ export interface RecordingRow {
   verified_at: number;
   /** Since when the bytes are not those that were checked. Null if they are. */
   damaged_at: number | null;
+}
+
+/** The SHA-256 of each block of the audio under a store key: hexadecimal, one after the other. */
+export interface BlockDigestsRow {
+  key: string;
+  digests: string;
 }
 
 /** A store key that belongs to no recording: pending or expired (StoreKeys). */

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Tokens } from '../access/tokens.ts';
 import type { CheckPool } from '../audio/process/pool.ts';
@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, PutResult } from '../recordings/catalog.ts';
+import { ContentHash } from '../recordings/content-hash.ts';
 import type { RecordedAudio } from '../recordings/recorded-audio.ts';
 import { type AcceptedRecording, isPlayable, type Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
@@ -36,7 +37,8 @@ export interface IngestParts {
 }
 
 /** Audio in the store or by reference, before its check. The ETag of `representation` is the origin's. */
-interface UncheckedAudio extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256'> {
+interface UncheckedAudio
+  extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256' | 'blockDigests'> {
   representation: Representation;
 }
 
@@ -134,16 +136,17 @@ export class Ingest {
     signal: AbortSignal,
   ): Promise<PutResult> {
     const { catalog, storedAudio, recordedAudio } = this.#parts;
-    const hash = createHash('sha256');
+    const hash = new ContentHash();
     const representation = await storedAudio.write(key, hashed(audio, hash), signal);
-    const sha256 = hash.digest('hex');
+    const { sha256, blockDigests } = hash.digest();
 
     const before = await catalog.read(offer.accountId, offer.externalId);
     const isSame = before !== undefined && isPlayable(before) && before.sha256 === sha256;
     const isLost = isSame && !(await recordedAudio.isThere(before));
     if (isSame && !isLost) return { outcome: 'same', recording: before };
     if (before?.key && !isSame && !offer.replace) throw new Problem('conflict');
-    const stored: UncheckedAudio = { origin: 'store', key, representation, etag: `"${sha256}"`, sha256 };
+    const etag = `"${sha256}"`;
+    const stored: UncheckedAudio = { origin: 'store', key, representation, etag, sha256, blockDigests };
     return this.#checkAndPut(offer, stored, signal, isLost);
   }
 
@@ -230,7 +233,7 @@ function acceptedRecording(
   };
 }
 
-async function* hashed(audio: AsyncIterable<Uint8Array>, hash: Hash): AsyncIterable<Uint8Array> {
+async function* hashed(audio: AsyncIterable<Uint8Array>, hash: ContentHash): AsyncIterable<Uint8Array> {
   for await (const chunk of audio) {
     hash.update(chunk);
     yield chunk;

@@ -6,12 +6,12 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { BlockDigests } from './block-digests.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
   fromRow,
   isId,
-  type PlayableRecording,
   type Recording,
   type RecordingIds,
   type RejectedRecording,
@@ -87,7 +87,9 @@ export class Catalog {
     const invalidations = this.#invalidations;
     const row = await this.#db.kysely
       .selectFrom('recordings')
-      .selectAll()
+      .leftJoin('block_digests', 'block_digests.key', 'recordings.key')
+      .selectAll('recordings')
+      .select('block_digests.digests')
       .where('account_id', '=', accountId)
       .where('external_id', '=', externalId)
       .executeTakeFirst();
@@ -121,10 +123,9 @@ export class Catalog {
     checkIds(input);
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, input);
-      const storeKeys = new StoreKeys(trx);
       const fresh = rowOf(input, Date.now());
       if (await this.#insert(trx, fresh)) {
-        if (input.origin === 'store') await storeKeys.take(input.key);
+        await takeAudio(trx, input);
         return { outcome: 'created', recording: await this.#attach(trx, fresh) };
       }
 
@@ -135,43 +136,15 @@ export class Catalog {
 
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
-      if (input.origin === 'store') await storeKeys.take(input.key);
-      if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
+      await takeAudio(trx, input);
+      if (before.origin === 'store' && before.key !== null)
+        await new StoreKeys(trx).replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
         : { outcome: 'created', recording };
-    });
-  }
-
-  /**
-   * Stores what the bytes of a recording are: those that were checked, in this version of the origin, or others.
-   *
-   * @returns false if the recording was replaced, moved or removed meanwhile
-   */
-  async setContent(before: PlayableRecording, content: { originEtag: string } | 'damaged'): Promise<boolean> {
-    const now = Date.now();
-    const isDamaged = content === 'damaged';
-    return this.#changes.transaction(async (trx, record) => {
-      const row = await trx
-        .updateTable('recordings')
-        .set({
-          verified_at: now,
-          damaged_at: isDamaged ? (before.damagedAt?.getTime() ?? now) : null,
-          ...(!isDamaged && { origin_etag: content.originEtag }),
-        })
-        .where('id', '=', before.id)
-        .where('key', '=', before.key)
-        .where('origin_etag', '=', before.originEtag)
-        .returning('id')
-        .executeTakeFirst();
-      if (row === undefined) return false;
-      const isNews =
-        isDamaged !== (before.damagedAt !== null) || (!isDamaged && content.originEtag !== before.originEtag);
-      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
-      return true;
     });
   }
 
@@ -284,6 +257,13 @@ function checkIds(ids: RecordingIds): void {
       );
     }
   }
+}
+
+/** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
+async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise<void> {
+  if (input.origin !== 'store') return;
+  await new StoreKeys(trx).take(input.key);
+  if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
 }
 
 function isSame(before: Recording, input: AcceptedRecording): boolean {

@@ -1,4 +1,5 @@
 import type { Changes } from '../db/changes.ts';
+import { BlockDigests } from './block-digests.ts';
 import { subjectOf } from './catalog.ts';
 import { StoreKeys } from './store-keys.ts';
 
@@ -26,6 +27,7 @@ export function moveKey(
     if (row === undefined) return false;
     const storeKeys = new StoreKeys(trx);
     await storeKeys.take(after.key);
+    await new BlockDigests(trx).copy(before.key, after.key);
     await storeKeys.replace(before.key, before.id, keepMs);
     await record('recording', subjectOf(row.account_id, row.external_id));
     return true;

@@ -25,6 +25,11 @@ export interface AcceptedRecording extends RecordingIds {
   lastModified: Date;
   /** Hexadecimal. Null for a reference, which is never read whole. */
   sha256: string | null;
+  /**
+   * SHA-256 of each block (`Version.blockDigests`). Undefined for a reference, for audio that an earlier version stored
+   * and `verify` has not read yet, and in lists.
+   */
+  blockDigests?: string | undefined;
   container: Container | null;
   report: Report;
   call: CallData | null;
@@ -101,7 +106,8 @@ export function rejectedRow(recording: RejectedRecording, now: number): Recordin
   };
 }
 
-export function fromRow(row: RecordingRow): Recording {
+/** @param row perhaps with the digests of its blocks */
+export function fromRow(row: RecordingRow & { digests?: string | null }): Recording {
   return {
     id: row.id,
     accountId: row.account_id,
@@ -114,6 +120,7 @@ export function fromRow(row: RecordingRow): Recording {
     originEtag: row.origin_etag,
     lastModified: new Date(row.last_modified),
     sha256: row.sha256,
+    ...(row.digests && { blockDigests: row.digests }),
     container: row.container,
     verdict: row.verdict,
     report: JSON.parse(row.report),
