@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { link, open, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 import { ConfigError } from '../settings/config.ts';
+import { makeFolder } from '../settings/folders.ts';
 
 /** Encrypts small secrets, so that the database alone discloses none of them. */
 export interface Vault {
@@ -54,7 +55,7 @@ export async function readOrCreateSecret(dataDir: string, name: string): Promise
   const secret = await readFile(path, 'utf8').catch(unlessCode('ENOENT'));
   if (secret !== undefined) return secret.trim();
 
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await makeFolder(dataDir);
   const draft = join(dataDir, `.${name}-${randomBytes(8).toString('hex')}`);
   const file = await open(draft, 'wx', 0o600);
   try {
