@@ -32,14 +32,14 @@ function bucketOf(t: Test, { store, 's3-endpoint': endpoint }: Awaited<ReturnTyp
   return { client, Bucket, list };
 }
 
-/** Copies an object in one request. It was stored in parts, so the copy has another ETag. */
+/** Copies an object in one request. A long one was stored in parts, so the copy has another ETag. */
 async function copy(client: S3Client, from: string, to: string, Key: string): Promise<void> {
   const { Body } = await client.send(new GetObjectCommand({ Bucket: from, Key }));
   const bytes = await Body!.transformToByteArray();
   await client.send(new PutObjectCommand({ Bucket: to, Key, Body: bytes }));
 }
 
-t.test('a bucket that was copied to another one plays, though each ETag is another', { skip }, async (t) => {
+t.test('a bucket that was copied to another one plays, though ETags differ', { skip }, async (t) => {
   const [before, after] = [await freshBucket(t), await freshBucket(t)];
   const [source, target] = [bucketOf(t, before), bucketOf(t, after)];
   const first = await startGateway(t, before);
@@ -48,7 +48,8 @@ t.test('a bucket that was copied to another one plays, though each ETag is anoth
     await copy(source.client, source.Bucket, target.Bucket, Key!);
   }
   const etags = new Set((await source.list()).map(({ ETag }) => ETag));
-  for (const { ETag } of await target.list()) t.notOk(etags.has(ETag), 'the copy is another version');
+  const others = (await target.list()).filter(({ ETag }) => !etags.has(ETag));
+  t.equal(others.length, 1, 'the long one is another version, the short one is not');
 
   const second = await startGateway(t, { ...after, 'data-dir': first.dataDir });
   const [long, short] = urls.map((url) => url.replace(first.url, second.url)) as [string, string];
