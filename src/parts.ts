@@ -44,7 +44,11 @@ export async function openParts(config: Config) {
   await requireStores(db.kysely, config);
   const changes = await Changes.open(db);
   const vault = await openVault(config);
-  const catalog = new Catalog(db, changes);
+  const hubspot = connectHubSpot({ config, db, vault });
+  const { crm } = hubspot;
+  const outbox = new Outbox(db);
+  const publications = new Publications(db, outbox, crm);
+  const catalog = new Catalog(db, changes, [publications]);
   const storeKeys = new StoreKeys(db.kysely);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
@@ -53,10 +57,6 @@ export async function openParts(config: Config) {
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
   const recordedAudio = new RecordedAudio({ catalog, origins: origins.read, whole: origins.whole, metrics });
-  const hubspot = connectHubSpot({ config, db, vault });
-  const { crm } = hubspot;
-  const outbox = new Outbox(db);
-  const publications = new Publications(db, outbox);
   const leases = new Leases(db);
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
@@ -64,13 +64,15 @@ export async function openParts(config: Config) {
   const storedAudio = new StoredAudio({ store, storeKeys, forget, maxAudioBytes });
   const ingest = new Ingest({
     catalog,
-    store,
+    whole: origins.whole,
     storedAudio,
     origins: origins.read,
+    recordedAudio,
     checkPool,
     tokens,
     publisher,
     crm,
+    db,
     metrics,
     channelPolicy: config.channelPolicy,
     maxAudioBytes,

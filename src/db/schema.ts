@@ -110,7 +110,10 @@ export interface TokenLifetimeRow {
   used_until: number;
 }
 
-/** `jti` alone names a token, both ids name a recording, `account_id` alone names an account. The others are ''. */
+/**
+ * `jti` alone names a token, `account_id` alone an account, `external_id` alone a recording: it is a hash of both ids.
+ * The others are ''.
+ */
 export interface RevocationRow {
   account_id: string;
   external_id: string;

@@ -1,4 +1,5 @@
-import type { Kysely } from 'kysely';
+import { hash } from 'node:crypto';
+import type { Kysely, Transaction } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { CallData } from '../crm/call.ts';
 import type { Changes } from '../db/changes.ts';
@@ -13,6 +14,7 @@ import {
   isId,
   type PlayableRecording,
   type Recording,
+  type RecordingIds,
   type RejectedRecording,
   rejectedRow,
   rowOf,
@@ -29,6 +31,23 @@ export interface PutResult {
   replaced?: Recording;
 }
 
+/** What another part of the database has of a recording. It begins and ends in the transactions of the recording. */
+export interface Attachment {
+  /** Locks it. Called first in a transaction, so that all take their locks in one order. */
+  lock(trx: Transaction<Schema>, ids: RecordingIds): Promise<void>;
+  /** The recording has new audio. */
+  put(trx: Transaction<Schema>, recording: Recording): Promise<void>;
+  /** The recording is erased. */
+  remove(trx: Transaction<Schema>, ids: RecordingIds): Promise<void>;
+}
+
+export interface PutOptions {
+  /** Whether to replace other audio that the recording has. */
+  replace: boolean;
+  /** Whether the store has lost the audio, so that the same bytes take its place. */
+  isLost?: boolean;
+}
+
 /** The bytes that were checked, as the store has them. */
 export interface Content {
   originEtag: string;
@@ -42,6 +61,7 @@ const maxCacheCharacters = 32 * 1024 * 1024;
 export class Catalog {
   readonly #db: Database;
   readonly #changes: Changes;
+  readonly #attachments: readonly Attachment[];
   readonly #cache = new LRUCache<string, Recording>({
     maxSize: maxCacheCharacters,
     sizeCalculation: (recording) => JSON.stringify(recording).length,
@@ -49,9 +69,10 @@ export class Catalog {
   /** Counts invalidations. A read that began before one may be stale and is not cached. */
   #invalidations = 0;
 
-  constructor(db: Database, changes: Changes) {
+  constructor(db: Database, changes: Changes, attachments: readonly Attachment[] = []) {
     this.#db = db;
     this.#changes = changes;
+    this.#attachments = attachments;
     changes.on('recording', (subject) => {
       this.#invalidations += 1;
       this.#cache.delete(subject);
@@ -105,18 +126,20 @@ export class Catalog {
    * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
    *   `replace` is false, `busy` if the store key has expired
    */
-  async put(input: AcceptedRecording, options: { replace: boolean }): Promise<PutResult> {
+  async put(input: AcceptedRecording, { replace, isLost = false }: PutOptions): Promise<PutResult> {
     checkIds(input);
     return this.#changes.transaction(async (trx, record) => {
+      for (const attachment of this.#attachments) await attachment.lock(trx, input);
       const fresh = rowOf(input, Date.now());
       if (await this.#insert(trx, fresh)) {
         await takeAudio(trx, input);
-        return { outcome: 'created', recording: fromRow(fresh) };
+        return { outcome: 'created', recording: await this.#attach(trx, fresh) };
       }
 
       const before = fromRow(await this.#lock(trx, input));
-      if (isSame(before, input)) return { outcome: 'same', recording: before };
-      if (before.key !== null && !options.replace) throw new Problem('conflict');
+      const isRestored = isLost && isSame(before, input);
+      if (isSame(before, input) && !isRestored) return { outcome: 'same', recording: before };
+      if (before.key !== null && !replace && !isRestored) throw new Problem('conflict');
 
       const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
@@ -124,7 +147,7 @@ export class Catalog {
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
-      const recording = fromRow(row);
+      const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
@@ -178,8 +201,9 @@ export class Catalog {
         .where('external_id', '=', externalId)
         .returningAll()
         .executeTakeFirst();
+      if (row === undefined) return undefined;
       await record('recording', subjectOf(accountId, externalId));
-      return row && fromRow(row);
+      return fromRow(row);
     });
   }
 
@@ -206,10 +230,11 @@ export class Catalog {
     });
   }
 
-  /** Deletes a recording. Its store key expires: remove its audio, then delete the key (StoreKeys). */
+  /** Deletes a recording and what is attached to it. Its store key expires: remove its audio, then delete the key (StoreKeys). */
   async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
+      for (const attachment of this.#attachments) await attachment.lock(trx, { accountId, externalId });
       const row = await trx
         .deleteFrom('recordings')
         .where('account_id', '=', accountId)
@@ -219,6 +244,7 @@ export class Catalog {
       if (row === undefined) return undefined;
       const removed = fromRow(row);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
+      for (const attachment of this.#attachments) await attachment.remove(trx, removed);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -240,7 +266,13 @@ export class Catalog {
     return inserted !== undefined;
   }
 
-  async #lock(trx: Kysely<Schema>, ids: { accountId: string; externalId: string }): Promise<RecordingRow> {
+  async #attach(trx: Transaction<Schema>, row: RecordingRow): Promise<Recording> {
+    const recording = fromRow(row);
+    for (const attachment of this.#attachments) await attachment.put(trx, recording);
+    return recording;
+  }
+
+  async #lock(trx: Kysely<Schema>, ids: RecordingIds): Promise<RecordingRow> {
     return (
       trx
         .selectFrom('recordings')
@@ -254,12 +286,12 @@ export class Catalog {
   }
 }
 
-/** The subject of a change of a recording (db/changes.ts). */
+/** The subject of a change of a recording (db/changes.ts): a hash, because the change outlives an erased recording. */
 export function subjectOf(accountId: string, externalId: string): string {
-  return JSON.stringify([accountId, externalId]);
+  return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
 }
 
-function checkIds(ids: { accountId: string; externalId: string }): void {
+function checkIds(ids: RecordingIds): void {
   for (const field of ['accountId', 'externalId'] as const) {
     if (!isId(ids[field])) {
       throw new Problem(

@@ -66,7 +66,7 @@ const rowsAtOnce = 500;
 /** Every recording whose audio is in the store, some hundred at a time, for work on all of them. */
 export async function* storedRecordings(
   db: Kysely<Schema>,
-  { accountId, externalId }: { accountId?: string | undefined; externalId?: string | undefined },
+  { accountId, externalId }: { accountId?: string | undefined; externalId?: string | undefined } = {},
 ): AsyncGenerator<PlayableRecording[]> {
   for (let after = ''; ; ) {
     const rows = await db

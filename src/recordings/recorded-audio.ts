@@ -67,6 +67,17 @@ export class RecordedAudio {
     }
   }
 
+  /** Whether the store has the audio in the version that the catalog names, and it is not known to be damaged. */
+  async isThere({ key, originEtag, damagedAt }: PlayableRecording): Promise<boolean> {
+    if (damagedAt) return false;
+    try {
+      return (await this.#parts.whole.stat(key)).etag === originEtag;
+    } catch (error) {
+      if (isProblem(error, 'not_found')) return false;
+      throw error;
+    }
+  }
+
   /**
    * Reads the whole audio of a recording in the store, and compares it with the SHA-256. Changes nothing.
    *

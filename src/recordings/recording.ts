@@ -4,10 +4,14 @@ import type { CallData } from '../crm/call.ts';
 import type { RecordingRow } from '../db/schema.ts';
 import type { Container, Direction, OriginName, Verdict } from '../unions.ts';
 
-/** A recording whose audio passed the check, before the catalog has it. */
-export interface AcceptedRecording {
+/** The phone system's ids of the account and of the call. */
+export interface RecordingIds {
   accountId: string;
   externalId: string;
+}
+
+/** A recording whose audio passed the check, before the catalog has it. */
+export interface AcceptedRecording extends RecordingIds {
   direction: Direction | null;
   /** Where its audio is: in our store, or by reference in a bucket or at a vendor. */
   origin: OriginName;

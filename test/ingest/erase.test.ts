@@ -20,6 +20,7 @@ t.test('erased audio is not cached, even if a read caches it again during the re
     catalog: { read: async () => recording, remove: async () => recording },
     tokens: { revoke: async () => {} },
     storedAudio,
+    db: {},
   } as unknown as IngestParts);
   t.equal(await ingest.erase('account', 'id'), true);
   t.same([...audio, ...cached], []);
