@@ -11,12 +11,13 @@ export const verify: Command = {
   },
 
   run: ({ options, config }) =>
-    withParts(config, async ({ db, recordedAudio }) => {
+    withParts(config, async ({ db, recordedAudio, storeFolder }) => {
       const progress = new Progress();
       const isRepair = options.repair !== undefined;
       const summary = await verifyStore({
         db,
         recordedAudio,
+        folder: storeFolder,
         accountId: options.account,
         externalId: options.id,
         repair: isRepair,
@@ -36,7 +37,7 @@ const nextSteps: Record<FoundState, string> = {
 };
 
 function sentences(summary: VerifySummary, isRepair: boolean): string {
-  const { intact, copied, damaged, missing, unreadable, findings } = summary;
+  const { intact, copied, damaged, missing, unreadable, findings, orphans } = summary;
   const total = intact + copied + damaged + missing + unreadable;
   const hint = !isRepair && copied + damaged > 0 ? ['playhead verify --repair stores this.'] : [];
   return [
@@ -45,6 +46,7 @@ function sentences(summary: VerifySummary, isRepair: boolean): string {
         `${accountId}/${externalId} ${nextSteps[state]}${reason ? `: ${reason}` : '.'}`,
     ),
     `${total} recordings: ${intact} intact, ${copied} copied, ${damaged} damaged, ${missing} missing, ${unreadable} unreadable.`,
+    ...orphans.map((key) => `The file ${key} in the store belongs to no recording.`),
     ...hint,
   ].join('\n');
 }

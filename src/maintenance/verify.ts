@@ -1,14 +1,18 @@
 import type { Database } from '../db/open.ts';
 import { isProblem } from '../errors.ts';
+import type { FileStore } from '../origins/file/file.ts';
 import { storedRecordings } from '../recordings/list.ts';
 import type { RecordedAudio } from '../recordings/recorded-audio.ts';
 import type { PlayableRecording } from '../recordings/recording.ts';
 import { Turns } from '../turns.ts';
 import type { AudioState } from '../unions.ts';
+import { findOrphans } from './orphans.ts';
 
 export interface VerifyOptions {
   db: Database;
   recordedAudio: RecordedAudio;
+  /** The store, if it is a folder. */
+  folder: FileStore | undefined;
   accountId?: string | undefined;
   externalId?: string | undefined;
   /** Whether to store what is found, so that gateways act on it. */
@@ -22,6 +26,8 @@ export type FoundState = AudioState | 'unreadable';
 export interface VerifySummary extends Record<FoundState, number> {
   /** Each recording that is not intact. */
   findings: { accountId: string; externalId: string; state: FoundState; reason?: string }[];
+  /** Keys of files in a folder store that belong to no recording. Empty if only some recordings are verified. */
+  orphans: string[];
 }
 
 /** Recordings that are read at one time: enough to hide the latency of S3. */
@@ -30,7 +36,7 @@ const endless = new AbortController().signal;
 
 /** Compares every recording in the store with its SHA-256. @throws what the database throws */
 export async function verifyStore(options: VerifyOptions): Promise<VerifySummary> {
-  const { db, recordedAudio, repair, onProgress, ...filter } = options;
+  const { db, recordedAudio, folder, repair, onProgress, ...filter } = options;
   const summary: VerifySummary = {
     intact: 0,
     copied: 0,
@@ -38,6 +44,7 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifySummary
     missing: 0,
     unreadable: 0,
     findings: [],
+    orphans: [],
   };
   const turns = new Turns(readsAtOnce);
   let verified = 0;
@@ -65,5 +72,7 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifySummary
   for await (const recordings of storedRecordings(db.kysely, filter)) {
     await Promise.all(recordings.map((recording) => turns.run(endless, () => verifyOne(recording))));
   }
+  const isWhole = filter.accountId === undefined && filter.externalId === undefined;
+  if (folder && isWhole) summary.orphans = await findOrphans(db.kysely, folder);
   return summary;
 }
