@@ -13,6 +13,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
+import { forgetErased } from './maintenance/erased-blocks.ts';
 import { scrub } from './maintenance/scrub.ts';
 import { createMetrics } from './metrics.ts';
 import { blocksFolder, openOrigins } from './origins/open.ts';
@@ -56,7 +57,16 @@ export async function openParts(config: Config) {
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
-  const recordedAudio = new RecordedAudio({ catalog, origins: origins.read, whole: origins.whole, metrics });
+  changes.on('audio', (subject) => forget(JSON.parse(subject)));
+  const blocksPosition =
+    config.cacheDisk > 0 ? await forgetErased(changes, origins, config.dataDir) : undefined;
+  const recordedAudio = new RecordedAudio({
+    catalog,
+    changes,
+    origins: origins.read,
+    whole: origins.whole,
+    metrics,
+  });
   const leases = new Leases(db);
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
@@ -116,6 +126,7 @@ export async function openParts(config: Config) {
     sources,
     async close() {
       await Promise.all([dispatcher.stop(), background.stop()]);
+      await blocksPosition?.stop();
       await checkPool.close();
       await origins.close();
       await changes.close();

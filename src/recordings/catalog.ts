@@ -6,12 +6,14 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { blocksOf } from '../origins/cache/block.ts';
 import { BlockDigests } from './block-digests.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
   fromRow,
   isId,
+  isPlayable,
   type PlayableRecording,
   type Recording,
   type RecordingIds,
@@ -46,12 +48,6 @@ export interface PutOptions {
   replace: boolean;
   /** Whether the store has lost the audio, so that the same bytes take its place. */
   isLost?: boolean;
-}
-
-/** The bytes that were checked, as the store has them. */
-export interface Content {
-  originEtag: string;
-  blockDigests: string;
 }
 
 /** Characters of JSON in memory: about ten thousand recordings. */
@@ -146,48 +142,13 @@ export class Catalog {
       await takeAudio(trx, input);
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
+      if (isPlayable(before)) await record('audio', audioSubjectOf(before));
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
         : { outcome: 'created', recording };
-    });
-  }
-
-  /**
-   * Stores what the bytes of a recording are: those that were checked, in this version of the origin and with these
-   * digests of their blocks, or others, or none.
-   *
-   * @returns false if the recording was replaced, moved or removed meanwhile
-   */
-  async setContent(before: PlayableRecording, content: Content | 'damaged' | 'missing'): Promise<boolean> {
-    const now = Date.now();
-    const damagedAt = before.damagedAt?.getTime() ?? null;
-    const found = {
-      damaged: { damaged_at: damagedAt ?? now },
-      missing: {}, // it cannot be played anyway, and the right bytes may come back
-    };
-    return this.#changes.transaction(async (trx, record) => {
-      const row = await trx
-        .updateTable('recordings')
-        .set({
-          verified_at: now,
-          ...(typeof content === 'string'
-            ? found[content]
-            : { damaged_at: null, origin_etag: content.originEtag }),
-        })
-        .where('id', '=', before.id)
-        .where('key', '=', before.key)
-        .where('origin_etag', '=', before.originEtag)
-        .returning(['damaged_at', 'origin_etag'])
-        .executeTakeFirst();
-      if (row === undefined) return false;
-      const hasNewDigests =
-        typeof content !== 'string' && (await new BlockDigests(trx).add(before.key, content.blockDigests));
-      const isNews = row.damaged_at !== damagedAt || row.origin_etag !== before.originEtag || hasNewDigests;
-      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
-      return true;
     });
   }
 
@@ -245,6 +206,7 @@ export class Catalog {
       const removed = fromRow(row);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       for (const attachment of this.#attachments) await attachment.remove(trx, removed);
+      if (isPlayable(removed)) await record('audio', audioSubjectOf(removed));
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -289,6 +251,11 @@ export class Catalog {
 /** The subject of a change of a recording (db/changes.ts): a hash, because the change outlives an erased recording. */
 export function subjectOf(accountId: string, externalId: string): string {
   return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
+}
+
+/** The subject of a removal of audio: what caches must forget. */
+function audioSubjectOf({ origin, key, originEtag, size }: PlayableRecording): string {
+  return JSON.stringify(blocksOf(origin, key, originEtag, size));
 }
 
 function checkIds(ids: RecordingIds): void {

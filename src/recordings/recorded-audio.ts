@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
+import type { Changes } from '../db/changes.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ByteRange, Origin } from '../origins/origin.ts';
 import { Turns } from '../turns.ts';
 import type { AudioState, OriginName } from '../unions.ts';
-import type { Catalog, Content } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import { type Content, setContent } from './content.ts';
 import { ContentHash } from './content-hash.ts';
 import { isPlayable, type PlayableRecording } from './recording.ts';
 
@@ -14,6 +16,7 @@ export type Verification =
 
 export interface RecordedAudioParts {
   catalog: Catalog;
+  changes: Changes;
   /** Recordings are played from these. */
   origins: Record<OriginName, Origin>;
   /** The store, for reads of whole recordings, not cached. */
@@ -62,10 +65,24 @@ export class RecordedAudio {
     try {
       return await this.#open(recording, range, signal);
     } catch (error) {
+      if (isProblem(error, 'not_found'))
+        return this.#open(await this.#successor(recording, error), range, signal);
       const isDoubtful = isProblem(error, 'version_changed') || isProblem(error, 'audio_damaged');
       if (!isDoubtful || !isVerifiable(recording)) throw error;
       return this.#open(await this.#pin(recording, error), range, signal);
     }
+  }
+
+  /**
+   * The same audio under another store key. Another process may have just moved it, or erased the recording and put it
+   * in again, and this process has not learnt of it yet.
+   *
+   * @throws `otherwise` if there is none
+   */
+  async #successor(recording: PlayableRecording, otherwise: Problem): Promise<PlayableRecording> {
+    const known = await this.#parts.catalog.read(recording.accountId, recording.externalId);
+    if (isPlayable(known) && known.etag === recording.etag && known.key !== recording.key) return known;
+    throw otherwise;
   }
 
   /** Whether the store has the audio in the version that the catalog names, and it is not known to be damaged. */
@@ -101,7 +118,7 @@ export class RecordedAudio {
   /** Stores what a verification has found. */
   async record(recording: PlayableRecording, verification: Verification): Promise<void> {
     const found = 'content' in verification ? verification.content : verification.state;
-    await this.#parts.catalog.setContent(recording, found);
+    await setContent(this.#parts.changes, recording, found);
   }
 
   /** Whether the catalog still has the recording with this audio in this version. */

@@ -90,7 +90,7 @@ t.test('the same recording sent again restores audio that is damaged', async (t)
   const gateway = await startGateway(t);
   const url = await gateway.streamOf(one, { externalId: 'a' });
   const found = (await gateway.parts.catalog.read('acct', 'a'))!;
-  await gateway.parts.catalog.setContent({ ...found, key: found.key! }, 'damaged');
+  await gateway.parts.recordedAudio.record({ ...found, key: found.key! }, { state: 'damaged' });
   t.equal((await gateway.ingest(one, { externalId: 'a' })).status, 200);
   t.match(await gateway.parts.catalog.read('acct', 'a'), { damagedAt: null });
   t.equal((await fetch(url)).status, 200);

@@ -147,7 +147,7 @@ t.test('the right bytes of a damaged recording play once somebody listens', asyn
   const { key, originEtag } = (await gateway.parts.catalog.read('acct', 'bytes'))!;
   await makeDue(gateway);
   const found = (await gateway.parts.catalog.read('acct', 'bytes'))!;
-  await gateway.parts.catalog.setContent({ ...found, key: key! }, 'damaged');
+  await gateway.parts.recordedAudio.record({ ...found, key: key! }, { state: 'damaged' });
   t.ok((await bytesOf(url)).equals(recording));
   t.match(await gateway.parts.catalog.read('acct', 'bytes'), { damagedAt: null, originEtag });
 });
