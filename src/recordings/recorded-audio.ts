@@ -51,7 +51,7 @@ export class RecordedAudio {
   /**
    * Opens a range, as `Origin.read` does. If the store has another version of the same size, its bytes are compared
    * with the SHA-256, once for all who wait. The right bytes are played from then on. So are those of a damaged
-   * recording, once they are back.
+   * recording, once they are back. If the cache cannot get a block that is right, they are compared, too.
    *
    * @throws Problem `audio_damaged` if the bytes are known to be others, and what the origin throws
    */
@@ -67,7 +67,8 @@ export class RecordedAudio {
     } catch (error) {
       if (isProblem(error, 'not_found'))
         return this.#open(await this.#successor(recording, error), range, signal);
-      if (!isProblem(error, 'version_changed') || !isVerifiable(recording)) throw error;
+      const isDoubtful = isProblem(error, 'version_changed') || isProblem(error, 'audio_damaged');
+      if (!isDoubtful || !isVerifiable(recording)) throw error;
       return this.#open(await this.#pin(recording, error), range, signal);
     }
   }
@@ -144,6 +145,8 @@ export class RecordedAudio {
       const verification = await this.verify(recording, endless);
       if (verification && !('content' in verification)) {
         this.#denied.set(id, originEtag);
+        // Every process then denies it, and the same audio takes its place if it is sent again.
+        if (otherwise.code === 'audio_damaged') await this.record(recording, verification);
         throw otherwise;
       }
       if (verification) await this.record(recording, verification);
