@@ -10,6 +10,7 @@ import { leases } from './migrations/0005_leases.ts';
 import { tokenLifetimes } from './migrations/0006_token_lifetimes.ts';
 import { content } from './migrations/0008_content.ts';
 import { moves } from './migrations/0009_moves.ts';
+import { retention } from './migrations/0010_retention.ts';
 import { requiredMigrations } from './migrations/0012_required_migrations.ts';
 import type { Engine } from './schema.ts';
 
@@ -26,6 +27,7 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0006_token_lifetimes': tokenLifetimes,
   '0008_content': content,
   '0009_moves': moves,
+  '0010_retention': retention,
   '0012_required_migrations': requiredMigrations,
 };
 

@@ -8,7 +8,8 @@ import { Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
-import type { Catalog, PutResult } from '../recordings/catalog.ts';
+import type { Catalog, PutResult, RequireRemovable } from '../recordings/catalog.ts';
+import type { Holds } from '../recordings/holds.ts';
 import type { AcceptedRecording, Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import type { OriginName } from '../unions.ts';
@@ -20,6 +21,7 @@ export interface IngestParts {
   catalog: Catalog;
   store: Store;
   storedAudio: StoredAudio;
+  holds: Holds;
   origins: Record<OriginName, Origin>;
   checkPool: CheckPool;
   tokens: Tokens;
@@ -103,14 +105,22 @@ export class Ingest {
     });
   }
 
-  /** Erases a recording and its audio, and revokes every URL of it. @returns whether the recording existed */
-  async erase(accountId: string, externalId: string): Promise<boolean> {
-    const { catalog, tokens, storedAudio } = this.#parts;
-    if (!(await catalog.read(accountId, externalId))) return false;
+  /**
+   * Erases a recording and its audio, and revokes every URL of it.
+   *
+   * @param requireRemovable as in `Catalog.remove`
+   * @returns whether the recording existed
+   * @throws Problem `held` if the recording is under a legal hold
+   */
+  async erase(accountId: string, externalId: string, requireRemovable?: RequireRemovable): Promise<boolean> {
+    const { catalog, tokens, storedAudio, holds } = this.#parts;
+    const recording = await catalog.read(accountId, externalId);
+    if (!recording) return false;
+    await holds.requireNone(recording); // before its URLs are revoked
     // Revoke first. If the removal came first, a crash after it would leave the URLs valid. They would play the
     // same audio if it is ingested again.
     await tokens.revoke({ accountId, externalId });
-    const removed = await catalog.remove(accountId, externalId);
+    const removed = await catalog.remove(accountId, externalId, requireRemovable);
     if (removed) await storedAudio.removeOf(removed);
     return removed !== undefined;
   }

@@ -5,6 +5,8 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { storeParties } from './call-parties.ts';
+import { requireNoHold } from './holds.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
@@ -27,6 +29,9 @@ export interface PutResult {
    */
   replaced?: Recording;
 }
+
+/** Throws if a recording must stay, as it is found in this transaction. */
+export type RequireRemovable = (trx: Kysely<Schema>, recording: Recording) => Promise<void>;
 
 /** Characters of JSON in memory: about ten thousand recordings. */
 const maxCacheCharacters = 32 * 1024 * 1024;
@@ -94,7 +99,7 @@ export class Catalog {
    * transaction. After `same` the key is still pending: remove the new audio, then delete the key.
    *
    * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
-   *   `replace` is false, `busy` if the store key has expired
+   *   `replace` is false, `held` if it has other audio under a legal hold, `busy` if the store key has expired
    */
   async put(input: AcceptedRecording, options: { replace: boolean }): Promise<PutResult> {
     checkIds(input);
@@ -109,9 +114,13 @@ export class Catalog {
       const before = fromRow(await this.#lock(trx, input));
       if (isSame(before, input)) return { outcome: 'same', recording: before };
       if (before.key !== null && !options.replace) throw new Problem('conflict');
+      if (before.key !== null) await requireNoHold(trx, this.#db.engine, input);
 
-      const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
+      // The retention of a recording begins with its first audio.
+      const createdAt = before.key === null ? fresh.created_at : before.createdAt.getTime();
+      const row = { ...fresh, id: before.id, created_at: createdAt };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
+      await storeParties(trx, row);
       if (input.origin === 'store') await storeKeys.take(input.key);
       if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
@@ -162,6 +171,7 @@ export class Catalog {
         .where('external_id', '=', externalId)
         .returningAll()
         .executeTakeFirst();
+      if (row) await storeParties(trx, row);
       await record('recording', subjectOf(accountId, externalId));
       return row && fromRow(row);
     });
@@ -185,13 +195,23 @@ export class Catalog {
           ? { ...fresh, id: before.id, created_at: before.created_at }
           : { ...before, refusal: fresh.refusal, updated_at: now };
       await trx.updateTable('recordings').set(row).where('id', '=', row.id).execute();
+      await storeParties(trx, row);
       await record('recording', subjectOf(input.accountId, input.externalId));
       return fromRow(row);
     });
   }
 
-  /** Deletes a recording. Its store key expires: remove its audio, then delete the key (StoreKeys). */
-  async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
+  /**
+   * Deletes a recording. Its store key expires: remove its audio, then delete the key (StoreKeys).
+   *
+   * @param requireRemovable is called in the transaction. If it throws, the recording stays
+   * @throws Problem `held` if the recording is under a legal hold
+   */
+  async remove(
+    accountId: string,
+    externalId: string,
+    requireRemovable: RequireRemovable = async () => {},
+  ): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
       const row = await trx
@@ -202,6 +222,8 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
+      await requireNoHold(trx, this.#db.engine, removed);
+      await requireRemovable(trx, removed);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
@@ -221,6 +243,7 @@ export class Catalog {
       .onConflict((conflict) => conflict.columns(['account_id', 'external_id']).doNothing())
       .returning('id')
       .executeTakeFirst();
+    if (inserted !== undefined) await storeParties(trx, row);
     return inserted !== undefined;
   }
 
