@@ -25,7 +25,10 @@ export type ErasedMatch = PartyMatch & {
 const rowsAtOnce = 200;
 
 /** How many recordings name the person: those that can be erased, and those under a legal hold. @throws as `recordingsOf` */
-export async function countRecordingsOf(db: Database, person: Person): Promise<{ free: number; held: number }> {
+export async function countRecordingsOf(
+  db: Database,
+  person: Person,
+): Promise<{ free: number; held: number }> {
   const query = queryOf(person);
   return {
     free: await countByParty(db.kysely, { ...query, isHeld: false }),
@@ -44,11 +47,10 @@ export async function* recordingsOf(
   { isHeld }: { isHeld: boolean },
 ): AsyncGenerator<PartyMatch> {
   const query = { ...queryOf(person), isHeld };
-  for (let after = ''; ; ) {
-    const found = await findByParty(db.kysely, query, { after, limit: rowsAtOnce });
-    yield* found;
-    if (found.length < rowsAtOnce) return;
-    after = found.at(-1)!.id;
+  for (let after: string | undefined = ''; after !== undefined; ) {
+    const page = await findByParty(db.kysely, query, { after, limit: rowsAtOnce });
+    yield* page.matches;
+    after = page.last;
   }
 }
 

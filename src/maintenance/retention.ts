@@ -50,7 +50,8 @@ export function retention({ db, rules, sweeps, metrics, log }: RetentionOptions)
     try {
       for (const sweep of sweeps) if (!(await sweepAccounts(sweep, mayContinue, count))) return;
     } finally {
-      if (Object.keys(counts).length > 0) log.info(counts, 'What had reached the end of its retention was erased.');
+      if (Object.keys(counts).length > 0)
+        log.info(counts, 'What had reached the end of its retention was erased.');
     }
   }
 
@@ -73,7 +74,9 @@ export function retention({ db, rules, sweeps, metrics, log }: RetentionOptions)
     return true;
 
     async function accountAfter(accountId: string): Promise<Account | undefined> {
-      const { rows } = await sql<Record<'account_id', string> & Record<'created_at' | 'retention_ms' | 'placed_at', number>>`
+      const { rows } = await sql<
+        Record<'account_id', string> & Record<'created_at' | 'retention_ms' | 'placed_at', number>
+      >`
         select t.account_id, t.created_at, r.retention_ms, h.placed_at from ${sql.table(table)} t
         left join retention_rules r on r.account_id = t.account_id
         left join holds h on h.account_id = t.account_id and h.external_id = ''

@@ -38,9 +38,7 @@ export function recordingSweep(
           .select(['id', 'account_id', 'external_id', 'key', 'created_at'])
           .where('account_id', '=', accountId)
           .where('created_at', '<=', before.getTime())
-          .where((eb) =>
-            eb(eb.refTuple('created_at', 'id'), '>', eb.tuple(after.created_at, after.id)),
-          )
+          .where((eb) => eb(eb.refTuple('created_at', 'id'), '>', eb.tuple(after.created_at, after.id)))
           .where((eb) =>
             eb.not(
               eb.exists(

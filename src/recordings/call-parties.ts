@@ -13,7 +13,6 @@ export interface PartyQuery {
 
 /** A recording whose call names a party. */
 export interface PartyMatch {
-  id: string;
   accountId: string;
   externalId: string;
   createdAt: Date;
@@ -33,24 +32,29 @@ export async function storeParties(
     .execute();
 }
 
-/** Recordings whose call names the party, by their ids. @param after the id of the last one before these */
+/**
+ * Recordings whose call names the party, by their ids.
+ *
+ * @param after the `last` of the page before this one
+ * @returns `last` is undefined if this is the last page
+ */
 export async function findByParty(
   db: Kysely<Schema>,
   query: PartyQuery,
   { after = '', limit }: { after?: string; limit: number },
-): Promise<PartyMatch[]> {
+): Promise<{ matches: PartyMatch[]; last: string | undefined }> {
   const rows = await matches(db, query)
     .select(['recordings.id', 'recordings.account_id', 'recordings.external_id', 'recordings.created_at'])
     .where('call_parties.recording_id', '>', after)
     .orderBy('call_parties.recording_id')
     .limit(limit)
     .execute();
-  return rows.map((row) => ({
-    id: row.id,
+  const found = rows.map((row) => ({
     accountId: row.account_id,
     externalId: row.external_id,
     createdAt: new Date(row.created_at),
   }));
+  return { matches: found, last: rows.length === limit ? rows.at(-1)!.id : undefined };
 }
 
 /** How many recordings `findByParty` finds. */

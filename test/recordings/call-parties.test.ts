@@ -8,7 +8,8 @@ const contact = { objectType: 'contacts', objectId: '7' };
 eachEngine(t, 'the parties of a recording are those of its present call', async (t, place) => {
   const worker = await place.worker();
   const { catalog, db } = worker;
-  const parties = async () => (await db.kysely.selectFrom('call_parties').select('party').execute()).map(({ party }) => party).sort();
+  const parties = async () =>
+    (await db.kysely.selectFrom('call_parties').select('party').execute()).map(({ party }) => party).sort();
 
   await catalog.reject({ ...recording(), call: { from: '+1' }, report: failing });
   t.same(await parties(), ['number:1'], 'rejected');
@@ -40,13 +41,20 @@ eachEngine(t, 'recordings are found by a party, page by page', async (t, place) 
   await holds.place({ accountId: 'acme', externalId: 'call-3' }, 'r');
   const query = { party: 'number:49301', isHeld: false };
   const pages: string[][] = [];
-  for (let after = ''; ; ) {
+  for (let after: string | undefined = ''; after !== undefined; ) {
     const page = await findByParty(kysely, query, { after, limit: 3 });
-    pages.push(page.map(({ accountId, externalId }) => `${accountId}/${externalId}`));
-    if (page.length < 3) break;
-    after = page.at(-1)!.id;
+    pages.push(page.matches.map(({ accountId, externalId }) => `${accountId}/${externalId}`));
+    after = page.last;
   }
-  t.same(pages.flat().sort(), ['acme/call-0', 'acme/call-1', 'acme/call-2', 'acme/call-4', 'acme/call-5', 'acme/call-6', 'other/call-1']);
+  t.same(pages.flat().sort(), [
+    'acme/call-0',
+    'acme/call-1',
+    'acme/call-2',
+    'acme/call-4',
+    'acme/call-5',
+    'acme/call-6',
+    'other/call-1',
+  ]);
   t.equal(await countByParty(kysely, query), 7);
   t.equal(await countByParty(kysely, { ...query, accountId: 'other' }), 1);
   t.equal(await countByParty(kysely, { ...query, party: 'contact:7', isHeld: true }), 1);

@@ -77,7 +77,7 @@ eachEngine(t, 'of a hold and a removal at the same time, the later sees the earl
   const [one, two] = [await place.worker(), await place.worker()];
   const holds = new Holds(two.db);
   const wrong: string[] = [];
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 30; round++) {
     const externalId = `call-${round}`;
     await put(one, recording({ externalId }));
     const subject = { accountId: 'acme', ...(round % 2 === 0 && { externalId }) };
