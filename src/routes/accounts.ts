@@ -9,9 +9,11 @@ import type { Limits } from './limits.ts';
 const AccountParams = Type.Object({ accountId: Type.String() });
 const AccountInput = Type.Object(
   {
-    retention: Type.Union([Type.String({ maxLength: 20 }), Type.Null()], {
+    retention: Type.String({
+      minLength: 1,
+      maxLength: 20,
       description:
-        'How long recordings are kept, such as `90d`; `0` is for ever, null is as PLAYHEAD_RETENTION says',
+        'How long recordings are kept, such as `90d`. `0` is for ever, `default` is as PLAYHEAD_RETENTION says',
     }),
   },
   { additionalProperties: false },
@@ -36,7 +38,7 @@ export function accountRoutes(app: FastifyInstance, parts: Parts, limits: Limits
   app.put(url, { config, schema: { ...changeSchema, body: AccountInput } }, change);
 
   async function change({ params: { accountId }, body: { retention } }: ChangeRequest) {
-    if (retention === null) await retentionRules.clear(accountId);
+    if (retention === 'default') await retentionRules.clear(accountId);
     else await retentionRules.set({ accountId, retentionMs: parse(retention) });
     return show(accountId);
   }
@@ -46,7 +48,7 @@ export function accountRoutes(app: FastifyInstance, parts: Parts, limits: Limits
     const hold = await holds.on({ accountId });
     return {
       accountId,
-      retention: rule ? retentionText(rule.retentionMs) : null,
+      retention: rule ? retentionText(rule.retentionMs) : 'default',
       retentionInForce: retentionText(rule?.retentionMs ?? retentionRules.defaultMs),
       ...(hold && { hold: holdResource(hold) }),
     };

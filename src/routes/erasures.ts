@@ -48,7 +48,7 @@ export function erasureRoutes(app: FastifyInstance, parts: Parts, limits: Limits
       count: free + held,
       recordings,
       held: await firstOf(recordingsOf(db, person, { isHeld: true })),
-      remaining: free - recordings.length,
+      remaining: Math.max(0, free - recordings.length),
     };
   }
 
