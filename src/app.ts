@@ -1,11 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import multipart from '@fastify/multipart';
 import rateLimit from '@fastify/rate-limit';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import type { Metrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import { accountRoutes } from './routes/accounts.ts';
 import { checkRoutes } from './routes/check.ts';
-import { drainUploads, limitStandstill, observeResponses, rejectConnection } from './routes/connections.ts';
+import {
+  commonHeaders,
+  connectionRejecter,
+  drainUploads,
+  limitStandstill,
+  observe,
+  observeResponses,
+} from './routes/connections.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { openCounters } from './routes/counters.ts';
 import { erasureRoutes } from './routes/erasures.ts';
@@ -37,8 +51,9 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // it logs URLs, and our URLs hold tokens
-    frameworkErrors: (cause, _request, reply) => void sendProblem(reply, urlProblem(cause)),
-    clientErrorHandler: rejectConnection,
+    // For these two no hook runs.
+    frameworkErrors: (cause, request, reply) => rejectUrl(cause, request, reply, metrics),
+    clientErrorHandler: connectionRejecter(log as FastifyBaseLogger, metrics),
     genReqId: () => randomUUID(),
     bodyLimit: maxJsonBytes,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
@@ -105,13 +120,15 @@ function parseJson(app: FastifyInstance): void {
   );
 }
 
-/** Headers of every response, except to a request that is rejected before its hooks run: see `frameworkErrors`. */
+/** Headers of every response. */
 function addHeaders(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
-      'x-request-id': request.id,
-    });
-  });
+  app.addHook('onRequest', async (request, reply) => void reply.headers(commonHeaders(request.id)));
+}
+
+/** Responds to a request whose URL the router rejects. */
+function rejectUrl(cause: Error, request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
+  const problem = urlProblem(cause);
+  observe(request, reply, metrics);
+  metrics.refusals.inc({ code: problem.code });
+  sendProblem(reply.headers(commonHeaders(request.id)), problem);
 }

@@ -63,7 +63,7 @@ export function createMetrics() {
     refusals,
     blocks: new Counter({
       name: 'playhead_blocks_total',
-      help: 'Blocks requested from the cache, by outcome: memory, disk, shared (already loading) or miss.',
+      help: 'Blocks requested from the cache, by outcome: memory, disk, shared (already loading) or miss. Damaged: loaded with other bytes, and thrown away.',
       labelNames: ['outcome'],
       registers,
     }),

@@ -48,7 +48,11 @@ export async function openParts(config: Config) {
   await requireStores(db.kysely, config);
   const changes = await Changes.open(db);
   const vault = await openVault(config);
-  const catalog = new Catalog(db, changes);
+  const hubspot = connectHubSpot({ config, db, vault });
+  const { crm } = hubspot;
+  const outbox = new Outbox(db);
+  const publications = new Publications(db, outbox, crm);
+  const catalog = new Catalog(db, changes, [publications]);
   const storeKeys = new StoreKeys(db.kysely);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
@@ -56,11 +60,13 @@ export async function openParts(config: Config) {
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
-  const recordedAudio = new RecordedAudio({ catalog, origins: origins.read, whole: origins.whole, metrics });
-  const hubspot = connectHubSpot({ config, db, vault });
-  const { crm } = hubspot;
-  const outbox = new Outbox(db);
-  const publications = new Publications(db, outbox);
+  const recordedAudio = new RecordedAudio({
+    catalog,
+    changes,
+    origins: origins.read,
+    whole: origins.whole,
+    metrics,
+  });
   const leases = new Leases(db);
   const publisher = new Publisher({ catalog, outbox, publications, leases, crm, metrics });
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
@@ -70,14 +76,16 @@ export async function openParts(config: Config) {
   const retentionRules = new RetentionRules(db, config.retention);
   const ingest = new Ingest({
     catalog,
-    store,
+    whole: origins.whole,
     storedAudio,
     holds,
     origins: origins.read,
+    recordedAudio,
     checkPool,
     tokens,
     publisher,
     crm,
+    db,
     metrics,
     channelPolicy: config.channelPolicy,
     maxAudioBytes,

@@ -1,14 +1,25 @@
+import { hash } from 'node:crypto';
 import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RevocationRow } from '../db/schema.ts';
 
-/** Account, external id and `jti`. Ids contain no NUL, so it separates them without ambiguity. */
+/** The columns of a row that name what is revoked. Ids contain no NUL, so it separates them without ambiguity. */
 type Subject = `${string}\0${string}\0${string}`;
 
 export interface RevocationParts {
   db: Database;
   changes: Changes;
   now: () => number;
+}
+
+/**
+ * The columns that name an account or one of its recordings. A recording is named by a hash, because the revocation
+ * outlives an erased recording.
+ */
+export function columnsOf({ accountId, externalId }: { accountId: string; externalId?: string }) {
+  if (externalId === undefined) return { account_id: accountId, external_id: '', jti: '' };
+  const external_id = hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
+  return { account_id: '', external_id, jti: '' };
 }
 
 const pruneEveryMs = 60_000;
@@ -46,7 +57,8 @@ export class Revocations {
   /** URLs of the recording issued up to this instant are revoked. Milliseconds since 1970; 0 if none is revoked. */
   cutoff(accountId: string, externalId: string): number {
     const account = this.#revoked.get(`${accountId}\0\0`)?.cutoff ?? 0;
-    const recording = this.#revoked.get(`${accountId}\0${externalId}\0`)?.cutoff ?? 0;
+    const { external_id } = columnsOf({ accountId, externalId });
+    const recording = this.#revoked.get(`\0${external_id}\0`)?.cutoff ?? 0;
     return Math.max(account, recording);
   }
 

@@ -5,7 +5,7 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import { Problem } from '../errors.ts';
 import { KeyRing, type KeyState } from './keyring.ts';
-import { Revocations } from './revocations.ts';
+import { columnsOf, Revocations } from './revocations.ts';
 import { TokenLifetimes } from './token-lifetimes.ts';
 import type { Vault } from './vault.ts';
 
@@ -143,17 +143,10 @@ export class Tokens {
         expires_at: expiresAt,
       });
     } else {
-      const { accountId, externalId = '' } = target;
       // Covers every token issued before, even if the clock was set back since.
       const cutoff = Math.max(now, this.#latestIssuedAt);
       const expires_at = cutoff + Math.max(this.#ttlMs, await this.#lifetimes.longestMs());
-      await this.#revocations.add({
-        account_id: accountId,
-        external_id: externalId,
-        jti: '',
-        cutoff,
-        expires_at,
-      });
+      await this.#revocations.add({ ...columnsOf(target), cutoff, expires_at });
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Job } from '../publishing/outbox.ts';
+import type { Job } from '../publishing/job.ts';
 import { jobStates } from '../unions.ts';
 import {
   type Command,

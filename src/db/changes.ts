@@ -4,7 +4,7 @@ import type { Schema } from './schema.ts';
 
 /** What every process must learn within seconds, and the subject of each kind. */
 export type ChangeKind =
-  /** A recording was replaced, changed, rejected again or removed: JSON of [accountId, externalId]. */
+  /** A recording was replaced, changed, rejected again or removed: a hash of its ids. */
   | 'recording'
   /** URLs were revoked: JSON of the row. */
   | 'revocation'

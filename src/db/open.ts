@@ -1,4 +1,4 @@
-import { Kysely } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import { migrate } from './migrations.ts';
 import { requireInUse, requireWritable } from './moved.ts';
 import { listen, notify, postgresDialect, probePostgres } from './postgres.ts';
@@ -22,6 +22,11 @@ export interface Database {
   listen?(wake: () => void): () => void;
   /** Only on Postgres. */
   notify?(trx: Kysely<Schema>): Promise<void>;
+  /**
+   * Only on SQLite: empties the write-ahead log, which may still have deleted rows, unless another process is reading.
+   * Never throws.
+   */
+  purge?(): Promise<void>;
   /**
    * Looks whether the database takes writes. It writes one page, or on Postgres nothing.
    *
@@ -78,6 +83,7 @@ async function open(
     engine,
     ...(engine === 'sqlite' && url !== inMemory && { file }),
     ...(engine === 'postgres' && { listen: (wake: () => void) => listen(url, wake), notify }),
+    ...(engine === 'sqlite' && { purge: () => purge(kysely) }),
     async ping() {
       if (engine === 'postgres') return probePostgres(kysely);
       await requireWritable(kysely);
@@ -85,4 +91,8 @@ async function open(
     },
     close: () => kysely.destroy(),
   };
+}
+
+async function purge(db: Kysely<Schema>): Promise<void> {
+  await sql`pragma wal_checkpoint(truncate)`.execute(db).catch(() => {});
 }

@@ -9,6 +9,7 @@ export type Engine = 'sqlite' | 'postgres';
  */
 export interface Schema {
   recordings: RecordingRow;
+  block_digests: BlockDigestsRow;
   uploads: UploadRow;
   changes: ChangeRow;
   signing_keys: SigningKeyRow;
@@ -53,6 +54,12 @@ export interface RecordingRow {
   verified_at: number;
   /** Since when the bytes are not those that were checked. Null if they are. */
   damaged_at: number | null;
+}
+
+/** The SHA-256 of each block of the audio under a store key: hexadecimal, one after the other. */
+export interface BlockDigestsRow {
+  key: string;
+  digests: string;
 }
 
 /** A store key that belongs to no recording: pending or expired (StoreKeys). */
@@ -106,7 +113,10 @@ export interface TokenLifetimeRow {
   used_until: number;
 }
 
-/** `jti` alone names a token, both ids name a recording, `account_id` alone names an account. The others are ''. */
+/**
+ * `jti` alone names a token, `account_id` alone an account, `external_id` alone a recording: it is a hash of both ids.
+ * The others are ''.
+ */
 export interface RevocationRow {
   account_id: string;
   external_id: string;

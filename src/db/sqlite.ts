@@ -145,6 +145,8 @@ function connect(file: string): SqliteDatabase {
   try {
     // FULL, not NORMAL: acknowledged writes must survive a power cut, and writes are few.
     database.exec('pragma journal_mode = wal; pragma synchronous = full');
+    // Overwrites what is deleted: an erased recording must not be found in the file.
+    database.exec('pragma secure_delete = on');
     // A new file has no write-ahead log before it is read.
     database.prepare(readSchema).get();
     // From here on RetryingDriver waits instead, without blocking the event loop.

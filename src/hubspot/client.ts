@@ -73,10 +73,10 @@ export class HubSpotClient {
     }
     const body = { urlToRetrieveAuthedRecording: url };
     try {
-      return await this.#recordingSettings('PATCH', body);
+      return urlOf(await this.#recordingSettings('PATCH', body));
     } catch (error) {
       if (!(error instanceof HubSpotError) || error.status !== 404) throw error;
-      return this.#recordingSettings('POST', body);
+      return urlOf(await this.#recordingSettings('POST', body));
     }
   }
 
@@ -208,7 +208,8 @@ export class HubSpotClient {
     });
   }
 
-  async #recordingSettings(method: 'GET' | 'POST' | 'PATCH', body?: unknown): Promise<string> {
+  /** The URL in the response, if it has one. */
+  async #recordingSettings(method: 'GET' | 'POST' | 'PATCH', body?: unknown): Promise<string | undefined> {
     const { appId } = this;
     const { developerKey } = this.#options;
     if (!/^\d+$/.test(appId)) rejectField('The app id', `must be a number, not "${appId}"`);
@@ -221,9 +222,8 @@ export class HubSpotClient {
     const reply = developerKey
       ? await this.#limits.requests.run(() => this.#send({ ...request, query: { hapikey: developerKey } }))
       : await this.#request(request);
-    return String(
-      (reply as { urlToRetrieveAuthedRecording?: unknown } | undefined)?.urlToRetrieveAuthedRecording,
-    );
+    const { urlToRetrieveAuthedRecording: url } = (reply ?? {}) as Record<string, unknown>;
+    return typeof url === 'string' && url !== '' ? url : undefined;
   }
 
   #callPath(callId: string): string {
@@ -272,6 +272,14 @@ function engagementId(callId: string): number {
   if (!/^\d+$/.test(callId) || !Number.isSafeInteger(id))
     rejectField('The call id', `must be a whole number, not "${callId}"`);
   return id;
+}
+
+function urlOf(registered: string | undefined): string {
+  if (registered !== undefined) return registered;
+  throw new HubSpotError("HubSpot's response has no urlToRetrieveAuthedRecording.", {
+    status: 502,
+    category: 'INVALID_REPLY',
+  });
 }
 
 function idOf(reply: unknown): string {

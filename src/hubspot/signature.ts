@@ -29,6 +29,9 @@ export interface SignedRequest {
  * Whether HubSpot signed this request, by version 3, 2 or 1 of its signatures. If there is a v3 signature, older ones
  * are ignored.
  *
+ * v2 signs no time, so it can be replayed for as long as the client secret stays. HubSpot does not document which version
+ * it sends with the request for a recording, so v2 is accepted.
+ *
  * v1 signs the secret and the body. Without a body the signature is the same for every request: whoever saw it once
  * could request any recording. A v1 signature is therefore valid only if there is a body.
  *

@@ -1,39 +1,46 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Tokens } from '../access/tokens.ts';
 import type { CheckPool } from '../audio/process/pool.ts';
 import type { Declared, Report } from '../audio/report.ts';
 import type { Crm } from '../crm/crm.ts';
+import type { Database } from '../db/open.ts';
 import { Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Origin, Representation, Store } from '../origins/origin.ts';
+import type { Origin, Representation } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, PutResult, RequireRemovable } from '../recordings/catalog.ts';
+import { ContentHash } from '../recordings/content-hash.ts';
 import type { Holds } from '../recordings/holds.ts';
-import type { AcceptedRecording, Recording } from '../recordings/recording.ts';
+import type { RecordedAudio } from '../recordings/recorded-audio.ts';
+import { type AcceptedRecording, isPlayable, type Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import type { OriginName } from '../unions.ts';
-import { type Offer, requireDeclared, requireOffer, requireSize } from './offer.ts';
+import { type Offer, requireCall, requireDeclared, requireOffer, requireSize } from './offer.ts';
 import type { Reference } from './sources.ts';
 import type { StoredAudio } from './stored-audio.ts';
 
 export interface IngestParts {
   catalog: Catalog;
-  store: Store;
+  /** The store, for reads of whole recordings: a listener's blocks are not evicted from the cache by a check. */
+  whole: Origin;
   storedAudio: StoredAudio;
   holds: Holds;
   origins: Record<OriginName, Origin>;
+  recordedAudio: Pick<RecordedAudio, 'isThere'>;
   checkPool: CheckPool;
   tokens: Tokens;
   publisher: Publisher;
   crm: Crm;
+  db: Pick<Database, 'purge'>;
   metrics: Metrics;
   channelPolicy: Config['channelPolicy'];
   maxAudioBytes: number;
 }
 
 /** Audio in the store or by reference, before its check. The ETag of `representation` is the origin's. */
-interface UncheckedAudio extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256'> {
+interface UncheckedAudio
+  extends Pick<AcceptedRecording, 'origin' | 'key' | 'etag' | 'sha256' | 'blockDigests'> {
   representation: Representation;
 }
 
@@ -50,7 +57,7 @@ export class Ingest {
 
   /**
    * Stores and checks one recording, and publishes it if it has a call. If the recording already has this audio,
-   * only its call data may change.
+   * only its call data may change. If the store has lost the audio, this audio takes its place.
    *
    * If this fails before the recording is committed, the audio is discarded. A rejection keeps its report. If the
    * publication fails, the recording is kept.
@@ -95,25 +102,26 @@ export class Ingest {
    * @throws Problem `invalid_request`, `too_large`, and what the store, the check and `audio` throw
    */
   async check(declared: Declared, audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Report> {
-    const { store, storedAudio } = this.#parts;
+    const { whole, storedAudio } = this.#parts;
     requireDeclared(declared);
     return storedAudio.withNewKey(async (key) => {
       const representation = await storedAudio.write(key, audio, signal);
-      const report = await this.#timedCheck({ origin: store, key, representation }, declared, signal);
+      const report = await this.#timedCheck({ origin: whole, key, representation }, declared, signal);
       await storedAudio.discard(key);
       return report;
     });
   }
 
   /**
-   * Erases a recording and its audio, and revokes every URL of it.
+   * Erases a recording, its audio and its publication, and revokes every URL of it. Nothing of it remains in the
+   * database. HubSpot keeps the call that was logged.
    *
    * @param requireRemovable as in `Catalog.remove`
    * @returns whether the recording existed
    * @throws Problem `held` if the recording is under a legal hold
    */
   async erase(accountId: string, externalId: string, requireRemovable?: RequireRemovable): Promise<boolean> {
-    const { catalog, tokens, storedAudio, holds } = this.#parts;
+    const { catalog, tokens, storedAudio, holds, db } = this.#parts;
     const recording = await catalog.read(accountId, externalId);
     if (!recording) return false;
     await holds.requireNone(recording); // before its URLs are revoked
@@ -122,6 +130,7 @@ export class Ingest {
     await tokens.revoke({ accountId, externalId });
     const removed = await catalog.remove(accountId, externalId, requireRemovable);
     if (removed) await storedAudio.removeOf(removed);
+    await db.purge?.();
     return removed !== undefined;
   }
 
@@ -132,25 +141,35 @@ export class Ingest {
     audio: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<PutResult> {
-    const { catalog, storedAudio } = this.#parts;
-    const hash = createHash('sha256');
+    const { catalog, storedAudio, recordedAudio } = this.#parts;
+    const hash = new ContentHash();
     const representation = await storedAudio.write(key, hashed(audio, hash), signal);
-    const sha256 = hash.digest('hex');
+    const { sha256, blockDigests } = hash.digest();
 
     const before = await catalog.read(offer.accountId, offer.externalId);
-    if (before?.key && before.sha256 === sha256) return { outcome: 'same', recording: before };
-    if (before?.key && !offer.replace) throw new Problem('conflict');
-    const stored: UncheckedAudio = { origin: 'store', key, representation, etag: `"${sha256}"`, sha256 };
-    return this.#checkAndPut(offer, stored, signal);
+    const isSame = before !== undefined && isPlayable(before) && before.sha256 === sha256;
+    const isLost = isSame && !(await recordedAudio.isThere(before));
+    if (isSame && !isLost) return { outcome: 'same', recording: before };
+    if (before?.key && !isSame && !offer.replace) throw new Problem('conflict');
+    const etag = `"${sha256}"`;
+    const stored: UncheckedAudio = { origin: 'store', key, representation, etag, sha256, blockDigests };
+    return this.#checkAndPut(offer, stored, signal, isLost);
   }
 
-  async #checkAndPut(offer: Offer, audio: UncheckedAudio, signal: AbortSignal): Promise<PutResult> {
-    const { catalog, store, origins } = this.#parts;
+  /** Everything that can deny the ingest is asked before anything is entered. */
+  async #checkAndPut(
+    offer: Offer,
+    audio: UncheckedAudio,
+    signal: AbortSignal,
+    isLost = false,
+  ): Promise<PutResult> {
+    const { catalog, whole, origins, crm } = this.#parts;
     const { key, representation } = audio;
-    const origin = audio.origin === 'store' ? store : origins[audio.origin];
+    const origin = audio.origin === 'store' ? whole : origins[audio.origin];
     const report = await this.#timedCheck({ origin, key, representation }, offer, signal);
     if (this.#isRejected(report)) throw await this.#reject(offer, report);
-    return catalog.put(acceptedRecording(offer, audio, report), { replace: offer.replace ?? false });
+    requireCall(offer, crm, report.audio.durationSeconds);
+    return catalog.put(acceptedRecording(offer, audio, report), { replace: offer.replace ?? false, isLost });
   }
 
   async #timedCheck(...input: Parameters<CheckPool['check']>): Promise<Report> {
@@ -190,9 +209,12 @@ export class Ingest {
   }
 
   /** Stores the call data of an offer whose audio the recording already has, if the data differ. */
-  async #updateCall({ call }: Offer, recording: Recording): Promise<Recording> {
+  async #updateCall(offer: Offer, recording: Recording): Promise<Recording> {
+    const { catalog, crm } = this.#parts;
+    const { call } = offer;
     if (call === undefined || isDeepStrictEqual(call, recording.call)) return recording;
-    const updated = await this.#parts.catalog.updateCall(recording.accountId, recording.externalId, call);
+    requireCall(offer, crm, recording.report.audio.durationSeconds);
+    const updated = await catalog.updateCall(recording.accountId, recording.externalId, call);
     if (updated) return updated;
     throw new Problem('conflict', 'The recording was erased during this request. Send it again.');
   }
@@ -217,7 +239,7 @@ function acceptedRecording(
   };
 }
 
-async function* hashed(audio: AsyncIterable<Uint8Array>, hash: Hash): AsyncIterable<Uint8Array> {
+async function* hashed(audio: AsyncIterable<Uint8Array>, hash: ContentHash): AsyncIterable<Uint8Array> {
   for await (const chunk of audio) {
     hash.update(chunk);
     yield chunk;

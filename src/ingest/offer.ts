@@ -1,6 +1,6 @@
 import { isProfile } from '../audio/profiles.ts';
 import type { Declared } from '../audio/report.ts';
-import type { CallData, RecordedCall } from '../crm/call.ts';
+import type { CallData } from '../crm/call.ts';
 import { type Crm, CrmError } from '../crm/crm.ts';
 import { Problem } from '../errors.ts';
 import type { Direction } from '../unions.ts';
@@ -25,7 +25,7 @@ export function requireOffer(offer: Offer, crm: Pick<Crm, 'isSetUp' | 'check'>):
   requireDeclared(offer);
   requireId('accountId', offer.accountId, 128);
   requireId('externalId', offer.externalId, 512);
-  if (offer.call && crm.isSetUp) requireCall(crm, { ...offer, call: offer.call, recordedAt: new Date() });
+  requireCall(offer, crm);
 }
 
 /**
@@ -67,9 +67,21 @@ function faultOfId(value: string, maxBytes: number): string | undefined {
   return undefined;
 }
 
-function requireCall(crm: Pick<Crm, 'check'>, call: RecordedCall): void {
+/**
+ * Validates the call data of an offer, against the audio too once its length is known.
+ *
+ * @throws Problem `invalid_request` that names the field
+ */
+export function requireCall(offer: Offer, crm: Pick<Crm, 'isSetUp' | 'check'>, audioSeconds?: number): void {
+  const { call } = offer;
+  if (!call || !crm.isSetUp) return;
   try {
-    crm.check(call);
+    crm.check({
+      ...offer,
+      call,
+      recordedAt: new Date(),
+      ...(audioSeconds !== undefined && { audioSeconds }),
+    });
   } catch (error) {
     throw error instanceof CrmError ? new Problem('invalid_request', error.message) : error;
   }

@@ -4,12 +4,14 @@ import { snapshot } from '../db/snapshot.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { FileStore } from '../origins/file/file.ts';
 import type { Origin } from '../origins/origin.ts';
+import { storedRecordings } from '../recordings/list.ts';
+import type { PlayableRecording } from '../recordings/recording.ts';
 import { backupLease } from '../recordings/store-keys.ts';
 import { version } from '../version.ts';
 import { nameOf, removeErased, tidy, totals, usedKeys } from './backup-database.ts';
 import { BackupFolder, describeFile, type Manifest } from './backup-folder.ts';
 import { runAlone } from './run-alone.ts';
-import { copyAudio, eachRow, isLoss, type StoredRow, storedRows, verifyAudio } from './whole-audio.ts';
+import { copyAudio, each, isLoss, verifyAudio } from './whole-audio.ts';
 
 export interface BackupOptions {
   db: Database;
@@ -114,19 +116,19 @@ async function backUpAudio(
   progress: BackupProgress,
 ): Promise<Audio & { erased: number }> {
   const added = { recordings: 0, bytes: 0 };
-  const lost = new Map<string, StoredRow & { reason: string }>();
-  for await (const rows of storedRows(copy.kysely)) {
-    await eachRow(rows, async (row, signal) => {
+  const lost = new Map<string, PlayableRecording & { reason: string }>();
+  for await (const recordings of storedRecordings(copy.kysely)) {
+    await each(recordings, async (recording, signal) => {
       try {
-        if (!(await isThere(folder.audio, row, verify, signal))) {
-          await add(folder.audio, audio, store, row, signal);
+        if (!(await isThere(folder.audio, recording, verify, signal))) {
+          await add(folder.audio, audio, store, recording, signal);
           added.recordings += 1;
-          added.bytes += row.size;
+          added.bytes += recording.size;
         }
       } catch (error) {
         if (!isLoss(error)) throw error;
-        await requireHold(db, row);
-        lost.set(row.id, { ...row, reason: (error as Error).message });
+        await requireHold(db, recording);
+        lost.set(recording.id, { ...recording, reason: (error as Error).message });
       }
       progress.done += 1;
       onProgress(progress);
@@ -135,16 +137,12 @@ async function backUpAudio(
   const erased = await removeErased(db, copy);
   for (const id of erased) lost.delete(id);
   const stored = await totals(copy);
-  const lostRows = [...lost.values()];
+  const lostOnes = [...lost.values()];
   return {
-    recordings: stored.recordings - lostRows.length,
-    bytes: stored.bytes - lostRows.reduce((sum, { size }) => sum + size, 0),
+    recordings: stored.recordings - lostOnes.length,
+    bytes: stored.bytes - lostOnes.reduce((sum, { size }) => sum + size, 0),
     added,
-    lost: lostRows.map((row) => ({
-      accountId: row.account_id,
-      externalId: row.external_id,
-      reason: row.reason,
-    })),
+    lost: lostOnes.map(({ accountId, externalId, reason }) => ({ accountId, externalId, reason })),
     erased: erased.size,
   };
 }
@@ -152,19 +150,19 @@ async function backUpAudio(
 /** Whether an earlier backup, or one that was interrupted, has copied the audio. It was verified then. */
 async function isThere(
   to: FileStore,
-  row: StoredRow,
+  recording: PlayableRecording,
   verify: boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    const { size } = await to.stat(row.key);
-    if (size !== row.size) throw new Problem('version_changed');
-    if (verify) await verifyAudio(to, row, signal);
+    const { size } = await to.stat(recording.key);
+    if (size !== recording.size) throw new Problem('version_changed');
+    if (verify) await verifyAudio(to, recording, signal);
     return true;
   } catch (error) {
     if (!isLoss(error)) throw error;
     // Removes damaged audio, and what a killed backup left of it.
-    await to.remove(row.key);
+    await to.remove(recording.key);
     return false;
   }
 }
@@ -173,23 +171,23 @@ async function add(
   to: FileStore,
   from: Origin,
   store: FileStore | undefined,
-  row: StoredRow,
+  recording: PlayableRecording,
   signal: AbortSignal,
 ): Promise<void> {
   if (store) {
-    const etag = await verifyAudio(store, row, signal);
-    if (await to.link(row.key, store, { etag, size: row.size })) return;
+    const etag = await verifyAudio(store, recording, signal);
+    if (await to.link(recording.key, store, { etag, size: recording.size })) return;
   }
-  await copyAudio(from, to, row, signal);
+  await copyAudio(from, to, recording, signal);
 }
 
 /** @throws Error if audio is missing because it was replaced and then removed, which must not happen during a backup */
-async function requireHold(db: Database, row: StoredRow): Promise<void> {
+async function requireHold(db: Database, recording: PlayableRecording): Promise<void> {
   const current = await db.kysely
     .selectFrom('recordings')
     .select('key')
-    .where('id', '=', row.id)
+    .where('id', '=', recording.id)
     .executeTakeFirst();
-  if (current === undefined || current.key === row.key) return;
+  if (current === undefined || current.key === recording.key) return;
   throw new Error('The backup was suspended for so long that replaced audio was removed: run it again.');
 }

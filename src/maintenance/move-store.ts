@@ -5,12 +5,14 @@ import { isProblem } from '../errors.ts';
 import type { StoredAudio } from '../ingest/stored-audio.ts';
 import type { StoreMove } from '../origins/open.ts';
 import type { Store } from '../origins/origin.ts';
+import { storedRecordings } from '../recordings/list.ts';
 import { moveKey } from '../recordings/move-key.ts';
+import type { PlayableRecording } from '../recordings/recording.ts';
 import type { StoreKeys } from '../recordings/store-keys.ts';
 import { beginStoreMove, endStoreMove } from '../recordings/store-moves.ts';
 import type { Config } from '../settings/config.ts';
 import { runAlone } from './run-alone.ts';
-import { copyAudio, eachRow, isLoss, type StoredRow, storedRows } from './whole-audio.ts';
+import { copyAudio, each, isLoss } from './whole-audio.ts';
 
 export interface MoveStoreOptions {
   db: Database;
@@ -86,14 +88,15 @@ interface Pass {
 async function pass(options: MoveStoreOptions, progress: MoveStoreProgress): Promise<Pass> {
   const lost: MoveStoreSummary['lost'] = [];
   let isComplete = true;
-  for await (const rows of storedRows(options.db.kysely)) {
-    await eachRow(rows, async (row, signal) => {
-      const outcome = await moveOne(options, row, signal);
+  for await (const recordings of storedRecordings(options.db.kysely)) {
+    await each(recordings, async (recording, signal) => {
+      const outcome = await moveOne(options, recording, signal);
       if (outcome === 'moved') {
         progress.moved += 1;
-        progress.bytes += row.size;
+        progress.bytes += recording.size;
       }
-      if (outcome === 'lost') lost.push({ accountId: row.account_id, externalId: row.external_id });
+      const { accountId, externalId } = recording;
+      if (outcome === 'lost') lost.push({ accountId, externalId });
       else if (outcome !== 'there') isComplete = false;
       progress.done += 1;
       options.onProgress(progress);
@@ -105,20 +108,24 @@ async function pass(options: MoveStoreOptions, progress: MoveStoreProgress): Pro
 /** `there`: it was in the new store already. `changed`: it was replaced or erased meanwhile. */
 type Outcome = 'there' | 'moved' | 'changed' | 'lost';
 
-async function moveOne(options: MoveStoreOptions, row: StoredRow, signal: AbortSignal): Promise<Outcome> {
+async function moveOne(
+  options: MoveStoreOptions,
+  recording: PlayableRecording,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const { changes, storedAudio, move } = options;
-  if (await isIn(move.to, row.key, signal)) return 'there';
+  if (await isIn(move.to, recording.key, signal)) return 'there';
   try {
     return await storedAudio.withNewKey(async (key) => {
-      const { etag } = await copyAudio(move.from, move.to, row, signal, key);
-      if (await moveKey(changes, row, { key, originEtag: etag }, keepMs)) return 'moved';
+      const { etag } = await copyAudio(move.from, move.to, recording, signal, key);
+      if (await moveKey(changes, recording, { key, originEtag: etag }, keepMs)) return 'moved';
       await storedAudio.discard(key);
       return 'changed';
     });
   } catch (error) {
     if (isProblem(error, 'busy')) return 'changed'; // the lease of the new key ran out
     if (!isLoss(error)) throw error;
-    return (await isCurrent(options.db, row)) ? 'lost' : 'changed';
+    return (await isCurrent(options.db, recording)) ? 'lost' : 'changed';
   }
 }
 
@@ -133,7 +140,7 @@ async function isIn(store: Store, key: string, signal: AbortSignal): Promise<boo
 }
 
 /** Whether the recording still has this key. */
-async function isCurrent({ kysely }: Database, { id, key }: StoredRow): Promise<boolean> {
+async function isCurrent({ kysely }: Database, { id, key }: PlayableRecording): Promise<boolean> {
   const row = await kysely.selectFrom('recordings').select('key').where('id', '=', id).executeTakeFirst();
   return row?.key === key;
 }

@@ -4,8 +4,10 @@ import { copyTables, countRows, type Side } from '../db/copy-tables.ts';
 import { type Database, openDatabase } from '../db/open.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Origin, Store } from '../origins/origin.ts';
+import { storedRecordings } from '../recordings/list.ts';
+import type { PlayableRecording } from '../recordings/recording.ts';
 import { BackupFolder, type Manifest } from './backup-folder.ts';
-import { copyAudio, eachRow, isLoss, type StoredRow, storedRows, verifyAudio } from './whole-audio.ts';
+import { copyAudio, each, isLoss, verifyAudio } from './whole-audio.ts';
 
 export interface RestoreOptions {
   from: string;
@@ -69,22 +71,27 @@ async function restoreAudio(
 ): Promise<RestoreSummary['missing']> {
   const missing: RestoreSummary['missing'] = [];
   let done = 0;
-  for await (const rows of storedRows(source.kysely)) {
+  for await (const some of storedRecordings(source.kysely)) {
     const etags = new Map<string, string>();
-    await eachRow(rows, async (row, signal) => {
+    await each(some, async (recording, signal) => {
       try {
-        const there = await etagOf(audio, row, signal);
-        if (there === undefined && wasInterrupted) await store.remove(row.key); // what is left of a write
-        etags.set(row.id, there ?? (await copyAudio(folder.audio, store, row, signal)).etag);
+        const there = await etagOf(audio, recording, signal);
+        if (there === undefined && wasInterrupted) await store.remove(recording.key); // what is left of a write
+        etags.set(recording.id, there ?? (await copyAudio(folder.audio, store, recording, signal)).etag);
       } catch (error) {
         if (!isLoss(error)) throw error;
-        missing.push({ accountId: row.account_id, externalId: row.external_id });
+        const { accountId, externalId } = recording;
+        missing.push({ accountId, externalId });
       }
       onProgress(++done, recordings);
     });
     await source.kysely.transaction().execute(async (trx) => {
       for (const [id, origin_etag] of etags)
-        await trx.updateTable('recordings').set({ origin_etag }).where('id', '=', id).execute();
+        await trx
+          .updateTable('recordings')
+          .set({ origin_etag, verified_at: Date.now(), damaged_at: null })
+          .where('id', '=', id)
+          .execute();
     });
   }
   return missing;
@@ -96,13 +103,20 @@ async function restoreAudio(
  * @returns undefined if it is not there
  * @throws Problem `conflict` if other audio is there
  */
-async function etagOf(audio: Origin, row: StoredRow, signal: AbortSignal): Promise<string | undefined> {
+async function etagOf(
+  audio: Origin,
+  recording: PlayableRecording,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   try {
-    return await verifyAudio(audio, row, signal);
+    return await verifyAudio(audio, recording, signal);
   } catch (error) {
     if (isProblem(error, 'not_found')) return undefined;
     if (!isProblem(error, 'version_changed')) throw error;
-    throw new Problem('conflict', `The store has other audio under the key ${row.key}: name an empty store.`);
+    throw new Problem(
+      'conflict',
+      `The store has other audio under the key ${recording.key}: name an empty store.`,
+    );
   }
 }
 

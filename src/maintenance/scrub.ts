@@ -15,7 +15,10 @@ export interface ScrubOptions {
 /** A recording is not read again before this time. */
 const periodMs = 7 * 86_400_000;
 const everyMs = 600_000;
-const recordingsAtOnce = 50;
+/** Shorter waits add up until they are this long. */
+const minWaitMs = 50;
+/** A longer wait is divided, so that a process that stops does not wait for it. */
+const maxWaitMs = 1_000;
 
 /**
  * Compares each recording in the store with its SHA-256, again and again. A disk that changes a byte by itself leaves
@@ -23,28 +26,64 @@ const recordingsAtOnce = 50;
  */
 export function scrub({ db, recordedAudio, bytesPerSecond, log }: ScrubOptions): Task {
   async function run(mayContinue: () => Promise<boolean>): Promise<void> {
-    const seen = new Set<string>();
-    for (;;) {
-      const due = await unverifiedRecordings(db.kysely, new Date(Date.now() - periodMs), recordingsAtOnce);
-      const next = due.filter(({ id }) => !seen.has(id));
-      if (next.length === 0) return;
-      for (const recording of next) {
-        if (!(await mayContinue())) return;
-        seen.add(recording.id); // one whose audio is missing stays due: it is looked at once in each run
-        await verifyOne(recording);
-        await sleep((recording.size / bytesPerSecond) * 1000, undefined, { ref: false });
+    const stop = new AbortController();
+    const pace = new Pace(bytesPerSecond, async () => {
+      if (await mayContinue()) return;
+      stop.abort();
+      stop.signal.throwIfAborted();
+    });
+    for await (const recording of unverifiedRecordings(db.kysely, new Date(Date.now() - periodMs))) {
+      if (!(await mayContinue())) return;
+      try {
+        await verifyOne(recording, stop.signal, pace);
+      } catch (error) {
+        if (stop.signal.aborted) return;
+        // It stays due. The others must not wait for it.
+        log.error({ ...idsOf(recording), err: error }, 'The audio of a recording could not be verified.');
       }
     }
   }
 
-  async function verifyOne(recording: PlayableRecording): Promise<void> {
-    const verification = await recordedAudio.verify(recording, AbortSignal.timeout(periodMs));
+  async function verifyOne(recording: PlayableRecording, signal: AbortSignal, pace: Pace): Promise<void> {
+    const verification = await recordedAudio.verify(recording, signal, (bytes) => pace.spend(bytes));
+    if (verification === undefined) return;
     await recordedAudio.record(recording, verification);
     const { state } = verification;
     if (state === 'intact' || state === 'copied') return;
-    const { accountId, externalId } = recording;
-    log.error({ accountId, externalId, state }, 'The audio of a recording is not what was checked.');
+    log.error({ ...idsOf(recording), state }, 'The audio of a recording is not what was checked.');
   }
 
   return { name: 'scrub', everyMs, run };
+}
+
+function idsOf({ accountId, externalId }: PlayableRecording) {
+  return { accountId, externalId };
+}
+
+/** Slows reads down to a rate. */
+class Pace {
+  readonly #bytesPerSecond: number;
+  readonly #look: () => Promise<void>;
+  #owedMs = 0;
+
+  /** @param look is called before each wait. If it throws, so does `spend` */
+  constructor(bytesPerSecond: number, look: () => Promise<void>) {
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#look = look;
+  }
+
+  /** Waits as long as the rate allows no byte after these. undefined if there is nothing to wait for yet. */
+  spend(bytes: number): Promise<void> | undefined {
+    this.#owedMs += (bytes / this.#bytesPerSecond) * 1000;
+    return this.#owedMs < minWaitMs ? undefined : this.#wait();
+  }
+
+  async #wait(): Promise<void> {
+    while (this.#owedMs > 0) {
+      await this.#look();
+      const waitMs = Math.min(this.#owedMs, maxWaitMs);
+      await sleep(waitMs);
+      this.#owedMs -= waitMs;
+    }
+  }
 }

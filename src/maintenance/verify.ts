@@ -32,14 +32,14 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifySummary
   let verified = 0;
 
   async function verifyOne(recording: PlayableRecording): Promise<void> {
-    const { accountId, externalId, damagedAt } = recording;
+    const { accountId, externalId } = recording;
     const verification = await recordedAudio.verify(recording, endless);
+    onProgress(++verified);
+    if (verification === undefined) return;
     const { state } = verification;
     summary[state] += 1;
     if (state !== 'intact') summary.findings.push({ accountId, externalId, state });
-    if (repair && (state !== 'intact' || damagedAt !== null))
-      await recordedAudio.record(recording, verification);
-    onProgress(++verified);
+    if (repair) await recordedAudio.record(recording, verification);
   }
 
   for await (const recordings of storedRecordings(db.kysely, filter)) {

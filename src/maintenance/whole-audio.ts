@@ -1,58 +1,31 @@
 import { createHash } from 'node:crypto';
-import type { Kysely } from 'kysely';
-import type { RecordingRow, Schema } from '../db/schema.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Origin, Representation, Store } from '../origins/origin.ts';
+import type { PlayableRecording } from '../recordings/recording.ts';
 import { Turns } from '../turns.ts';
 
-/** What must be known of audio in the store to copy it. */
-export type StoredRow = Pick<
-  RecordingRow,
-  'id' | 'account_id' | 'external_id' | 'size' | 'sha256' | 'origin_etag'
-> & { key: string };
-
-const rowsAtOnce = 500;
 /** Recordings that are copied at one time: enough to hide the latency of S3. */
 const parallelCopies = 8;
 
-/** Every recording whose audio is in the store, some hundred at a time. */
-export async function* storedRows(db: Kysely<Schema>): AsyncGenerator<StoredRow[]> {
-  for (let after = ''; ; ) {
-    const rows = await db
-      .selectFrom('recordings')
-      .select(['id', 'account_id', 'external_id', 'key', 'size', 'sha256', 'origin_etag'])
-      .where('origin', '=', 'store')
-      .where('key', 'is not', null)
-      .where('id', '>', after)
-      .orderBy('id')
-      .limit(rowsAtOnce)
-      .$narrowType<{ key: string }>()
-      .execute();
-    if (rows.length === 0) return;
-    yield rows;
-    after = rows.at(-1)!.id;
-  }
-}
-
 /**
- * Runs `task` for each row, several at one time.
+ * Runs `task` for each recording, several at one time.
  *
  * @param signal aborts when a task has failed
  * @throws what the first task that failed has thrown, once all have ended
  */
-export async function eachRow(
-  rows: StoredRow[],
-  task: (row: StoredRow, signal: AbortSignal) => Promise<void>,
+export async function each(
+  recordings: PlayableRecording[],
+  task: (recording: PlayableRecording, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const turns = new Turns(parallelCopies);
   const failed = new AbortController();
-  const run = (row: StoredRow) =>
+  const run = (recording: PlayableRecording) =>
     turns
-      .run(failed.signal, () => task(row, failed.signal))
+      .run(failed.signal, () => task(recording, failed.signal))
       .catch((error) => {
         failed.abort(error);
       });
-  await Promise.all(rows.map(run));
+  await Promise.all(recordings.map(run));
   failed.signal.throwIfAborted();
 }
 
@@ -65,11 +38,11 @@ export async function eachRow(
 export async function copyAudio(
   from: Origin,
   to: Store,
-  row: StoredRow,
+  recording: PlayableRecording,
   signal: AbortSignal,
-  key = row.key,
+  key = recording.key,
 ): Promise<Representation> {
-  return to.write(key, verified(await openWhole(from, row, signal), row), signal);
+  return to.write(key, verified(await openWhole(from, recording, signal), recording), signal);
 }
 
 /**
@@ -79,9 +52,16 @@ export async function copyAudio(
  * @throws Problem `not_found`, `version_changed` if the bytes are not those that were checked, and what the origin
  *   throws
  */
-export async function verifyAudio(from: Origin, row: StoredRow, signal: AbortSignal): Promise<string> {
-  const { etag } = await from.stat(row.key, signal);
-  for await (const _ of verified(await openWhole(from, { ...row, origin_etag: etag }, signal), row));
+export async function verifyAudio(
+  from: Origin,
+  recording: PlayableRecording,
+  signal: AbortSignal,
+): Promise<string> {
+  const { etag } = await from.stat(recording.key, signal);
+  for await (const _ of verified(
+    await openWhole(from, { ...recording, originEtag: etag }, signal),
+    recording,
+  ));
   return etag;
 }
 
@@ -91,10 +71,10 @@ export async function verifyAudio(from: Origin, row: StoredRow, signal: AbortSig
  */
 async function openWhole(
   from: Origin,
-  row: StoredRow,
+  recording: PlayableRecording,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  const { key, size, origin_etag: etag } = row;
+  const { key, size, originEtag: etag } = recording;
   const whole = { first: 0, last: size - 1 };
   try {
     return await from.read(key, whole, { etag, size }, signal);
@@ -108,7 +88,7 @@ async function openWhole(
 
 async function* verified(
   bytes: AsyncIterable<Uint8Array>,
-  { sha256 }: StoredRow,
+  { sha256 }: PlayableRecording,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   for await (const chunk of bytes) {

@@ -14,7 +14,13 @@ export interface Representation {
 }
 
 /** The version of a recording that a read is for. */
-export type Version = Pick<Representation, 'etag' | 'size'>;
+export interface Version extends Pick<Representation, 'etag' | 'size'> {
+  /**
+   * SHA-256 of each block (cache/block.ts), hexadecimal, one after the other. A cache keeps and sends a block only if it
+   * is that one. Undefined if they are not known.
+   */
+  readonly blockDigests?: string | undefined;
+}
 
 /**
  * Where bytes come from: a local folder, a bucket, a vendor's server, or a cache in front of one of these.

@@ -1,4 +1,4 @@
-import { relative } from 'node:path';
+import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '../errors.ts';
 import type { Origin } from './origin.ts';
@@ -18,7 +18,7 @@ export function findInFolders(
   const path = pathOf(new URL(source));
   for (const [root, origin] of folders) {
     const key = relative(root, path);
-    if (key !== '' && !key.startsWith('..')) return { origin, key };
+    if (key !== '' && key.split(sep)[0] !== '..') return { origin, key };
   }
   throw outside();
 }

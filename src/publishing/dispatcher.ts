@@ -1,6 +1,7 @@
 import { CrmError } from '../crm/crm.ts';
 import { Problem, problems } from '../errors.ts';
-import { LeaseLost, type Outbox, type TakenJob } from './outbox.ts';
+import type { TakenJob } from './job.ts';
+import { LeaseLost, type Outbox } from './outbox.ts';
 
 /** How jobs of one kind are done. `parts.ts` lists the kinds. */
 export interface JobKind {

@@ -4,33 +4,7 @@ import type { Database } from '../db/open.ts';
 import type { OutboxRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
 import type { JobState } from '../unions.ts';
-
-/** What a job is about. A kind has at most one job for each subject. */
-export interface Subject {
-  accountId: string;
-  externalId: string;
-}
-
-/** A durable piece of work, such as the publication of one recording. */
-export interface Job extends Subject {
-  id: string;
-  /** Name of the `JobKind` that does it. */
-  kind: string;
-  state: JobState;
-  /** Attempts since the last progress. */
-  attempts: number;
-  dueAt: Date;
-  /** Why the last attempt failed, in one sentence. */
-  reason: string | null;
-  createdAt: Date;
-  updatedAt: Date;
-}
-
-/** A job that this process may work on while its lease holds. */
-export interface TakenJob extends Job {
-  lease: string;
-  revision: number;
-}
+import { type Job, jobOf, type Subject, type TakenJob } from './job.ts';
 
 /** The lease expired and another process may have the job. Do nothing more for it. */
 export class LeaseLost extends Error {
@@ -113,6 +87,14 @@ export class Outbox {
           .columns(['kind', 'account_id', 'external_id'])
           .doUpdateSet((eb) => ({ ...fresh, revision: eb('outbox.revision', '+', 1) })),
       )
+      .execute();
+  }
+
+  /** Deletes a job. A process that has taken it can store nothing more: its lease is gone. */
+  async delete(trx: Transaction<Schema>, kind: string, subject: Subject): Promise<void> {
+    await trx
+      .deleteFrom('outbox')
+      .where((eb) => eb.and(columnsOf(kind, subject)))
       .execute();
   }
 
@@ -282,19 +264,4 @@ function dueNow() {
 
 function columnsOf(kind: string, { accountId, externalId }: Subject) {
   return { kind, account_id: accountId, external_id: externalId };
-}
-
-function jobOf(row: OutboxRow): Job {
-  return {
-    id: row.id,
-    kind: row.kind,
-    accountId: row.account_id,
-    externalId: row.external_id,
-    state: row.state,
-    attempts: row.attempts,
-    dueAt: new Date(row.due_at),
-    reason: row.reason,
-    createdAt: new Date(row.created_at),
-    updatedAt: new Date(row.updated_at),
-  };
 }

@@ -1,10 +1,13 @@
 import type { Transaction } from 'kysely';
 import type { Association } from '../crm/call.ts';
+import type { Crm } from '../crm/crm.ts';
 import type { Database } from '../db/open.ts';
 import type { Schema, StepRow } from '../db/schema.ts';
-import type { Recording } from '../recordings/recording.ts';
+import type { Attachment } from '../recordings/catalog.ts';
+import type { Recording, RecordingIds } from '../recordings/recording.ts';
 import type { StepKind, StepState } from '../unions.ts';
-import type { Outbox, Subject, TakenJob } from './outbox.ts';
+import type { Subject, TakenJob } from './job.ts';
+import type { Outbox } from './outbox.ts';
 
 /** Kind of the outbox's jobs that publish a recording. */
 export const jobKind = 'publication';
@@ -32,13 +35,35 @@ export interface Step {
  * A step waits, runs and is done. It waits again if its attempt failed without an effect, or if the audio was
  * replaced. It stays `running` while its outcome is unknown. docs/architecture.md has a diagram.
  */
-export class Publications {
+export class Publications implements Attachment {
   readonly #db: Database;
   readonly #outbox: Outbox;
+  readonly #crm: Pick<Crm, 'isSetUp'>;
 
-  constructor(db: Database, outbox: Outbox) {
+  /** @param crm nothing is planned with new audio unless it is set up */
+  constructor(db: Database, outbox: Outbox, crm: Pick<Crm, 'isSetUp'>) {
     this.#db = db;
     this.#outbox = outbox;
+    this.#crm = crm;
+  }
+
+  lock(trx: Transaction<Schema>, ids: RecordingIds): Promise<void> {
+    return this.#outbox.lock(trx, jobKind, ids);
+  }
+
+  /** Plans the publication of new audio that HubSpot can transcribe, if there is a call to log. */
+  async put(trx: Transaction<Schema>, recording: Recording): Promise<void> {
+    const isPublishable = recording.call !== null && recording.verdict === 'pass' && this.#crm.isSetUp;
+    if (isPublishable) await this.#plan(trx, recording);
+  }
+
+  /** Deletes the job and its steps. A process that runs the job loses its lease. */
+  async remove(trx: Transaction<Schema>, ids: RecordingIds): Promise<void> {
+    await this.#outbox.delete(trx, jobKind, ids);
+    await trx
+      .deleteFrom('publication_steps')
+      .where((eb) => eb.and(idsOf(ids)))
+      .execute();
   }
 
   /**
@@ -48,25 +73,29 @@ export class Publications {
    * @returns whether a step is left to do
    */
   async plan(recording: Recording): Promise<boolean> {
-    const needed = rowsOf(recording);
     return this.#db.kysely.transaction().execute(async (trx) => {
-      await this.#outbox.lock(trx, jobKind, recording);
-      await deleteUnneeded(trx, recording, needed);
-      await trx
-        .insertInto('publication_steps')
-        .values(needed)
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
-      await reopenReady(trx, recording);
-      const unfinished = await trx
-        .selectFrom('publication_steps')
-        .select('name')
-        .where((eb) => eb.and(idsOf(recording)))
-        .where('state', '!=', 'done')
-        .executeTakeFirst();
-      if (unfinished) await this.#outbox.enqueue(trx, jobKind, recording);
-      return unfinished !== undefined;
+      await this.lock(trx, recording);
+      return this.#plan(trx, recording);
     });
+  }
+
+  async #plan(trx: Transaction<Schema>, recording: Recording): Promise<boolean> {
+    const needed = rowsOf(recording);
+    await deleteUnneeded(trx, recording, needed);
+    await trx
+      .insertInto('publication_steps')
+      .values(needed)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    await reopenReady(trx, recording);
+    const unfinished = await trx
+      .selectFrom('publication_steps')
+      .select('name')
+      .where((eb) => eb.and(idsOf(recording)))
+      .where('state', '!=', 'done')
+      .executeTakeFirst();
+    if (unfinished) await this.#outbox.enqueue(trx, jobKind, recording);
+    return unfinished !== undefined;
   }
 
   /** In the order in which they run. */

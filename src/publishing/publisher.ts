@@ -6,7 +6,8 @@ import type { Metrics } from '../metrics.ts';
 import type { Catalog } from '../recordings/catalog.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { DeadEnd, type JobKind, NotYet } from './dispatcher.ts';
-import type { Job, Outbox, TakenJob } from './outbox.ts';
+import type { Job, TakenJob } from './job.ts';
+import type { Outbox } from './outbox.ts';
 import { jobKind, type Publications, type Step } from './publications.ts';
 import { recordedCall, runStep } from './steps.ts';
 

@@ -3,7 +3,7 @@ import type { RecordedCall } from '../crm/call.ts';
 import { CrmError, type Portal } from '../crm/crm.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { DeadEnd, NotYet } from './dispatcher.ts';
-import type { TakenJob } from './outbox.ts';
+import type { TakenJob } from './job.ts';
 import type { Publications, Step } from './publications.ts';
 
 /** One step, and everything that it needs to run. */

@@ -1,10 +1,12 @@
-import type { Kysely } from 'kysely';
+import { hash } from 'node:crypto';
+import type { Kysely, Transaction } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { CallData } from '../crm/call.ts';
 import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { BlockDigests } from './block-digests.ts';
 import { storeParties } from './call-parties.ts';
 import { requireNoHold } from './holds.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
@@ -12,8 +14,8 @@ import {
   type AcceptedRecording,
   fromRow,
   isId,
-  type PlayableRecording,
   type Recording,
+  type RecordingIds,
   type RejectedRecording,
   rejectedRow,
   rowOf,
@@ -33,6 +35,23 @@ export interface PutResult {
 /** Throws if a recording must stay, as it is found in this transaction. */
 export type RequireRemovable = (trx: Kysely<Schema>, recording: Recording) => Promise<void>;
 
+/** What another part of the database has of a recording. It begins and ends in the transactions of the recording. */
+export interface Attachment {
+  /** Locks it. Called first in a transaction, so that all take their locks in one order. */
+  lock(trx: Transaction<Schema>, ids: RecordingIds): Promise<void>;
+  /** The recording has new audio. */
+  put(trx: Transaction<Schema>, recording: Recording): Promise<void>;
+  /** The recording is erased. */
+  remove(trx: Transaction<Schema>, ids: RecordingIds): Promise<void>;
+}
+
+export interface PutOptions {
+  /** Whether to replace other audio that the recording has. */
+  replace: boolean;
+  /** Whether the store has lost the audio, so that the same bytes take its place. */
+  isLost?: boolean;
+}
+
 /** Characters of JSON in memory: about ten thousand recordings. */
 const maxCacheCharacters = 32 * 1024 * 1024;
 
@@ -40,6 +59,7 @@ const maxCacheCharacters = 32 * 1024 * 1024;
 export class Catalog {
   readonly #db: Database;
   readonly #changes: Changes;
+  readonly #attachments: readonly Attachment[];
   readonly #cache = new LRUCache<string, Recording>({
     maxSize: maxCacheCharacters,
     sizeCalculation: (recording) => JSON.stringify(recording).length,
@@ -47,9 +67,10 @@ export class Catalog {
   /** Counts invalidations. A read that began before one may be stale and is not cached. */
   #invalidations = 0;
 
-  constructor(db: Database, changes: Changes) {
+  constructor(db: Database, changes: Changes, attachments: readonly Attachment[] = []) {
     this.#db = db;
     this.#changes = changes;
+    this.#attachments = attachments;
     changes.on('recording', (subject) => {
       this.#invalidations += 1;
       this.#cache.delete(subject);
@@ -71,7 +92,9 @@ export class Catalog {
     const invalidations = this.#invalidations;
     const row = await this.#db.kysely
       .selectFrom('recordings')
-      .selectAll()
+      .leftJoin('block_digests', 'block_digests.key', 'recordings.key')
+      .selectAll('recordings')
+      .select('block_digests.digests')
       .where('account_id', '=', accountId)
       .where('external_id', '=', externalId)
       .executeTakeFirst();
@@ -101,63 +124,36 @@ export class Catalog {
    * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
    *   `replace` is false, `held` if it has other audio under a legal hold, `busy` if the store key has expired
    */
-  async put(input: AcceptedRecording, options: { replace: boolean }): Promise<PutResult> {
+  async put(input: AcceptedRecording, { replace, isLost = false }: PutOptions): Promise<PutResult> {
     checkIds(input);
     return this.#changes.transaction(async (trx, record) => {
-      const storeKeys = new StoreKeys(trx);
+      for (const attachment of this.#attachments) await attachment.lock(trx, input);
       const fresh = rowOf(input, Date.now());
       if (await this.#insert(trx, fresh)) {
-        if (input.origin === 'store') await storeKeys.take(input.key);
-        return { outcome: 'created', recording: fromRow(fresh) };
+        await takeAudio(trx, input);
+        return { outcome: 'created', recording: await this.#attach(trx, fresh) };
       }
 
       const before = fromRow(await this.#lock(trx, input));
-      if (isSame(before, input)) return { outcome: 'same', recording: before };
-      if (before.key !== null && !options.replace) throw new Problem('conflict');
-      if (before.key !== null) await requireNoHold(trx, this.#db.engine, input);
+      const isRestored = isLost && isSame(before, input);
+      if (isSame(before, input) && !isRestored) return { outcome: 'same', recording: before };
+      if (before.key !== null && !replace && !isRestored) throw new Problem('conflict');
+      if (before.key !== null && !isRestored) await requireNoHold(trx, this.#db.engine, input);
 
       // The retention of a recording begins with its first audio.
       const createdAt = before.key === null ? fresh.created_at : before.createdAt.getTime();
       const row = { ...fresh, id: before.id, created_at: createdAt };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
       await storeParties(trx, row);
-      if (input.origin === 'store') await storeKeys.take(input.key);
-      if (before.origin === 'store' && before.key !== null) await storeKeys.replace(before.key, before.id, 0);
+      await takeAudio(trx, input);
+      if (before.origin === 'store' && before.key !== null)
+        await new StoreKeys(trx).replace(before.key, before.id, 0);
       await record('recording', subjectOf(input.accountId, input.externalId));
-      const recording = fromRow(row);
+      const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
       return hadAudio
         ? { outcome: 'replaced', recording, replaced: before }
         : { outcome: 'created', recording };
-    });
-  }
-
-  /**
-   * Stores what the bytes of a recording are: those that were checked, in this version of the origin, or others.
-   *
-   * @returns false if the recording was replaced, moved or removed meanwhile
-   */
-  async setContent(before: PlayableRecording, content: { originEtag: string } | 'damaged'): Promise<boolean> {
-    const now = Date.now();
-    const isDamaged = content === 'damaged';
-    return this.#changes.transaction(async (trx, record) => {
-      const row = await trx
-        .updateTable('recordings')
-        .set({
-          verified_at: now,
-          damaged_at: isDamaged ? (before.damagedAt?.getTime() ?? now) : null,
-          ...(!isDamaged && { origin_etag: content.originEtag }),
-        })
-        .where('id', '=', before.id)
-        .where('key', '=', before.key)
-        .where('origin_etag', '=', before.originEtag)
-        .returning('id')
-        .executeTakeFirst();
-      if (row === undefined) return false;
-      const isNews =
-        isDamaged !== (before.damagedAt !== null) || (!isDamaged && content.originEtag !== before.originEtag);
-      if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
-      return true;
     });
   }
 
@@ -171,9 +167,10 @@ export class Catalog {
         .where('external_id', '=', externalId)
         .returningAll()
         .executeTakeFirst();
-      if (row) await storeParties(trx, row);
+      if (row === undefined) return undefined;
+      await storeParties(trx, row);
       await record('recording', subjectOf(accountId, externalId));
-      return row && fromRow(row);
+      return fromRow(row);
     });
   }
 
@@ -202,7 +199,8 @@ export class Catalog {
   }
 
   /**
-   * Deletes a recording. Its store key expires: remove its audio, then delete the key (StoreKeys).
+   * Deletes a recording and what is attached to it. Its store key expires: remove its audio, then delete the key
+   * (StoreKeys).
    *
    * @param requireRemovable is called in the transaction. If it throws, the recording stays
    * @throws Problem `held` if the recording is under a legal hold
@@ -214,6 +212,7 @@ export class Catalog {
   ): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
+      for (const attachment of this.#attachments) await attachment.lock(trx, { accountId, externalId });
       const row = await trx
         .deleteFrom('recordings')
         .where('account_id', '=', accountId)
@@ -225,6 +224,7 @@ export class Catalog {
       await requireNoHold(trx, this.#db.engine, removed);
       await requireRemovable(trx, removed);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
+      for (const attachment of this.#attachments) await attachment.remove(trx, removed);
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -247,7 +247,13 @@ export class Catalog {
     return inserted !== undefined;
   }
 
-  async #lock(trx: Kysely<Schema>, ids: { accountId: string; externalId: string }): Promise<RecordingRow> {
+  async #attach(trx: Transaction<Schema>, row: RecordingRow): Promise<Recording> {
+    const recording = fromRow(row);
+    for (const attachment of this.#attachments) await attachment.put(trx, recording);
+    return recording;
+  }
+
+  async #lock(trx: Kysely<Schema>, ids: RecordingIds): Promise<RecordingRow> {
     return (
       trx
         .selectFrom('recordings')
@@ -261,12 +267,12 @@ export class Catalog {
   }
 }
 
-/** The subject of a change of a recording (db/changes.ts). */
+/** The subject of a change of a recording (db/changes.ts): a hash, because the change outlives an erased recording. */
 export function subjectOf(accountId: string, externalId: string): string {
-  return JSON.stringify([accountId, externalId]);
+  return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
 }
 
-function checkIds(ids: { accountId: string; externalId: string }): void {
+function checkIds(ids: RecordingIds): void {
   for (const field of ['accountId', 'externalId'] as const) {
     if (!isId(ids[field])) {
       throw new Problem(
@@ -275,6 +281,13 @@ function checkIds(ids: { accountId: string; externalId: string }): void {
       );
     }
   }
+}
+
+/** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
+async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise<void> {
+  if (input.origin !== 'store') return;
+  await new StoreKeys(trx).take(input.key);
+  if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
 }
 
 function isSame(before: Recording, input: AcceptedRecording): boolean {

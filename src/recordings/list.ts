@@ -66,7 +66,7 @@ const rowsAtOnce = 500;
 /** Every recording whose audio is in the store, some hundred at a time, for work on all of them. */
 export async function* storedRecordings(
   db: Kysely<Schema>,
-  { accountId, externalId }: { accountId?: string | undefined; externalId?: string | undefined },
+  { accountId, externalId }: { accountId?: string | undefined; externalId?: string | undefined } = {},
 ): AsyncGenerator<PlayableRecording[]> {
   for (let after = ''; ; ) {
     const rows = await db
@@ -86,20 +86,29 @@ export async function* storedRecordings(
   }
 }
 
-/** Recordings in the store that were not compared with their SHA-256 since an instant, the longest not first. */
-export async function unverifiedRecordings(
+/**
+ * Recordings in the store that were not compared with their SHA-256 since an instant, the longest not first. Each once,
+ * though it may still be so afterwards. Each is read from the database when its turn comes.
+ */
+export async function* unverifiedRecordings(
   db: Kysely<Schema>,
   since: Date,
-  limit: number,
-): Promise<PlayableRecording[]> {
-  const rows = await db
-    .selectFrom('recordings')
-    .selectAll()
-    .where('origin', '=', 'store')
-    .where('verified_at', '<', since.getTime())
-    .where('key', 'is not', null)
-    .orderBy('verified_at')
-    .limit(limit)
-    .execute();
-  return rows.map(fromRow).filter(isPlayable);
+): AsyncGenerator<PlayableRecording> {
+  for (let after = { verified_at: -1, id: '' }; ; ) {
+    const row = await db
+      .selectFrom('recordings')
+      .selectAll()
+      .where('origin', '=', 'store')
+      .where('key', 'is not', null)
+      .where('verified_at', '<', since.getTime())
+      .where((eb) => eb(eb.refTuple('verified_at', 'id'), '>', eb.tuple(after.verified_at, after.id)))
+      .orderBy('verified_at')
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst();
+    if (row === undefined) return;
+    after = row;
+    const recording = fromRow(row);
+    if (isPlayable(recording)) yield recording;
+  }
 }

@@ -1,10 +1,11 @@
 import type { Changes } from '../db/changes.ts';
+import { BlockDigests } from './block-digests.ts';
 import { subjectOf } from './catalog.ts';
 import { StoreKeys } from './store-keys.ts';
 
 /**
- * Gives a recording the same audio under another store key, which must be pending. The audio under the old key is
- * kept for `keepMs`.
+ * Gives a recording the same audio, which was compared with its SHA-256, under another store key. That key must be
+ * pending. The audio under the old key is kept for `keepMs`.
  *
  * @returns false if the recording was replaced or removed meanwhile
  * @throws Problem `busy` if the new key has expired
@@ -18,7 +19,7 @@ export function moveKey(
   return changes.transaction(async (trx, record) => {
     const row = await trx
       .updateTable('recordings')
-      .set({ key: after.key, origin_etag: after.originEtag })
+      .set({ key: after.key, origin_etag: after.originEtag, verified_at: Date.now(), damaged_at: null })
       .where('id', '=', before.id)
       .where('key', '=', before.key)
       .returning(['account_id', 'external_id'])
@@ -26,6 +27,7 @@ export function moveKey(
     if (row === undefined) return false;
     const storeKeys = new StoreKeys(trx);
     await storeKeys.take(after.key);
+    await new BlockDigests(trx).copy(before.key, after.key);
     await storeKeys.replace(before.key, before.id, keepMs);
     await record('recording', subjectOf(row.account_id, row.external_id));
     return true;

@@ -1,21 +1,22 @@
-import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import type { Changes } from '../db/changes.ts';
 import { isProblem, Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { ByteRange, Origin, Version } from '../origins/origin.ts';
+import type { ByteRange, Origin } from '../origins/origin.ts';
 import { Turns } from '../turns.ts';
 import type { AudioState, OriginName } from '../unions.ts';
 import type { Catalog } from './catalog.ts';
+import { type Content, setContent } from './content.ts';
+import { ContentHash } from './content-hash.ts';
 import { isPlayable, type PlayableRecording } from './recording.ts';
 
-export interface Verification {
-  state: AudioState;
-  /** The version that is there. Undefined if nothing is. */
-  version?: Version;
-}
+export type Verification =
+  | { state: Extract<AudioState, 'intact' | 'copied'>; content: Content }
+  | { state: Extract<AudioState, 'damaged' | 'missing'> };
 
 export interface RecordedAudioParts {
   catalog: Catalog;
+  changes: Changes;
   /** Recordings are played from these. */
   origins: Record<OriginName, Origin>;
   /** The store, for reads of whole recordings, not cached. */
@@ -69,23 +70,51 @@ export class RecordedAudio {
     }
   }
 
-  /** Reads the whole audio of a recording in the store, and compares it with the SHA-256. Changes nothing. */
-  async verify(recording: PlayableRecording, signal: AbortSignal): Promise<Verification> {
+  /** Whether the store has the audio in the version that the catalog names, and it is not known to be damaged. */
+  async isThere({ key, originEtag, damagedAt }: PlayableRecording): Promise<boolean> {
+    if (damagedAt) return false;
+    try {
+      return (await this.#parts.whole.stat(key)).etag === originEtag;
+    } catch (error) {
+      if (isProblem(error, 'not_found')) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Reads the whole audio of a recording in the store, and compares it with the SHA-256. Changes nothing.
+   *
+   * @returns undefined if the recording was replaced, moved or removed meanwhile
+   * @param onBytes is called with the number of bytes of each chunk. The next chunk waits for it
+   * @throws the reason of `signal`, and what the store and `onBytes` throw
+   */
+  async verify(
+    recording: PlayableRecording,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => Promise<void> | undefined = () => undefined,
+  ): Promise<Verification | undefined> {
     const { whole, metrics } = this.#parts;
-    const verification = await examine(whole, recording, signal);
+    const verification = await examine(whole, recording, signal, onBytes);
+    if (!('content' in verification) && !(await this.#isCurrent(recording))) return undefined;
     metrics.verifications.inc({ state: verification.state });
     return verification;
   }
 
-  /** Stores what a verification has found. A missing recording is left as it is: it cannot be played anyway. */
-  async record(recording: PlayableRecording, { state, version }: Verification): Promise<void> {
-    const { catalog } = this.#parts;
-    if (state === 'missing') return;
-    await catalog.setContent(recording, state === 'damaged' ? 'damaged' : { originEtag: version!.etag });
+  /** Stores what a verification has found. */
+  async record(recording: PlayableRecording, verification: Verification): Promise<void> {
+    const found = 'content' in verification ? verification.content : verification.state;
+    await setContent(this.#parts.changes, recording, found);
   }
 
-  #open({ origin, key, originEtag, size }: PlayableRecording, range: ByteRange, signal: AbortSignal) {
-    return this.#parts.origins[origin].read(key, range, { etag: originEtag, size }, signal);
+  /** Whether the catalog still has the recording with this audio in this version. */
+  async #isCurrent({ accountId, externalId, key, originEtag }: PlayableRecording): Promise<boolean> {
+    const known = await this.#parts.catalog.read(accountId, externalId);
+    return known?.key === key && known.originEtag === originEtag;
+  }
+
+  #open(recording: PlayableRecording, range: ByteRange, signal: AbortSignal) {
+    const { origin, key, originEtag, size, blockDigests } = recording;
+    return this.#parts.origins[origin].read(key, range, { etag: originEtag, size, blockDigests }, signal);
   }
 
   /** The recording with the version that is there now. @throws `otherwise` if its bytes are not those that were checked */
@@ -99,11 +128,11 @@ export class RecordedAudio {
       // Another request may have pinned it since this one read the catalog.
       if (isPlayable(known) && known.etag === etag && known.originEtag !== originEtag) return known;
       const verification = await this.verify(recording, endless);
-      if (verification.state === 'damaged' || verification.state === 'missing') {
+      if (verification && !('content' in verification)) {
         this.#denied.set(id, originEtag);
         throw otherwise;
       }
-      await this.record(recording, verification);
+      if (verification) await this.record(recording, verification);
       const current = await catalog.read(accountId, externalId);
       if (isPlayable(current) && current.etag === etag) return current;
       throw otherwise; // it was replaced or removed meanwhile
@@ -124,16 +153,22 @@ async function examine(
   whole: Origin,
   recording: PlayableRecording,
   signal: AbortSignal,
+  onBytes: (bytes: number) => Promise<void> | undefined,
 ): Promise<Verification> {
   const { key, size, sha256, originEtag } = recording;
   try {
     const version = await whole.stat(key, signal);
-    if (version.size !== size) return { state: 'damaged', version };
-    const hash = createHash('sha256');
+    if (version.size !== size) return { state: 'damaged' };
+    const hash = new ContentHash();
     const range = { first: 0, last: size - 1 };
-    for await (const chunk of await whole.read(key, range, version, signal)) hash.update(chunk);
-    if (hash.digest('hex') !== sha256) return { state: 'damaged', version };
-    return { state: version.etag === originEtag ? 'intact' : 'copied', version };
+    for await (const chunk of await whole.read(key, range, version, signal)) {
+      hash.update(chunk);
+      await onBytes(chunk.length);
+    }
+    const digest = hash.digest();
+    if (digest.sha256 !== sha256) return { state: 'damaged' };
+    const content = { originEtag: version.etag, blockDigests: digest.blockDigests };
+    return { state: version.etag === originEtag ? 'intact' : 'copied', content };
   } catch (error) {
     if (isProblem(error, 'not_found')) return { state: 'missing' };
     throw error;

@@ -4,10 +4,14 @@ import type { CallData } from '../crm/call.ts';
 import type { RecordingRow } from '../db/schema.ts';
 import type { Container, Direction, OriginName, Verdict } from '../unions.ts';
 
-/** A recording whose audio passed the check, before the catalog has it. */
-export interface AcceptedRecording {
+/** The phone system's ids of the account and of the call. */
+export interface RecordingIds {
   accountId: string;
   externalId: string;
+}
+
+/** A recording whose audio passed the check, before the catalog has it. */
+export interface AcceptedRecording extends RecordingIds {
   direction: Direction | null;
   /** Where its audio is: in our store, or by reference in a bucket or at a vendor. */
   origin: OriginName;
@@ -21,6 +25,11 @@ export interface AcceptedRecording {
   lastModified: Date;
   /** Hexadecimal. Null for a reference, which is never read whole. */
   sha256: string | null;
+  /**
+   * SHA-256 of each block (`Version.blockDigests`). Undefined for a reference, for audio that an earlier version stored
+   * and `verify` has not read yet, and in lists.
+   */
+  blockDigests?: string | undefined;
   container: Container | null;
   report: Report;
   call: CallData | null;
@@ -97,7 +106,8 @@ export function rejectedRow(recording: RejectedRecording, now: number): Recordin
   };
 }
 
-export function fromRow(row: RecordingRow): Recording {
+/** @param row perhaps with the digests of its blocks */
+export function fromRow(row: RecordingRow & { digests?: string | null }): Recording {
   return {
     id: row.id,
     accountId: row.account_id,
@@ -110,6 +120,7 @@ export function fromRow(row: RecordingRow): Recording {
     originEtag: row.origin_etag,
     lastModified: new Date(row.last_modified),
     sha256: row.sha256,
+    ...(row.digests && { blockDigests: row.digests }),
     container: row.container,
     verdict: row.verdict,
     report: JSON.parse(row.report),

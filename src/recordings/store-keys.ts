@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { BlockDigests } from './block-digests.ts';
 
 /** The lease of a backup under way (db/leases.ts). While a process has it, audio that was replaced is kept. */
 export const backupLease = 'backup';
@@ -138,8 +139,9 @@ export class StoreKeys {
     return Number(count);
   }
 
-  /** Deletes the record of a key. Call it once the audio under the key is removed. */
+  /** Deletes all that is recorded of a key. Call it once the audio under the key is removed. */
   async delete(key: string): Promise<void> {
+    await new BlockDigests(this.#db).delete(key);
     await this.#db.deleteFrom('uploads').where('key', '=', key).execute();
   }
 }

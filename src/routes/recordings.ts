@@ -56,7 +56,8 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
 
   async function acceptUpload(request: FastifyRequest, signal: AbortSignal) {
     const { recording, fileName, audio } = await readUpload(request);
-    const { source, mode: _, ...offer } = readRecordingInput(recording); // `mode` applies to a source only
+    const { source, mode, ...offer } = readRecordingInput(recording);
+    if (mode) throw new Problem('invalid_request', 'The field mode is for a source, not for an upload.');
     if (source)
       throw new Problem('invalid_request', 'Send the field source or the part "audio", but not both.');
     return ingest.accept({ fileName, ...offer }, audio, signal);

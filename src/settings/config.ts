@@ -197,6 +197,11 @@ export function flagOf(key: string): string {
   return variableOf(key).slice('PLAYHEAD_'.length).toLowerCase().replaceAll('_', '-');
 }
 
+/** The folders in which programs are looked for, as the system lists them. */
+export function searchPath(): string {
+  return process.env.PATH ?? '';
+}
+
 /** The variables of a `.env` file; none if there is no such file. */
 function readDotEnv(path: string): NodeJS.ProcessEnv {
   let content: string;
@@ -252,9 +257,9 @@ export function readConfig(flags: Record<string, string | undefined> = {}, env =
 /** Fills in the defaults that depend on other settings. */
 function withDependentDefaults(config: Config): Config {
   const dataDir = resolve(config.dataDir);
-  const urlHost = config.host.includes(':')
-    ? `[${config.host}]` // IPv6
-    : config.host.replace(/^0\.0\.0\.0$/, '127.0.0.1'); // 0.0.0.0 means every address; a URL needs one
+  // These two mean every address; a URL needs one.
+  const host = config.host.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^::$/, '::1');
+  const urlHost = host.includes(':') ? `[${host}]` : host;
   return {
     ...config,
     dataDir,

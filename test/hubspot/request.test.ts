@@ -135,3 +135,13 @@ t.test('a response that is not JSON is an error', async (t) => {
   const client = await clientOf(t, 'token', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnone');
   t.match(await failure(client.markReady('1')), { status: 502, category: 'INVALID_REPLY' });
 });
+
+t.test(
+  'recording settings without a URL: none is registered, and a registration is not acknowledged',
+  async (t) => {
+    const client = await clientOf(t, 'token', () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}');
+    t.equal(await client.readRecordingUrl(), undefined);
+    const error = await failure(client.registerRecordingUrl('https://gateway.example/%s'));
+    t.match(error, { category: 'INVALID_REPLY', message: /no urlToRetrieveAuthedRecording/ });
+  },
+);

@@ -21,6 +21,7 @@ t.test('erased audio is not cached, even if a read caches it again during the re
     tokens: { revoke: async () => {} },
     holds: { requireNone: async () => {} },
     storedAudio,
+    db: {},
   } as unknown as IngestParts);
   t.equal(await ingest.erase('account', 'id'), true);
   t.same([...audio, ...cached], []);

@@ -1,92 +1,17 @@
 import { createHash } from 'node:crypto';
 import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { openDatabase } from '../../src/db/open.ts';
+import t from 'tap';
 import { backup } from '../../src/maintenance/backup.ts';
 import type { Manifest } from '../../src/maintenance/backup-folder.ts';
 import type { Origin } from '../../src/origins/origin.ts';
 import { filesBelow, freshFolder } from '../files.ts';
-import { fixtures, longRecording, markedRecording, startGateway } from '../gateway.ts';
+import { longRecording, markedRecording, startGateway } from '../gateway.ts';
 import { until } from '../until.ts';
-import { copySecretKey, type Kind, kinds, run, type Settings } from './site.ts';
+import { bodyOf, kinds, restored, run, urlOf } from './site.ts';
 
-const files = ['inbound-caller1.wav', 'inbound-caller1.flac'];
 const short = await longRecording(1);
 const audioOf = (mark: string) => markedRecording(short, 300_000, mark);
-
-/** The rows of the tables that a backup must have. */
-async function rowsOf(settings: Settings) {
-  const url = settings['database-url'] ?? `sqlite:${join(settings['data-dir'], 'playhead.db')}`;
-  const { kysely, close } = await openDatabase(url);
-  const recordings = await kysely.selectFrom('recordings').selectAll().orderBy('id').execute();
-  const jobs = await kysely.selectFrom('outbox').selectAll().orderBy('id').execute();
-  const keys = await kysely.selectFrom('signing_keys').selectAll().orderBy('ordinal').execute();
-  await close();
-  return { recordings: recordings.map(({ origin_etag: _, ...row }) => row), jobs, keys };
-}
-
-async function bodyOf(url: string): Promise<Buffer> {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-  return Buffer.from(await response.arrayBuffer());
-}
-
-/** Restores a backup into a new place of this kind, and starts a gateway there. */
-async function restored(t: Test, kind: Kind, from: Settings, folder: string) {
-  const settings = await kind.fresh(t);
-  await copySecretKey(from, settings);
-  const { code, stdout, stderr } = await run(settings, 'restore', '--from', folder);
-  t.equal(code, 0, stderr);
-  return { settings, stdout, gateway: await startGateway(t, settings) };
-}
-
-async function urlOf(gateway: Awaited<ReturnType<typeof startGateway>>, id: string): Promise<string> {
-  const response = await gateway.v1(`/recordings/acct/${encodeURIComponent(id)}/url`, { method: 'POST' });
-  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-  return ((await response.json()) as { authenticatedUrl: string }).authenticatedUrl;
-}
-
-const trips: [from: Kind, to: Kind][] = [
-  [kinds.onFolder, kinds.onFolder],
-  [kinds.onFolder, kinds.onPostgres],
-  [kinds.onPostgres, kinds.onFolder],
-  [kinds.onPostgres, kinds.onPostgres],
-  [kinds.onFolder, kinds.onS3],
-  [kinds.onS3, kinds.onS3],
-];
-
-for (const [from, to] of trips) {
-  const skip = from.skip || to.skip;
-  t.test(`a backup of ${from.name} is restored to ${to.name}`, { skip }, async (t) => {
-    const settings = await from.fresh(t);
-    const folder = join(await freshFolder(t), 'backup');
-    const gateway = await startGateway(t, settings);
-    for (const file of files)
-      t.ok((await gateway.ingest(file, { call: { title: `Anruf né 🎧 ${file}` } })).ok);
-    t.ok((await gateway.ingest(await longRecording(11), { externalId: 'long' })).ok);
-    t.equal((await gateway.ingest('mono.wav', { externalId: 'rejected' })).status, 422);
-
-    const first = await run(settings, 'backup', '--to', folder);
-    t.match(first, { code: 0, stdout: /3 recordings .* 3 of them are new/ }, first.stderr);
-    t.match(first.stdout, /The secret key is not in it\. Keep \S+secret-key in another place/);
-    const again = await run(settings, 'backup', '--to', folder, '--json');
-    t.match(JSON.parse(again.stdout), { recordings: 3, lost: 0, added: { recordings: 0, bytes: 0 } });
-    t.same((await filesBelow(folder)).filter((name) => name.startsWith('database')).length, 1);
-
-    const place = await restored(t, to, settings, folder);
-    t.match(place.stdout, /Restored \d+ rows and 3 recordings/);
-    t.same(await rowsOf(place.settings), await rowsOf(settings), 'every row is there');
-    for (const file of files)
-      t.ok(
-        (await bodyOf(await urlOf(place.gateway, file))).equals(await readFile(join(fixtures, file))),
-        file,
-      );
-    t.ok((await bodyOf(await urlOf(place.gateway, 'long'))).equals(await longRecording(11)), 'the long one');
-    t.match(await (await place.gateway.v1('/recordings/acct/rejected')).json(), { verdict: 'fail' });
-    await place.gateway.v1('/recordings/acct/long', { method: 'DELETE' });
-  });
-}
 
 /** An origin that runs `before` ahead of its first read of a recording. */
 function interrupted(origin: Origin, before: () => Promise<void>): Origin {

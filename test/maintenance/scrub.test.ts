@@ -78,3 +78,38 @@ t.test('a process that stops does not begin with another recording', async (t) =
   await task.run(async () => verified.length === 0);
   t.same(verified, ['a']);
 });
+
+t.test('a process that stops does not read a recording to its end, however slow it reads', async (t) => {
+  const { catalog, gateway, makeDue } = await start(t, ['a']);
+  await makeDue({ a: 1 });
+  const { db, recordedAudio, log } = gateway.parts;
+  const task = scrub({ db, recordedAudio, bytesPerSecond: 1, log });
+  let looks = 0;
+  await task.run(async () => ++looks < 4);
+  t.equal(looks, 4, 'asked again and again while it waits');
+  t.match(await catalog.read('acct', 'a'), { damagedAt: null });
+  const row = await db.kysely.selectFrom('recordings').select('verified_at').executeTakeFirstOrThrow();
+  t.equal(Number(row.verified_at), 1, 'still due');
+});
+
+t.test(
+  'many recordings without audio, and some that cannot be read, keep no other one waiting',
+  async (t) => {
+    const { gateway, task, verified, errors, makeDue } = await start(t, ['last']);
+    const { kysely } = gateway.parts.db;
+    const row = await kysely.selectFrom('recordings').selectAll().executeTakeFirstOrThrow();
+    await makeDue({ last: 5 });
+    for (let count = 0; count < 120; count++) {
+      const key = count % 2 === 0 ? `no/such-${count}` : '..'; // the second is no key that can be read
+      const ids = { id: `0-${count}`, external_id: `lost-${count}`, key };
+      await kysely
+        .insertInto('recordings')
+        .values({ ...row, ...ids, verified_at: 1 })
+        .execute();
+    }
+    await task.run(async () => true);
+    t.equal(verified.length, 121);
+    t.equal(verified.at(-1), 'last');
+    t.equal(errors.length, 120);
+  },
+);

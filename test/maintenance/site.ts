@@ -7,6 +7,7 @@ import type { Test } from 'tap';
 import type { Ended } from '../commands/playhead.ts';
 import { freshPostgres } from '../contracts/db.ts';
 import { freshFolder } from '../files.ts';
+import { startGateway } from '../gateway.ts';
 
 const { PATH, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
 const postgres = process.env.PLAYHEAD_TEST_POSTGRES_URL;
@@ -83,4 +84,30 @@ export function run(settings: Record<string, string>, ...args: string[]): Promis
 /** What an operator does by hand after a restore. */
 export function copySecretKey(from: Settings, to: Settings): Promise<void> {
   return copyFile(join(from['data-dir'], 'secret-key'), join(to['data-dir'], 'secret-key'));
+}
+
+/** The body of a stream. */
+export async function bodyOf(url: string): Promise<Buffer> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+/** Restores a backup into a new place of this kind, and starts a gateway there. */
+export async function restored(t: Test, kind: Kind, from: Settings, folder: string) {
+  const settings = await kind.fresh(t);
+  await copySecretKey(from, settings);
+  const { code, stdout, stderr } = await run(settings, 'restore', '--from', folder);
+  t.equal(code, 0, stderr);
+  return { settings, stdout, gateway: await startGateway(t, settings) };
+}
+
+/** The stream URL of a recording of the account `acct`. */
+export async function urlOf(
+  gateway: { v1(path: string, init: RequestInit): Promise<Response> },
+  id: string,
+): Promise<string> {
+  const response = await gateway.v1(`/recordings/acct/${encodeURIComponent(id)}/url`, { method: 'POST' });
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  return ((await response.json()) as { authenticatedUrl: string }).authenticatedUrl;
 }

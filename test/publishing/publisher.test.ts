@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import type { Job } from '../../src/publishing/outbox.ts';
+import type { Job } from '../../src/publishing/job.ts';
 import type { Recording } from '../../src/recordings/recording.ts';
 import type { Fault } from '../../src/sandbox/faults.ts';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';

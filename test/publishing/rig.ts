@@ -36,13 +36,14 @@ export async function openPublishing(databaseUrl: string, options: PublishingOpt
   const changes = await Changes.open(db);
   const catalog = new Catalog(db, changes);
   const outbox = new Outbox(db, options.outbox);
-  const publications = new Publications(db, outbox);
+  const crm = options.crm ?? sandboxCrm(options);
+  const publications = new Publications(db, outbox, crm);
   const publisher = new Publisher({
     catalog,
     outbox,
     publications,
     leases: new Leases(db, options.leaseMs),
-    crm: options.crm ?? sandboxCrm(options),
+    crm,
     metrics: createMetrics(),
     ...(options.searchDelayMs !== undefined && { searchDelayMs: options.searchDelayMs }),
   });

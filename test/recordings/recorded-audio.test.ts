@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { isPlayable } from '../../src/recordings/recording.ts';
 import { longRecording, spawnGateway, startGateway } from '../gateway.ts';
 import { ended } from '../processes.ts';
 
@@ -120,6 +121,7 @@ t.test(
         { ...found, key: found.key },
         new AbortController().signal,
       );
+      if (!verification) throw new Error('replaced meanwhile');
       await parts.recordedAudio.record({ ...found, key: found.key }, verification);
       return verification.state;
     };
@@ -145,7 +147,36 @@ t.test('the right bytes of a damaged recording play once somebody listens', asyn
   const { key, originEtag } = (await gateway.parts.catalog.read('acct', 'bytes'))!;
   await makeDue(gateway);
   const found = (await gateway.parts.catalog.read('acct', 'bytes'))!;
-  await gateway.parts.catalog.setContent({ ...found, key: key! }, 'damaged');
+  await gateway.parts.recordedAudio.record({ ...found, key: key! }, { state: 'damaged' });
   t.ok((await bytesOf(url)).equals(recording));
   t.match(await gateway.parts.catalog.read('acct', 'bytes'), { damagedAt: null, originEtag });
+});
+
+t.test('a recording that is erased while it is verified is neither damaged nor missing', async (t) => {
+  const gateway = await startGateway(t);
+  await gateway.streamOf(recording);
+  const { catalog, recordedAudio, metrics } = gateway.parts;
+  const before = await catalog.read('acct', 'bytes');
+  if (!isPlayable(before)) throw new Error('no audio');
+  await gateway.v1('/recordings/acct/bytes', { method: 'DELETE' });
+  t.equal(await recordedAudio.verify(before, new AbortController().signal), undefined);
+  for (const { value } of (await metrics.verifications.get()).values) t.equal(value, 0);
+});
+
+t.test('a verification finds the digests of blocks that an earlier version did not store', async (t) => {
+  const gateway = await startGateway(t);
+  await gateway.streamOf(recording);
+  const { catalog, recordedAudio, db } = gateway.parts;
+  const right = (await catalog.read('acct', 'bytes'))!.blockDigests;
+  t.equal(right?.length, 3 * 64, 'one for each block');
+  await db.kysely.deleteFrom('block_digests').execute();
+  const before = await catalog.read('acct', 'bytes');
+  if (!isPlayable(before)) throw new Error('no audio');
+  t.equal(before.blockDigests, undefined);
+  await recordedAudio.record(before, (await recordedAudio.verify(before, new AbortController().signal))!);
+  t.equal(
+    (await catalog.get('acct', 'bytes'))!.blockDigests,
+    right,
+    'known at once, though it was in memory',
+  );
 });

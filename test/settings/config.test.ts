@@ -39,6 +39,7 @@ t.test('defaults that depend on other settings', async (t) => {
   t.equal(config.store, `file:${join(folder, 'data', 'recordings')}`);
   t.equal(config.publicUrl, 'http://127.0.0.1:8080');
   t.equal(readConfig({ host: '::1', port: '81' }, {}).publicUrl, 'http://[::1]:81', 'IPv6 in brackets');
+  t.equal(readConfig({ host: '::', port: '81' }, {}).publicUrl, 'http://[::1]:81', 'every IPv6 address');
   t.equal(
     readConfig({ 'public-url': 'https://a.test/x/' }, {}).publicUrl,
     'https://a.test/x',

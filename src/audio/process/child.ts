@@ -1,7 +1,6 @@
 /** The program of the child process: it checks one recording at a time, as its parent requests. */
-import { isProblem } from '../../errors.ts';
 import { check } from '../check.ts';
-import { openFile, type Source } from '../source.ts';
+import type { Source } from '../source.ts';
 import type { ToChild, ToParent } from './messages.ts';
 
 const reads = new Map<number, PromiseWithResolvers<Uint8Array>>();
@@ -16,15 +15,9 @@ process.on('disconnect', () => process.exit());
 async function checkRecording(request: ToChild & { kind: 'check' }): Promise<ToParent> {
   send({ kind: 'started' });
   try {
-    const source = 'path' in request ? await openFile(request.path) : parentSource(request.size);
-    try {
-      const progress = (seconds: number) => send({ kind: 'progress', seconds });
-      return { kind: 'report', report: await check(source, request.declared, progress) };
-    } finally {
-      await source.close();
-    }
+    const progress = (seconds: number) => send({ kind: 'progress', seconds });
+    return { kind: 'report', report: await check(parentSource(request.size), request.declared, progress) };
   } catch (error) {
-    if (isProblem(error)) return { kind: 'problem', code: error.code, message: error.message };
     return { kind: 'error', cause: error };
   }
 }

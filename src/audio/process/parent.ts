@@ -1,12 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { on } from 'node:events';
-import { stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { Problem } from '../../errors.ts';
 import type { Origin, Representation } from '../../origins/origin.ts';
 import { Finding } from '../finding.ts';
 import type { Declared, Report } from '../report.ts';
+import { openFile, type Source } from '../source.ts';
 import { conclude } from '../verdict.ts';
 import type { ToChild, ToParent } from './messages.ts';
+import { permissionsOf } from './permissions.ts';
 import { Stopwatch } from './stopwatch.ts';
 
 /** One version of a recording in an origin, or a file on this machine. */
@@ -43,18 +45,19 @@ export class Parent {
    * of `signal`
    */
   async check(recording: Recording, declared: Declared, signal: AbortSignal): Promise<Report> {
+    const source = await sourceOf(recording, signal);
     this.#child ??= this.#start();
     const child = this.#child;
     keepAlive(child, true);
     try {
-      return await requestCheck(child, recording, declared, signal);
+      return await requestCheck(child, source, declared, signal);
     } catch (error) {
       this.close();
       if (!(error instanceof Finding)) throw error;
-      const size = 'path' in recording ? (await stat(recording.path)).size : recording.representation.size;
-      return conclude({ size }, [error.evidence]);
+      return conclude({ size: source.size }, [error.evidence]);
     } finally {
       keepAlive(child, false);
+      await source.close();
     }
   }
 
@@ -64,11 +67,12 @@ export class Parent {
     this.#child = undefined;
   }
 
-  /** Starts the child. It gets no environment, and what its decoders print is dropped. */
+  /** Starts the child. What its decoders print is dropped. */
   #start(): ChildProcess {
+    const { execArgv, env } = permissionsOf(fileURLToPath(this.#program));
     const child = fork(this.#program, {
-      env: {},
-      execArgv: ['--disable-sigusr1', `--max-old-space-size=${heapLimitMiB}`],
+      env,
+      execArgv: ['--disable-sigusr1', `--max-old-space-size=${heapLimitMiB}`, ...execArgv],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
@@ -92,10 +96,10 @@ function keepAlive(child: ChildProcess, keep: boolean): void {
   }
 }
 
-/** Sends a recording to the child and serves its reads, until it reports, exits or exceeds a limit. */
+/** Sends the size of a recording to the child and serves its reads, until it reports, exits or exceeds a limit. */
 async function requestCheck(
   child: ChildProcess,
-  recording: Recording,
+  source: Source,
   declared: Declared,
   callerSignal: AbortSignal,
 ): Promise<Report> {
@@ -107,8 +111,7 @@ async function requestCheck(
   const send = (message: ToChild) => child.send(message, () => {});
   try {
     const messages = on(child, 'message', { signal, close: ['exit'] });
-    if ('path' in recording) send({ kind: 'check', declared, path: recording.path });
-    else send({ kind: 'check', declared, size: recording.representation.size });
+    send({ kind: 'check', declared, size: source.size });
 
     for await (const [message] of messages as AsyncIterable<[ToParent]>) {
       switch (message.kind) {
@@ -117,7 +120,7 @@ async function requestCheck(
           break;
         case 'read': {
           watch.pause();
-          const bytes = await read(recording, message.offset, message.length, signal);
+          const bytes = await source.read(message.offset, message.length);
           watch.resume();
           send({ kind: 'bytes', id: message.id, bytes });
           break;
@@ -130,8 +133,6 @@ async function requestCheck(
         }
         case 'report':
           return message.report;
-        case 'problem':
-          throw new Problem(message.code, message.message);
         case 'error':
           throw new Problem('internal', undefined, { cause: message.cause });
       }
@@ -149,21 +150,22 @@ async function requestCheck(
   }
 }
 
-/** Bytes of a recording in an origin. A child that was given a path reads by itself. */
-async function read(
-  recording: Recording,
-  offset: number,
-  length: number,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  if ('path' in recording) throw new Error('a path needs no reading');
+/** The child reads nothing by itself: a recording that takes it over cannot read the files of the gateway. */
+async function sourceOf(recording: Recording, signal: AbortSignal): Promise<Source> {
+  if ('path' in recording) return openFile(recording.path);
   const { origin, key, representation } = recording;
-  const bytes = new Uint8Array(length);
-  const range = { first: offset, last: offset + length - 1 };
-  let filled = 0;
-  for await (const chunk of await origin.read(key, range, representation, signal)) {
-    bytes.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return bytes;
+  return {
+    size: representation.size,
+    async read(offset, length) {
+      const bytes = new Uint8Array(length);
+      const range = { first: offset, last: offset + length - 1 };
+      let filled = 0;
+      for await (const chunk of await origin.read(key, range, representation, signal)) {
+        bytes.set(chunk, filled);
+        filled += chunk.length;
+      }
+      return bytes;
+    },
+    close: async () => {},
+  };
 }

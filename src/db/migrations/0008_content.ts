@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 
 /** Adds when the bytes of a recording were last compared with its SHA-256, and since when they are others. */
 export async function content(db: Kysely<unknown>): Promise<void> {
@@ -10,6 +10,7 @@ export async function content(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createIndex('recordings_verified')
     .on('recordings')
-    .columns(['origin', 'verified_at'])
+    .columns(['origin', 'verified_at', 'id'])
+    .where(sql.ref('key'), 'is not', null) // a recording that was rejected has no audio to verify
     .execute();
 }

@@ -50,14 +50,14 @@ export class BlockCache implements Origin {
   async read(
     key: string,
     range: ByteRange,
-    { etag, size }: Version,
+    { etag, size, blockDigests }: Version,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();
     if (range.last >= size)
       throw new Problem('origin_failed', undefined, { cause: `there are only ${size} bytes` });
     const cache = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };
-    const version = { key, etag, size, idPrefix: this.#idPrefix(key, etag) };
+    const version = { key, etag, size, blockDigests, idPrefix: this.#idPrefix(key, etag) };
     const reader = new BlockReader(cache, version, range, signal);
     await reader.open();
     return reader.chunks();

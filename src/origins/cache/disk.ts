@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { type Block, blockBytes } from './block.ts';
 
 const headerBytes = 20;
-const magic = 0x50484231; // PHB1
+const magic = 0x50484232; // PHB2
 /** Blocks that are written at one time. Others are not stored meanwhile. */
 const writesAtOnce = 4;
 /** The end of a file's name while it is written. */
@@ -16,8 +16,9 @@ const partName = /^[0-9a-f]{64}\.[0-9a-f-]{36}\.part$/;
 
 /**
  * The blocks on disk: a folder of files, each named by the hash of its block's id. A file is a header of 20
- * bytes (magic, CRC-32 of the bytes, size of the recording, CRC-32 of the header) and the bytes. Nothing here
- * is worth an fsync: a file that is short, altered or unreadable fails its checksum and counts as a miss.
+ * bytes (magic, CRC-32 of the bytes, size of the recording, CRC-32 of the header and the name) and the bytes. Nothing
+ * here is worth an fsync: a file that is short, altered, unreadable or under the name of another one fails its checksum
+ * and counts as a miss.
  */
 export class Disk {
   readonly #folder: string;
@@ -65,18 +66,17 @@ export class Disk {
     return this.#names.has(name) || existsSync(join(this.#folder, name));
   }
 
-  /** Fills the block. False if it is not here or is damaged. */
+  /** Fills the block, without a look at its digest. False if it is not here or its checksum is wrong. */
   async read(block: Block, size: number): Promise<boolean> {
     const name = nameOf(block.id);
     const isCounted = this.#names.delete(name);
     const header = Buffer.alloc(headerBytes);
-    const bytes = block.slab.subarray(0, block.length);
-    const length = await this.#load(name, [header, bytes]);
-    if (length !== headerBytes + block.length || !header.equals(headerOf(bytes, size))) {
+    const length = await this.#load(name, [header, block.bytes]);
+    if (length !== headerBytes + block.length || !header.equals(headerOf(name, block.bytes, size))) {
       await this.#delete(name);
       return false;
     }
-    block.filled = block.length;
+    block.arrived = block.length;
     if (isCounted) this.#names.add(name);
     return true;
   }
@@ -88,8 +88,7 @@ export class Disk {
     if (this.#slots === 0 || this.#names.has(name)) return;
     this.#writing.set(name, true);
     try {
-      const bytes = block.slab.subarray(0, block.length);
-      await this.#save(name, [headerOf(bytes, size), bytes]);
+      await this.#save(name, [headerOf(name, block.bytes, size), block.bytes]);
       if (this.#writing.get(name)) this.#names.add(name);
       else await this.#delete(name);
       // Every process counts all files that an earlier run left. They are evicted little by little, to keep
@@ -166,11 +165,11 @@ function nameOf(id: string): string {
   return createHash('sha256').update(id).digest('hex');
 }
 
-function headerOf(bytes: Buffer, size: number): Buffer {
+function headerOf(name: string, bytes: Buffer, size: number): Buffer {
   const header = Buffer.alloc(headerBytes);
   header.writeUInt32BE(magic, 0);
   header.writeUInt32BE(crc32(bytes), 4);
   header.writeUIntBE(size, 8, 6);
-  header.writeUInt32BE(crc32(header.subarray(0, 16)), 16);
+  header.writeUInt32BE(crc32(name, crc32(header.subarray(0, 16))), 16);
   return header;
 }

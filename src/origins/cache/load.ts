@@ -68,26 +68,27 @@ export class Load {
   /**
    * Fills the blocks with `bytes`, one after the other.
    *
-   * @param onFull is called with each block once it is full
+   * @param onFull is called with each block once it is full. If it returns a promise, the next bytes wait for it
    * @returns how many bytes are missing at the end
    */
-  async fill(bytes: AsyncIterable<Uint8Array>, onFull: (block: Block) => void): Promise<number> {
+  async fill(
+    bytes: AsyncIterable<Uint8Array>,
+    onFull: (block: Block) => Promise<void> | undefined,
+  ): Promise<number> {
     let index = 0;
     for await (const chunk of bytes) {
       let taken = 0;
       while (taken < chunk.length && index < this.#blocks.length) {
         const block = this.#blocks[index]!;
-        const part = chunk.subarray(taken, taken + block.length - block.filled);
-        block.slab.set(part, block.filled);
-        block.filled += part.length;
-        taken += part.length;
-        if (block.filled < block.length) continue;
-        onFull(block);
+        taken += block.append(chunk.subarray(taken));
+        if (block.arrived < block.length) continue;
+        const work = onFull(block);
+        if (work) await work;
         index++;
       }
       this.#wake();
     }
-    return this.#blocks.slice(index).reduce((missing, block) => missing + block.length - block.filled, 0);
+    return this.#blocks.slice(index).reduce((missing, block) => missing + block.length - block.arrived, 0);
   }
 
   /** Drops the blocks. Call it before they are unpinned: they can be evicted from then on. */

@@ -8,6 +8,9 @@ import type { JoinedLoads } from './joined-loads.ts';
 import { Load } from './load.ts';
 import { type Memory, maxLoadBlocks } from './memory.ts';
 
+/** Length of a SHA-256 as hexadecimal text. */
+const digestLength = 64;
+
 /** The version of a recording that blocks belong to. */
 export interface CachedVersion extends Version {
   readonly key: string;
@@ -143,6 +146,10 @@ export class Loader {
     if (!disk?.has(version.idPrefix + load.firstIndex)) return false;
     return this.#fillInTurn(load, version, async ([block]) => {
       if (!block || !(await disk.read(block, version.size))) return false;
+      if (!this.#isRight(block)) {
+        await disk.remove(block.id);
+        return false;
+      }
       this.#metrics.blocks.inc({ outcome: 'disk' });
       this.#memory.keep(block, load.isShared);
       return true;
@@ -160,9 +167,15 @@ export class Loader {
     this.#metrics.blocks.inc({ outcome: 'miss' }, load.lastIndex - load.firstIndex + 1);
     const bytes = await this.#origin.read(key, range, version, load.signal);
     await this.#fillInTurn(load, version, async () => {
-      const missing = await load.fill(bytes, (block) => {
+      const keep = (block: Block) => {
         this.#memory.keep(block, load.isShared);
         this.#toDisk(block, size);
+      };
+      const missing = await load.fill(bytes, (block) => {
+        if (!this.#isRight(block))
+          return this.#fetchAgain(version, block, load.signal).then(() => keep(block));
+        keep(block);
+        return undefined;
       });
       if (missing > 0) throw incomplete(missing);
       return true;
@@ -193,16 +206,33 @@ export class Loader {
     return this.#turns.run(load.signal, task, this);
   }
 
+  /** Whether the bytes of a whole block are those that were checked. Readers may use them then. */
+  #isRight(block: Block): boolean {
+    const isRight = block.verify();
+    if (!isRight) this.#metrics.blocks.inc({ outcome: 'damaged' });
+    return isRight;
+  }
+
+  /** Fetches a block once more, whose bytes were wrong. @throws Problem `audio_damaged` if they are wrong again */
+  async #fetchAgain(version: CachedVersion, block: Block, signal: AbortSignal): Promise<void> {
+    const index = Number(block.id.slice(version.idPrefix.length));
+    await this.readUncached(version, index * blockBytes, block.bytes, signal);
+    if (this.#isRight(block)) return;
+    throw new Problem('audio_damaged', undefined, { cause: `block ${index} has other bytes` });
+  }
+
   #toDisk(block: Block, size: number): void {
     if (!this.#disk) return;
     this.#memory.pin(block);
     this.#disk.write(block, size).finally(() => this.#memory.unpin(block));
   }
 
-  #newBlock({ idPrefix, size }: CachedVersion, index: number): Block {
+  #newBlock({ idPrefix, size, blockDigests }: CachedVersion, index: number): Block {
     const rest = size - index * blockBytes;
     const isEdge = index === 0 || rest <= blockBytes;
-    const block = new Block(idPrefix + index, Math.min(blockBytes, rest), isEdge, this.#memory.take());
+    const length = Math.min(blockBytes, rest);
+    const digest = blockDigests?.slice(index * digestLength, (index + 1) * digestLength);
+    const block = new Block(idPrefix + index, length, isEdge, this.#memory.take(), digest);
     this.#memory.pin(block);
     return block;
   }

@@ -8,6 +8,7 @@ import { Parent } from '../../../src/audio/process/parent.ts';
 import { CheckPool } from '../../../src/audio/process/pool.ts';
 import { Problem } from '../../../src/errors.ts';
 import type { Origin, Version } from '../../../src/origins/origin.ts';
+import { setEnvironment } from '../../environment.ts';
 import { isRunning } from '../../processes.ts';
 import { until } from '../../until.ts';
 import { chunk, format, hostile, talk, wav } from '../hostile.ts';
@@ -222,4 +223,56 @@ t.test('close ends the checks that run, and new ones fail', async (t) => {
   await checkPool.close();
   await Promise.all(rejected);
   await t.rejects(checkPool.check(await recording(new Memory(good)), {}), { code: 'busy' });
+});
+
+/** What a child that was taken over by a recording could do, as far as it runs JavaScript. */
+const crimes = `
+  const { readFileSync, writeFileSync } = await import('node:fs');
+  const { execFileSync } = await import('node:child_process');
+  const { Worker } = await import('node:worker_threads');
+  const attempts = {
+    'reads its parent': () => readFileSync('/proc/' + process.ppid + '/environ'),
+    'reads a file': () => readFileSync('/etc/passwd'),
+    'writes a file': () => writeFileSync('/tmp/playhead-crime', ''),
+    'starts a program': () => execFileSync('true'),
+    'starts a thread': () => new Worker('', { eval: true }),
+  };
+  const done = Object.keys(attempts).filter((name) => {
+    try {
+      attempts[name]();
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  process.send({ kind: 'report', report: { done, env: process.env } });
+`;
+
+t.test('a child reads nothing but its program, writes nothing and starts nothing', async (t) => {
+  setEnvironment(t, { PATH: '/nowhere', PLAYHEAD_SECRET_KEY: 'secret' });
+  const parent = await brokenParent(t, `(async () => {${crimes}})()`);
+  const report = await parent.check({ path: await tempFile(t, good) }, {}, never);
+  t.strictSame(report, { done: [], env: {} });
+});
+
+t.test('if there is an ffmpeg on the path, a child may start programs, and finds it', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'playhead-test-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'ffmpeg'), '#!/bin/sh\necho found', { mode: 0o755 });
+  setEnvironment(t, { PATH: `/nowhere:${folder}`, PLAYHEAD_SECRET_KEY: 'secret' });
+  const parent = await brokenParent(
+    t,
+    `(async () => {
+      const { execFileSync } = await import('node:child_process');
+      process.send({ kind: 'report', report: { said: String(execFileSync('ffmpeg')), env: process.env } });
+    })()`,
+  );
+  const report = await parent.check({ path: await tempFile(t, good) }, {}, never);
+  t.strictSame(report, { said: 'found\n', env: { PATH: folder } });
+});
+
+t.test('a path to no file is not_found', async (t) => {
+  const checkPool = makePool(t);
+  await t.rejects(checkPool.check({ path: '/nowhere/call.wav' }, declared), { code: 'not_found' });
+  await t.rejects(checkPool.check({ path: tmpdir() }, declared), { code: 'not_found' });
 });

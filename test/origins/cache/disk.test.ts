@@ -15,7 +15,7 @@ import { CountingOrigin } from './counting.ts';
 function blockOf(id: string, bytes: Uint8Array = Buffer.alloc(0), length = bytes.length): Block {
   const block = new Block(id, length, false, Buffer.alloc(blockBytes));
   block.slab.set(bytes);
-  block.filled = bytes.length;
+  block.arrived = bytes.length;
   return block;
 }
 
@@ -30,7 +30,7 @@ t.test('a block is read as it was written, also after a restart', async (t) => {
   for (const opened of [disk, await Disk.open(folder, 10 * blockBytes)]) {
     const [a, tail] = [blockOf('a', undefined, blockBytes), blockOf('tail', undefined, 77)];
     t.ok(opened.has('a') && (await opened.read(a, size)) && a.slab.equals(bytes));
-    t.equal(a.filled, blockBytes);
+    t.equal(a.arrived, blockBytes);
     t.ok((await opened.read(tail, size)) && tail.slab.subarray(0, 77).equals(bytes.subarray(0, 77)));
     t.notOk(opened.has('b') || (await opened.read(blockOf('b'), size)));
   }
