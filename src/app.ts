@@ -10,6 +10,7 @@ import Fastify, {
 } from 'fastify';
 import type { Metrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
+import { accountRoutes } from './routes/accounts.ts';
 import { checkRoutes } from './routes/check.ts';
 import {
   commonHeaders,
@@ -21,6 +22,8 @@ import {
 } from './routes/connections.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { openCounters } from './routes/counters.ts';
+import { erasureRoutes } from './routes/erasures.ts';
+import { holdRoutes } from './routes/holds.ts';
 import { createFailures, createLimits } from './routes/limits.ts';
 import { oauthRoutes } from './routes/oauth.ts';
 import { describeApi, opsRoutes } from './routes/ops.ts';
@@ -96,6 +99,9 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
     });
     recordingRoutes(scope, parts, limits);
     checkRoutes(scope, parts, limits);
+    holdRoutes(scope, parts, limits);
+    accountRoutes(scope, parts, limits);
+    erasureRoutes(scope, parts, limits);
   });
   const { oauth } = hubspot;
   if (oauth) await app.register(async (scope) => oauthRoutes(scope, { ...parts, oauth, failures }));

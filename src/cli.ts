@@ -53,9 +53,22 @@ const commands: Record<string, Entry> = {
     load: async () => (await import('./commands/revoke.ts')).revoke,
   },
   erase: {
-    usage: 'erase --account ID --id EXTERNAL_ID',
-    description: 'Erase one recording and its audio, and revoke its URLs.',
+    usage: 'erase --account ID --id EXTERNAL_ID | --number NUMBER | --contact ID --account ID',
+    description:
+      'Erase one recording, or every recording whose call names a person. Their audio is removed and their URLs are revoked.',
     load: async () => (await import('./commands/erase.ts')).erase,
+  },
+  retention: {
+    usage: 'retention list | set DURATION --account ID | clear --account ID',
+    description: 'List how long recordings are kept, or set it for one account, such as 90d. 0 is for ever.',
+    load: async () => (await import('./commands/retention.ts')).retention,
+  },
+  hold: {
+    usage:
+      'hold list | set --account ID [--id EXTERNAL_ID] --reason TEXT | release --account ID [--id EXTERNAL_ID]',
+    description:
+      'List the legal holds, or place or release one on a recording or on an account. What is held is neither erased nor replaced.',
+    load: async () => (await import('./commands/hold.ts')).hold,
   },
   keys: {
     usage: 'keys list | rotate | retire KID',

@@ -25,6 +25,7 @@ export const problems = {
     status: 409,
     sentence: 'This recording exists with other audio. Send "replace": true to replace it.',
   },
+  held: { status: 409, sentence: 'The recording is under a legal hold.' },
   version_changed: { status: 502, sentence: 'The audio of this recording has changed since it was checked.' },
   audio_damaged: {
     status: 502,

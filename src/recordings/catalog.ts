@@ -8,6 +8,8 @@ import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
 import { blocksOf } from '../origins/cache/block.ts';
 import { BlockDigests } from './block-digests.ts';
+import { storeParties } from './call-parties.ts';
+import { requireNoHold } from './holds.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
@@ -32,6 +34,9 @@ export interface PutResult {
    */
   replaced?: Recording;
 }
+
+/** Throws if a recording must stay, as it is found in this transaction. */
+export type RequireRemovable = (trx: Kysely<Schema>, recording: Recording) => Promise<void>;
 
 /** What another part of the database has of a recording. It begins and ends in the transactions of the recording. */
 export interface Attachment {
@@ -120,7 +125,7 @@ export class Catalog {
    * transaction. After `same` the key is still pending: remove the new audio, then delete the key.
    *
    * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
-   *   `replace` is false, `busy` if the store key has expired
+   *   `replace` is false, `held` if it has other audio under a legal hold, `busy` if the store key has expired
    */
   async put(input: AcceptedRecording, { replace, isLost = false }: PutOptions): Promise<PutResult> {
     checkIds(input);
@@ -136,9 +141,13 @@ export class Catalog {
       const isRestored = isLost && isSame(before, input);
       if (isSame(before, input) && !isRestored) return { outcome: 'same', recording: before };
       if (before.key !== null && !replace && !isRestored) throw new Problem('conflict');
+      if (before.key !== null && !isRestored) await requireNoHold(trx, this.#db.engine, input);
 
-      const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
+      // The retention of a recording begins with its first audio.
+      const createdAt = before.key === null ? fresh.created_at : before.createdAt.getTime();
+      const row = { ...fresh, id: before.id, created_at: createdAt };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
+      await storeParties(trx, row);
       await takeAudio(trx, input);
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
@@ -163,6 +172,7 @@ export class Catalog {
         .returningAll()
         .executeTakeFirst();
       if (row === undefined) return undefined;
+      await storeParties(trx, row);
       await record('recording', subjectOf(accountId, externalId));
       return fromRow(row);
     });
@@ -186,13 +196,24 @@ export class Catalog {
           ? { ...fresh, id: before.id, created_at: before.created_at }
           : { ...before, refusal: fresh.refusal, updated_at: now };
       await trx.updateTable('recordings').set(row).where('id', '=', row.id).execute();
+      await storeParties(trx, row);
       await record('recording', subjectOf(input.accountId, input.externalId));
       return fromRow(row);
     });
   }
 
-  /** Deletes a recording and what is attached to it. Its store key expires: remove its audio, then delete the key (StoreKeys). */
-  async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
+  /**
+   * Deletes a recording and what is attached to it. Its store key expires: remove its audio, then delete the key
+   * (StoreKeys).
+   *
+   * @param requireRemovable is called in the transaction. If it throws, the recording stays
+   * @throws Problem `held` if the recording is under a legal hold
+   */
+  async remove(
+    accountId: string,
+    externalId: string,
+    requireRemovable: RequireRemovable = async () => {},
+  ): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, { accountId, externalId });
@@ -204,6 +225,8 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
+      await requireNoHold(trx, this.#db.engine, removed);
+      await requireRemovable(trx, removed);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       for (const attachment of this.#attachments) await attachment.remove(trx, removed);
       if (isPlayable(removed)) await record('audio', audioSubjectOf(removed));
@@ -225,6 +248,7 @@ export class Catalog {
       .onConflict((conflict) => conflict.columns(['account_id', 'external_id']).doNothing())
       .returning('id')
       .executeTakeFirst();
+    if (inserted !== undefined) await storeParties(trx, row);
     return inserted !== undefined;
   }
 

@@ -4,6 +4,7 @@ import { RecordingInput, readRecordingInput } from '../ingest/input.ts';
 import type { Parts } from '../parts.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { publicBase, streamUrl } from '../urls.ts';
+import { holdResource } from './holds.ts';
 import type { Limits } from './limits.ts';
 import { ListQuery, RecordingParams, recordingResource } from './recording-resource.ts';
 import { disconnectSignal, readUpload } from './uploads.ts';
@@ -24,7 +25,7 @@ const listSchema = { tags, summary: 'List recordings', querystring: ListQuery };
 
 /** `/v1/recordings`, for the backend of a phone system. */
 export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
-  const { catalog, ingest, publisher, sources, tokens } = parts;
+  const { catalog, holds, ingest, publisher, retentionRules, sources, tokens } = parts;
   const config = { rateLimit: limits.perKey };
   const all = '/v1/recordings';
   const one = '/v1/recordings/:accountId/:externalId';
@@ -82,7 +83,14 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
   async function show(request: OneRequest) {
     const recording = await find(request);
     const publication = await publisher.status(recording);
-    return { ...recordingResource(recording), publication: publication ?? null };
+    const hold = await holds.on(recording);
+    const expiresAt = hold ? undefined : await retentionRules.endOf(recording);
+    return {
+      ...recordingResource(recording),
+      ...(expiresAt && { expiresAt }),
+      ...(hold && { hold: holdResource(hold) }),
+      publication: publication ?? null,
+    };
   }
 
   async function erase(request: OneRequest, reply: FastifyReply) {

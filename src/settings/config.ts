@@ -17,6 +17,7 @@ import {
   nonEmpty,
   oneOf,
   redisUrl,
+  retention,
   size,
   someOf,
   storeUrl,
@@ -111,6 +112,11 @@ export const settings = {
     'What happens if nothing proves which channel is the caller’s: `strict` rejects the audio, `lenient` accepts it with a warning.',
   ),
   maxAudioSize: setting(size, '2GB', 'Largest audio that is accepted.'),
+  retention: setting(
+    retention,
+    '0',
+    'How long recordings are kept, with all that is known of their calls, counted from their ingest. Then they are erased. `playhead retention` sets another duration for one account.',
+  ),
   sourceRoots: setting(
     list,
     '',
