@@ -75,6 +75,12 @@ const commands: Record<string, Entry> = {
     description: 'List the keys that sign URLs, add a new one, or retire one with all URLs that it signed.',
     load: async () => (await import('./commands/keys.ts')).keys,
   },
+  'api-keys': {
+    usage: 'api-keys list | create --name NAME --role ingest|read|admin [--accounts ID,ID] | revoke NAME',
+    description:
+      'List the API keys in the database, create one with a role for some accounts, or revoke one.',
+    load: async () => (await import('./commands/api-keys.ts')).apiKeys,
+  },
   outbox: {
     usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
     description: 'List the publications to HubSpot and why one failed, or retry dead letters.',

@@ -20,6 +20,7 @@ export const problems = {
     sentence: 'This URL is not valid: it was altered, has expired or was revoked.',
   },
   invalid_signature: { status: 401, sentence: 'The request has no valid HubSpot signature.' },
+  forbidden: { status: 403, sentence: 'This API key does not allow the request.' },
   not_found: { status: 404, sentence: 'Nothing was found under this name.' },
   conflict: {
     status: 409,

@@ -50,3 +50,7 @@ export type AudioState = (typeof audioStates)[number];
 /** What ends by itself after its retention: recordings, reports on rejected audio, and jobs that no recording has. */
 export const endedKinds = ['recordings', 'reports', 'jobs'] as const;
 export type EndedKind = (typeof endedKinds)[number];
+
+/** What an API key is for: to send recordings, to look and listen, or everything. */
+export const apiRoles = ['ingest', 'read', 'admin'] as const;
+export type ApiRole = (typeof apiRoles)[number];

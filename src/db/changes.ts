@@ -12,7 +12,7 @@ export type ChangeKind =
   | 'revocation'
   /** The key ring changed: the kid. */
   | 'keys'
-  /** The generated API key changed: its hash. */
+  /** An API key was created, replaced or revoked: its name. */
   | 'api-key';
 
 type Listener = (subject: string) => void | Promise<void>;

@@ -8,6 +8,7 @@ import { publish } from './migrations/0003_publish.ts';
 import { jobKinds } from './migrations/0004_job_kinds.ts';
 import { leases } from './migrations/0005_leases.ts';
 import { tokenLifetimes } from './migrations/0006_token_lifetimes.ts';
+import { apiKeyScopes } from './migrations/0007_api_keys.ts';
 import { blockDigests } from './migrations/0008_block_digests.ts';
 import { content } from './migrations/0008_content.ts';
 import { moves } from './migrations/0009_moves.ts';
@@ -27,6 +28,7 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0004_job_kinds': jobKinds,
   '0005_leases': leases,
   '0006_token_lifetimes': tokenLifetimes,
+  '0007_api_keys': apiKeyScopes,
   '0008_block_digests': blockDigests,
   '0008_content': content,
   '0009_moves': moves,

@@ -1,5 +1,14 @@
 import type { Generated } from 'kysely';
-import type { Container, Direction, JobState, OriginName, StepKind, StepState, Verdict } from '../unions.ts';
+import type {
+  ApiRole,
+  Container,
+  Direction,
+  JobState,
+  OriginName,
+  StepKind,
+  StepState,
+  Verdict,
+} from '../unions.ts';
 
 export type Engine = 'sqlite' | 'postgres';
 
@@ -131,7 +140,12 @@ export interface ApiKeyRow {
   name: string;
   /** SHA-256, hexadecimal. */
   hash: string;
+  role: ApiRole;
+  /** JSON of the account ids that it is for. Null for every account. */
+  accounts: string | null;
   created_at: number;
+  last_used_at: number | null;
+  revoked_at: number | null;
 }
 
 export interface SecretRow {

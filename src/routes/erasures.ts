@@ -4,6 +4,7 @@ import { countRecordingsOf, erasePerson, recordingsOf } from '../maintenance/era
 import type { Parts } from '../parts.ts';
 import type { PartyMatch } from '../recordings/call-parties.ts';
 import type { Limits } from './limits.ts';
+import { callerOf, requireAccount, requireEveryAccount } from './scope.ts';
 
 /** Of one request. */
 const maxErasures = 200;
@@ -39,7 +40,11 @@ export function erasureRoutes(app: FastifyInstance, parts: Parts, limits: Limits
   const { db } = parts;
   app.post('/v1/erasures', { config: { rateLimit: limits.perKey }, schema }, erase);
 
-  async function erase({ body: { dryRun = false, ...person } }: ErasureRequest) {
+  async function erase(request: ErasureRequest) {
+    const { dryRun = false, ...person } = request.body;
+    if (person.accountId === undefined)
+      requireEveryAccount(callerOf(request), 'An erasure without accountId');
+    else requireAccount(callerOf(request), person.accountId);
     const { free, held } = await countRecordingsOf(db, person);
     const matches = dryRun ? recordingsOf(db, person, { isHeld: false }) : erased(person);
     const recordings = await firstOf(matches);

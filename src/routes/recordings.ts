@@ -5,8 +5,9 @@ import type { Parts } from '../parts.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { publicBase, streamUrl } from '../urls.ts';
 import { holdResource } from './holds.ts';
-import type { Limits } from './limits.ts';
+import type { AccountLimit, Limits } from './limits.ts';
 import { ListQuery, RecordingParams, recordingResource } from './recording-resource.ts';
+import { callerOf, requireAccount, requireEveryAccount } from './scope.ts';
 import { disconnectSignal, readUpload } from './uploads.ts';
 
 type OneRequest = FastifyRequest<{ Params: RecordingParams }>;
@@ -24,7 +25,12 @@ const createSchema = {
 const listSchema = { tags, summary: 'List recordings', querystring: ListQuery };
 
 /** `/v1/recordings`, for the backend of a phone system. */
-export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
+export function recordingRoutes(
+  app: FastifyInstance,
+  parts: Parts,
+  limits: Limits,
+  accountLimit: AccountLimit,
+): void {
   const { catalog, holds, ingest, publisher, retentionRules, sources, tokens } = parts;
   const config = { rateLimit: limits.perKey };
   const all = '/v1/recordings';
@@ -57,6 +63,7 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
   async function acceptUpload(request: FastifyRequest, signal: AbortSignal) {
     const { recording, fileName, audio } = await readUpload(request);
     const { source, mode, ...offer } = readRecordingInput(recording);
+    await admit(request, offer.accountId);
     if (mode) throw new Problem('invalid_request', 'The field mode is for a source, not for an upload.');
     if (source)
       throw new Problem('invalid_request', 'Send the field source or the part "audio", but not both.');
@@ -65,6 +72,9 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
 
   async function acceptSource(request: FastifyRequest, signal: AbortSignal) {
     const { source, mode, ...offer } = readRecordingInput(request.body);
+    await admit(request, offer.accountId);
+    // Sources are read with the gateway's own credentials, and belong to no account.
+    requireEveryAccount(callerOf(request), 'A source');
     if (!source)
       throw new Problem(
         'invalid_request',
@@ -74,9 +84,16 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
     return ingest.accept(offer, await sources.open(source, signal), signal);
   }
 
+  /** Before anything is read of the audio. */
+  async function admit(request: FastifyRequest, accountId: string): Promise<void> {
+    requireAccount(callerOf(request), accountId);
+    await accountLimit.add(request, accountId);
+  }
+
   async function list(request: ListRequest) {
     const { limit = 50, ...filters } = request.query;
-    const { recordings, next } = await catalog.list({ ...filters, limit });
+    const { accountIds } = callerOf(request);
+    const { recordings, next } = await catalog.list({ ...filters, accountIds, limit });
     return { recordings: recordings.map(recordingResource), ...(next && { next }) };
   }
 

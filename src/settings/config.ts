@@ -145,6 +145,11 @@ export const settings = {
     'Bytes a second of stored recordings that are read in the background and compared with their SHA-256. Each recording is read once a week at most. 0 turns this off.',
   ),
   rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests per minute for one token or one API key.'),
+  accountRateLimit: setting(
+    integer(1, 10_000_000),
+    '60000',
+    'Requests per minute for one account of the phone system, by all of its tokens and keys together.',
+  ),
   trustProxy: setting(
     networks,
     '',
