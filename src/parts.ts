@@ -13,6 +13,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
+import { forgetErased } from './maintenance/erased-blocks.ts';
 import { retention } from './maintenance/retention.ts';
 import { scrub } from './maintenance/scrub.ts';
 import { jobSweep, recordingSweep } from './maintenance/sweeps.ts';
@@ -60,6 +61,9 @@ export async function openParts(config: Config) {
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
+  changes.on('audio', (subject) => forget(JSON.parse(subject)));
+  const blocksPosition =
+    config.cacheDisk > 0 ? await forgetErased(changes, origins, config.dataDir) : undefined;
   const recordedAudio = new RecordedAudio({
     catalog,
     changes,
@@ -133,6 +137,7 @@ export async function openParts(config: Config) {
     sources,
     async close() {
       await Promise.all([dispatcher.stop(), background.stop()]);
+      await blocksPosition?.stop();
       await checkPool.close();
       await origins.close();
       await changes.close();

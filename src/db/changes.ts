@@ -6,6 +6,8 @@ import type { Schema } from './schema.ts';
 export type ChangeKind =
   /** A recording was replaced, changed, rejected again or removed: a hash of its ids. */
   | 'recording'
+  /** Audio was removed or replaced: JSON of its `Blocks`. */
+  | 'audio'
   /** URLs were revoked: JSON of the row. */
   | 'revocation'
   /** The key ring changed: the kid. */
@@ -92,6 +94,31 @@ export class Changes {
     );
     for (const [kind, subject] of recorded) await this.#deliver(kind, subject);
     return result;
+  }
+
+  /** A row up to which this process has delivered every row. */
+  get position(): number {
+    return this.#floor;
+  }
+
+  /**
+   * The subjects of a kind after a position, for what missed them while no process ran.
+   *
+   * @returns undefined if rows after the position may have been pruned, or the database is an older one
+   */
+  async since(position: number, kind: ChangeKind): Promise<string[] | undefined> {
+    const { oldest, newest } = await this.#db.kysely
+      .selectFrom('changes')
+      .select((eb) => [eb.fn.min('seq').as('oldest'), eb.fn.max('seq').as('newest')])
+      .executeTakeFirstOrThrow();
+    if (oldest === null || newest === null || oldest > position + 1 || newest < position) return undefined;
+    const rows = await this.#db.kysely
+      .selectFrom('changes')
+      .select('subject')
+      .where('seq', '>', position)
+      .where('kind', '=', kind)
+      .execute();
+    return rows.map(({ subject }) => subject);
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,7 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { blocksOf } from '../origins/cache/block.ts';
 import { BlockDigests } from './block-digests.ts';
 import { storeParties } from './call-parties.ts';
 import { requireNoHold } from './holds.ts';
@@ -14,10 +15,14 @@ import {
   type AcceptedRecording,
   fromRow,
   isId,
+  isPlayable,
+  isSameAudio,
+  type PlayableRecording,
   type Recording,
   type RecordingIds,
   type RejectedRecording,
   rejectedRow,
+  requireIds,
   rowOf,
 } from './recording.ts';
 import { StoreKeys } from './store-keys.ts';
@@ -125,7 +130,7 @@ export class Catalog {
    *   `replace` is false, `held` if it has other audio under a legal hold, `busy` if the store key has expired
    */
   async put(input: AcceptedRecording, { replace, isLost = false }: PutOptions): Promise<PutResult> {
-    checkIds(input);
+    requireIds(input);
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, input);
       const fresh = rowOf(input, Date.now());
@@ -135,8 +140,8 @@ export class Catalog {
       }
 
       const before = fromRow(await this.#lock(trx, input));
-      const isRestored = isLost && isSame(before, input);
-      if (isSame(before, input) && !isRestored) return { outcome: 'same', recording: before };
+      const isRestored = isLost && isSameAudio(before, input);
+      if (isSameAudio(before, input) && !isRestored) return { outcome: 'same', recording: before };
       if (before.key !== null && !replace && !isRestored) throw new Problem('conflict');
       if (before.key !== null && !isRestored) await requireNoHold(trx, this.#db.engine, input);
 
@@ -148,6 +153,7 @@ export class Catalog {
       await takeAudio(trx, input);
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
+      if (isPlayable(before)) await record('audio', audioSubjectOf(before));
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
@@ -180,7 +186,7 @@ export class Catalog {
    * @throws Problem `invalid_request` if an id is out of bounds
    */
   async reject(input: RejectedRecording): Promise<Recording> {
-    checkIds(input);
+    requireIds(input);
     return this.#changes.transaction(async (trx, record) => {
       const now = Date.now();
       const fresh = rejectedRow(input, now);
@@ -225,6 +231,7 @@ export class Catalog {
       await requireRemovable(trx, removed);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       for (const attachment of this.#attachments) await attachment.remove(trx, removed);
+      if (isPlayable(removed)) await record('audio', audioSubjectOf(removed));
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -272,15 +279,9 @@ export function subjectOf(accountId: string, externalId: string): string {
   return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
 }
 
-function checkIds(ids: RecordingIds): void {
-  for (const field of ['accountId', 'externalId'] as const) {
-    if (!isId(ids[field])) {
-      throw new Problem(
-        'invalid_request',
-        `"${field}" must be text of 1 to 1024 bytes without a NUL character.`,
-      );
-    }
-  }
+/** The subject of a removal of audio: what caches must forget. */
+function audioSubjectOf({ origin, key, originEtag, size }: PlayableRecording): string {
+  return JSON.stringify(blocksOf(origin, key, originEtag, size));
 }
 
 /** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
@@ -288,10 +289,4 @@ async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise
   if (input.origin !== 'store') return;
   await new StoreKeys(trx).take(input.key);
   if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
-}
-
-function isSame(before: Recording, input: AcceptedRecording): boolean {
-  if (before.key === null) return false;
-  if (input.sha256 !== null) return before.sha256 === input.sha256;
-  return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
 }

@@ -65,9 +65,23 @@ export class RecordedAudio {
     try {
       return await this.#open(recording, range, signal);
     } catch (error) {
+      if (isProblem(error, 'not_found'))
+        return this.#open(await this.#successor(recording, error), range, signal);
       if (!isProblem(error, 'version_changed') || !isVerifiable(recording)) throw error;
       return this.#open(await this.#pin(recording, error), range, signal);
     }
+  }
+
+  /**
+   * The same audio under another store key. Another process may have just moved it, or erased the recording and put it
+   * in again, and this process has not learnt of it yet.
+   *
+   * @throws `otherwise` if there is none
+   */
+  async #successor(recording: PlayableRecording, otherwise: Problem): Promise<PlayableRecording> {
+    const known = await this.#parts.catalog.read(recording.accountId, recording.externalId);
+    if (isPlayable(known) && known.etag === recording.etag && known.key !== recording.key) return known;
+    throw otherwise;
   }
 
   /** Whether the store has the audio in the version that the catalog names, and it is not known to be damaged. */
