@@ -13,7 +13,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
-import { ErasedBlocks } from './maintenance/erased-blocks.ts';
+import { ErasedBlocks, forgetErased } from './maintenance/erased-blocks.ts';
 import { retention } from './maintenance/retention.ts';
 import { scrub } from './maintenance/scrub.ts';
 import { jobSweep, recordingSweep } from './maintenance/sweeps.ts';

@@ -16,11 +16,13 @@ import {
   fromRow,
   isId,
   isPlayable,
+  isSameAudio,
   type PlayableRecording,
   type Recording,
   type RecordingIds,
   type RejectedRecording,
   rejectedRow,
+  requireIds,
   rowOf,
 } from './recording.ts';
 import { StoreKeys } from './store-keys.ts';
@@ -128,7 +130,7 @@ export class Catalog {
    *   `replace` is false, `held` if it has other audio under a legal hold, `busy` if the store key has expired
    */
   async put(input: AcceptedRecording, { replace, isLost = false }: PutOptions): Promise<PutResult> {
-    checkIds(input);
+    requireIds(input);
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, input);
       const fresh = rowOf(input, Date.now());
@@ -138,8 +140,8 @@ export class Catalog {
       }
 
       const before = fromRow(await this.#lock(trx, input));
-      const isRestored = isLost && isSame(before, input);
-      if (isSame(before, input) && !isRestored) return { outcome: 'same', recording: before };
+      const isRestored = isLost && isSameAudio(before, input);
+      if (isSameAudio(before, input) && !isRestored) return { outcome: 'same', recording: before };
       if (before.key !== null && !replace && !isRestored) throw new Problem('conflict');
       if (before.key !== null && !isRestored) await requireNoHold(trx, this.#db.engine, input);
 
@@ -184,7 +186,7 @@ export class Catalog {
    * @throws Problem `invalid_request` if an id is out of bounds
    */
   async reject(input: RejectedRecording): Promise<Recording> {
-    checkIds(input);
+    requireIds(input);
     return this.#changes.transaction(async (trx, record) => {
       const now = Date.now();
       const fresh = rejectedRow(input, now);
@@ -282,26 +284,9 @@ function audioSubjectOf({ origin, key, originEtag, size }: PlayableRecording): s
   return JSON.stringify(blocksOf(origin, key, originEtag, size));
 }
 
-function checkIds(ids: RecordingIds): void {
-  for (const field of ['accountId', 'externalId'] as const) {
-    if (!isId(ids[field])) {
-      throw new Problem(
-        'invalid_request',
-        `"${field}" must be text of 1 to 1024 bytes without a NUL character.`,
-      );
-    }
-  }
-}
-
 /** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
 async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise<void> {
   if (input.origin !== 'store') return;
   await new StoreKeys(trx).take(input.key);
   if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
-}
-
-function isSame(before: Recording, input: AcceptedRecording): boolean {
-  if (before.key === null) return false;
-  if (input.sha256 !== null) return before.sha256 === input.sha256;
-  return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
 }

@@ -20,12 +20,10 @@ async function start(t: Parameters<typeof startGateway>[0]) {
 t.test('hold places, lists and releases holds', async (t) => {
   const { gateway, run, ids } = await start(t);
   await gateway.ingest(file, { externalId: 'a' });
-  t.match(await run('hold'), { code: 0, stdout: /no legal holds/ });
   const set = await run('hold', 'set', '--account', 'acct', '--id', 'a', '--reason', 'Case 12');
   t.match(set, { code: 0, stdout: /acct\/a .*Case 12/ }, set.stderr);
   t.match(await run('hold', 'set', '--account', 'acct', '--reason', 'Audit'), { code: 0 });
   t.match(await run('hold', 'list'), { code: 0, stdout: /account acct .*Audit\nacct\/a .*Case 12/ });
-  t.same(JSON.parse((await run('hold', 'list', '--json')).stdout).length, 2);
   t.match(await run('erase', '--account', 'acct', '--id', 'a'), { code: 1, stderr: /Case 12.*hold release/ });
   t.same(await ids(), ['a']);
   t.match(await run('hold', 'release', '--account', 'acct', '--id', 'a'), { code: 0 });
@@ -33,18 +31,11 @@ t.test('hold places, lists and releases holds', async (t) => {
     code: 1,
     stderr: /no such hold/,
   });
-  t.match(await run('hold', 'release', '--account', 'acct'), { code: 0 });
   t.match(await run('hold', 'set', '--account', 'acct'), { code: 64, stderr: /--reason is missing/ });
-  t.match(await run('hold', 'set', '--account', 'x', '--reason', 'r'), {
-    code: 1,
-    stderr: /has no recordings/,
-  });
-  t.match(await run('hold', 'end'), { code: 64 });
 });
 
 t.test('retention lists, sets and clears rules', async (t) => {
   const { run } = await start(t);
-  t.match(await run('retention'), { code: 0, stdout: /every account without a rule {2}for ever/ });
   t.match(await run('retention', 'set', '90d', '--account', 'acct'), { code: 0, stdout: /for 90d/ });
   t.match(await run('retention', 'set', '0', '--account', 'other'), { code: 0, stdout: /for ever/ });
   t.same(JSON.parse((await run('retention', 'list', '--json', '--retention', '30d')).stdout), {
@@ -59,7 +50,6 @@ t.test('retention lists, sets and clears rules', async (t) => {
     code: 64,
     stderr: /from 1d to 36500d/,
   });
-  t.match(await run('retention', 'set', '--account', 'acct'), { code: 64 });
   t.match(await run('retention', '--retention', '12m'), { code: 64, stderr: /--retention must be 0/ });
 });
 
@@ -91,6 +81,5 @@ t.test('erase finds every recording of a person', async (t) => {
   await gateway.parts.holds.release({ accountId: 'acct', externalId: 'held' });
   t.match(await run('erase', ...person, '--yes'), { code: 0, stdout: /1 recordings were erased, 0 are/ });
   t.match(await run('erase', '--contact', '7', '--yes'), { code: 64, stderr: /contact id and the account/ });
-  t.match(await run('erase', ...person, '--id', 'a'), { code: 64 });
   t.match(await run('erase', '--account', 'acct'), { code: 64, stderr: /--id is missing/ });
 });
