@@ -81,6 +81,12 @@ const commands: Record<string, Entry> = {
       'List the API keys in the database, create one with a role for some accounts, or revoke one.',
     load: async () => (await import('./commands/api-keys.ts')).apiKeys,
   },
+  'secret-key': {
+    usage: 'secret-key list | rotate | drop',
+    description:
+      'List the keys that encrypt the secrets in the database, encrypt everything anew with the newest one, or remove the old ones from the file secret-key.',
+    load: async () => (await import('./commands/secret-key.ts')).secretKey,
+  },
   outbox: {
     usage: 'outbox list [--state waiting|done|dead] | retry ID|--all',
     description: 'List the publications to HubSpot and why one failed, or retry dead letters.',

@@ -4,7 +4,8 @@ import type { Database } from '../db/open.ts';
 import { Problem } from '../errors.ts';
 import type { ApiRole } from '../unions.ts';
 import { ApiKeyStore, generatedName, type StoredApiKey } from './api-key-store.ts';
-import { readOrCreateSecret, type Vault } from './vault.ts';
+import { readOrCreateSecret } from './secret-file.ts';
+import type { Vault } from './vault.ts';
 
 export interface ApiKeysParts {
   db: Database;
@@ -138,13 +139,17 @@ async function readOrCreateAccessKey(db: Database, vault: Vault): Promise<string
     db.kysely.selectFrom('secrets').select('sealed').where('name', '=', name).executeTakeFirst();
   let row = await read();
   if (row === undefined) {
-    const sealed = await vault.seal(randomBytes(32).toString('base64url'));
     // If several processes start together, one inserts its key and all of them read that one.
-    await db.kysely
-      .insertInto('secrets')
-      .values({ name, sealed })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await vault.put(randomBytes(32).toString('base64url'), (sealed, hold) =>
+      db.kysely.transaction().execute(async (trx) => {
+        await hold(trx);
+        await trx
+          .insertInto('secrets')
+          .values({ name, sealed })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+      }),
+    );
     row = await read();
   }
   return vault.open(row!.sealed);

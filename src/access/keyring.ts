@@ -120,20 +120,20 @@ export class KeyRing {
 
   /** Adds a key after the newest one known here, unless another process did so first. */
   async #add(): Promise<void> {
-    const row = {
-      ordinal: this.#newestOrdinal + 1,
-      kid: randomBytes(8).toString('base64url'),
-      secret: await this.#vault.seal(randomBytes(32).toString('base64url')),
-      created_at: Date.now(),
-    };
-    await this.#changes.transaction(async (trx, record) => {
-      await trx
-        .insertInto('signing_keys')
-        .values(row)
-        .onConflict((conflict) => conflict.column('ordinal').doNothing())
-        .execute();
-      await record('keys', row.kid);
-    });
+    const kid = randomBytes(8).toString('base64url');
+    const key = randomBytes(32).toString('base64url');
+    const ordinal = this.#newestOrdinal + 1;
+    await this.#vault.put(key, (secret, hold) =>
+      this.#changes.transaction(async (trx, record) => {
+        await hold(trx);
+        await trx
+          .insertInto('signing_keys')
+          .values({ ordinal, kid, secret, created_at: Date.now() })
+          .onConflict((conflict) => conflict.column('ordinal').doNothing())
+          .execute();
+        await record('keys', kid);
+      }),
+    );
     await this.#load();
   }
 

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Kysely } from 'kysely';
 import type { Vault } from '../access/vault.ts';
 import type { Database } from '../db/open.ts';
-import type { InstallationRow } from '../db/schema.ts';
+import type { InstallationRow, Schema } from '../db/schema.ts';
 import { HubSpotError } from './error.ts';
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts';
 
@@ -50,28 +52,30 @@ export class Installations {
    * @returns all accounts that it serves
    */
   async keep(portalId: number, tokens: TokenSet, accountIds: readonly string[]): Promise<string[]> {
-    const now = Date.now();
-    const row = { ...(await this.#sealed(tokens)), lost: null, lease_until: 0 };
-    const served = await this.#db.kysely.transaction().execute(async (trx) => {
-      await trx
-        .insertInto('installations')
-        .values({ ...row, portal_id: portalId, installed_at: now })
-        .onConflict((conflict) => conflict.column('portal_id').doUpdateSet(row))
-        .execute();
-      for (const account_id of accountIds) {
+    const served = await this.#vault.put(textOf(tokens), (sealed, hold) =>
+      this.#db.kysely.transaction().execute(async (trx) => {
+        await hold(trx);
+        const row = { tokens: sealed, expires_at: tokens.expiresAt, lost: null, lease_until: 0 };
         await trx
-          .insertInto('installed_accounts')
-          .values({ account_id, portal_id: portalId })
-          .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ portal_id: portalId }))
+          .insertInto('installations')
+          .values({ ...row, portal_id: portalId, installed_at: Date.now() })
+          .onConflict((conflict) => conflict.column('portal_id').doUpdateSet(row))
           .execute();
-      }
-      return trx
-        .selectFrom('installed_accounts')
-        .select('account_id')
-        .where('portal_id', '=', portalId)
-        .orderBy('account_id')
-        .execute();
-    });
+        for (const account_id of accountIds) {
+          await trx
+            .insertInto('installed_accounts')
+            .values({ account_id, portal_id: portalId })
+            .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ portal_id: portalId }))
+            .execute();
+        }
+        return trx
+          .selectFrom('installed_accounts')
+          .select('account_id')
+          .where('portal_id', '=', portalId)
+          .orderBy('account_id')
+          .execute();
+      }),
+    );
     this.#held.delete(portalId);
     return served.map(({ account_id }) => account_id);
   }
@@ -159,14 +163,25 @@ export class Installations {
     const { portal_id: portalId } = row;
     try {
       const renewed = await this.#endpoint.refresh(tokens.refreshToken);
-      const isStored = await this.#update(row, { ...(await this.#sealed(renewed)), lease_until: 0 });
+      const isStored = await this.#ifUnchanged(row, tokens, (sealed) =>
+        this.#vault.put(textOf(renewed), (text, hold) =>
+          this.#db.kysely.transaction().execute(async (trx) => {
+            await hold(trx);
+            const changes = { tokens: text, expires_at: renewed.expiresAt, lease_until: 0 };
+            return update(trx, portalId, sealed, changes);
+          }),
+        ),
+      );
       if (!isStored) return this.#current(portalId, undefined);
       return this.#hold(portalId, renewed.accessToken, renewed.expiresAt - renewed.aheadMs);
     } catch (error) {
       if (!(error instanceof HubSpotError)) throw error;
       const isLost = voidCategories.includes(error.category);
       const sentence = `HubSpot account ${portalId} no longer accepts this app (${error.category}): install it there again.`;
-      const isStored = await this.#update(row, { lease_until: 0, ...(isLost && { lost: sentence }) });
+      const changes = { lease_until: 0, ...(isLost && { lost: sentence }) };
+      const isStored = await this.#ifUnchanged(row, tokens, (sealed) =>
+        update(this.#db.kysely, portalId, sealed, changes),
+      );
       if (!isStored) return this.#current(portalId, undefined);
       if (isLost) throw notConnected(sentence);
       if (isValid && error.retriable) return tokens.accessToken;
@@ -188,25 +203,38 @@ export class Installations {
   }
 
   async #row(portalId: number): Promise<InstallationRow> {
-    const row = await this.#db.kysely
-      .selectFrom('installations')
-      .selectAll()
-      .where('portal_id', '=', portalId)
-      .executeTakeFirst();
+    const row = await this.#find(portalId);
     if (!row) throw notConnected(`The app is not installed in HubSpot account ${portalId}.`);
     return row;
   }
 
-  /** @returns false, with nothing changed, if the app was installed again or revoked since `row` was read */
-  async #update(row: InstallationRow, changes: Partial<InstallationRow>): Promise<boolean> {
-    const updated = await this.#db.kysely
-      .updateTable('installations')
-      .set(changes)
-      .where('portal_id', '=', row.portal_id)
-      .where('tokens', '=', row.tokens)
-      .returning('portal_id')
+  #find(portalId: number): Promise<InstallationRow | undefined> {
+    return this.#db.kysely
+      .selectFrom('installations')
+      .selectAll()
+      .where('portal_id', '=', portalId)
       .executeTakeFirst();
-    return updated !== undefined;
+  }
+
+  /**
+   * Stores what became of a renewal. `store` is called again if the tokens were sealed anew meanwhile.
+   *
+   * @param tokens those of `row`
+   * @param store changes the row if its sealed tokens are still these, and returns whether it did
+   * @returns false, with nothing changed, if the app was installed again or revoked since `row` was read
+   */
+  async #ifUnchanged(
+    row: InstallationRow,
+    tokens: Tokens,
+    store: (sealed: string) => Promise<boolean>,
+  ): Promise<boolean> {
+    let sealed = row.tokens;
+    while (!(await store(sealed))) {
+      const now = await this.#find(row.portal_id);
+      if (!now || !isDeepStrictEqual(await this.#opened(now), tokens)) return false;
+      sealed = now.tokens;
+    }
+    return true;
   }
 
   #hold(portalId: number, accessToken: string, renewAt: number): string {
@@ -214,14 +242,31 @@ export class Installations {
     return accessToken;
   }
 
-  async #sealed({ accessToken, refreshToken, aheadMs, expiresAt }: TokenSet) {
-    const tokens: Tokens = { accessToken, refreshToken, aheadMs };
-    return { tokens: await this.#vault.seal(JSON.stringify(tokens)), expires_at: expiresAt };
-  }
-
   async #opened({ tokens }: InstallationRow): Promise<Tokens> {
     return JSON.parse(await this.#vault.open(tokens));
   }
+}
+
+/** @returns false, with nothing changed, if the sealed tokens are not these */
+async function update(
+  kysely: Kysely<Schema>,
+  portalId: number,
+  sealed: string,
+  changes: Partial<InstallationRow>,
+): Promise<boolean> {
+  const updated = await kysely
+    .updateTable('installations')
+    .set(changes)
+    .where('portal_id', '=', portalId)
+    .where('tokens', '=', sealed)
+    .returning('portal_id')
+    .executeTakeFirst();
+  return updated !== undefined;
+}
+
+/** The text of the tokens that is sealed. */
+function textOf({ accessToken, refreshToken, aheadMs }: Tokens): string {
+  return JSON.stringify({ accessToken, refreshToken, aheadMs } satisfies Tokens);
 }
 
 function notConnected(sentence: string): HubSpotError {

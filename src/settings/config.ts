@@ -97,7 +97,7 @@ export const settings = {
   secretKey: setting(
     text,
     '',
-    'Key that encrypts the secrets in the database: 32 bytes as 43 base64url characters. If empty, the first start generates one and writes it to the file `secret-key` in the data folder.',
+    'Key that encrypts the secrets in the database: 32 bytes as 43 base64url characters. If empty, the first start generates one and writes it to the file `secret-key` in the data folder. While the key is rotated: the new key and the old one, separated by a comma.',
     secret,
   ),
   tokenTtl: setting(duration('1ms', '3650d'), '8h', 'How long an authenticated URL is valid.'),

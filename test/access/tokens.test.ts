@@ -4,7 +4,7 @@ import { SignJWT } from 'jose';
 import type { KyselyPlugin } from 'kysely';
 import t from 'tap';
 import { Tokens } from '../../src/access/tokens.ts';
-import { openVault } from '../../src/access/vault.ts';
+import { Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { eachEngine, type Place, type Worker } from '../contracts/db.ts';
 import { until } from '../until.ts';
@@ -334,7 +334,10 @@ async function countedWorker(place: Place) {
     transformResult: async ({ result }) => result,
   };
   const changes = await Changes.open(db, 60_000);
-  const vault = await openVault({ secretKey: randomBytes(32).toString('base64url'), dataDir: '' });
+  const vault = await Vault.open({
+    db,
+    config: { secretKey: randomBytes(32).toString('base64url'), dataDir: '' },
+  });
   const counted = { ...db, kysely: db.kysely.withPlugin(counting) };
   const tokens = await Tokens.open({ db: counted, vault, changes, ttlMs: hour });
   return { tokens, changes, queries: () => queries };

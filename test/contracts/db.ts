@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { Tokens } from '../../src/access/tokens.ts';
-import { openVault, type Vault } from '../../src/access/vault.ts';
+import { Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { type Database, openDatabase } from '../../src/db/open.ts';
 import { isProblem } from '../../src/errors.ts';
@@ -90,7 +90,7 @@ function placeAt(t: Test, url: string, secretKey = randomBytes(32).toString('bas
         await changes.close();
         await db.close();
       });
-      const vault = await openVault({ secretKey, dataDir: '' });
+      const vault = await Vault.open({ db, config: { secretKey, dataDir: '' } });
       const catalog = new Catalog(db, changes);
       const storeKeys = new StoreKeys(db.kysely);
       const tokens = await Tokens.open({ db, vault, changes, ttlMs, now });

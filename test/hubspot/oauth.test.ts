@@ -3,7 +3,7 @@ import rateLimit from '@fastify/rate-limit';
 import fastify from 'fastify';
 import t, { type Test } from 'tap';
 import { ApiKeys } from '../../src/access/api-keys.ts';
-import { openVault } from '../../src/access/vault.ts';
+import { Vault } from '../../src/access/vault.ts';
 import { Changes } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import { Accounts } from '../../src/hubspot/accounts.ts';
@@ -49,12 +49,12 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     },
     {},
   );
-  const vault = await openVault({ secretKey, dataDir: '' });
   const send = createSend({ apiBase: sandbox.url, deadlineMs: 2_000 });
 
   /** The parts of one process of the gateway. */
   async function worker() {
     const db = await openDatabase(config.databaseUrl);
+    const vault = await Vault.open({ db, config: { secretKey, dataDir: '' } });
     const changes = await Changes.open(db);
     test.teardown(async () => {
       await changes.close();
@@ -76,7 +76,7 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     const failures = createFailures(app);
     const outbox = new Outbox(db);
     oauthRoutes(app, { oauth, apiKeys, config, outbox, failures });
-    return { db, installations, app, outbox };
+    return { db, vault, installations, app, outbox };
   }
   const first = await worker();
 
@@ -90,7 +90,7 @@ async function setUp(test: Test, options: SandboxOptions = {}) {
     return first.app.inject({ url: pathname + search, headers: { cookie } });
   }
   const tokenRequests = () => exchanges.filter(({ path }) => path.endsWith('/token'));
-  return { sandbox, vault, exchanges, worker, install, tokenRequests, ...first };
+  return { sandbox, exchanges, worker, install, tokenRequests, ...first };
 }
 
 /** Makes the token in the database look older. */
@@ -272,6 +272,41 @@ for (const { name, refresh } of [
       t.match(await installations.list(), [{ lost: null }]);
     },
   );
+}
+
+for (const { name, refresh } of [
+  { name: 'granted', refresh: tokensOf('renewed') },
+  { name: 'rejected', refresh: new HubSpotError('No.', { status: 400, category: 'BAD_REFRESH_TOKEN' }) },
+]) {
+  t.test(`a renewal that is ${name} after the tokens were sealed anew is stored`, async (t) => {
+    const { db, vault } = await setUp(t);
+    const requests: string[] = [];
+    const endpoint = {
+      async refresh(refreshToken: string) {
+        requests.push(refreshToken);
+        const { tokens } = await db.kysely
+          .selectFrom('installations')
+          .select('tokens')
+          .executeTakeFirstOrThrow();
+        const sealed = await vault.seal(await vault.open(tokens));
+        await db.kysely.updateTable('installations').set({ tokens: sealed }).execute();
+        if (refresh instanceof HubSpotError) throw refresh;
+        return refresh;
+      },
+    } as unknown as TokenEndpoint;
+    const installations = new Installations({ db, vault, endpoint });
+    await installations.keep(4711, tokensOf('old'), ['acme']);
+    const renewal = installations.accessToken(4711, 'old');
+    if (refresh instanceof HubSpotError) {
+      await t.rejects(renewal, { message: /BAD_REFRESH_TOKEN/, category: 'NOT_CONNECTED' });
+      t.match(await installations.list(), [{ lost: /BAD_REFRESH_TOKEN/ }]);
+    } else {
+      t.equal(await renewal, 'renewed');
+      const other = new Installations({ db, vault, endpoint });
+      t.equal(await other.accessToken(4711), 'renewed', 'in other processes too');
+    }
+    t.same(requests, ['refresh old']);
+  });
 }
 
 function tokensOf(accessToken: string): TokenSet {
