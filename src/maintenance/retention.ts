@@ -33,7 +33,15 @@ interface Account {
   isHeld: boolean;
 }
 
+interface AccountRow {
+  account_id: string;
+  oldest_ms: number;
+  retention_ms: number | null;
+  placed_at: number | null;
+}
+
 const everyMs = 600_000;
+const accountsAtOnce = 100;
 
 /**
  * Erases what has been kept for its retention. It looks up the oldest row of each account by an index, and then reads
@@ -61,37 +69,49 @@ export function retention({ db, rules, sweeps, metrics, log }: RetentionOptions)
     mayContinue: () => Promise<boolean>,
     count: (kind: EndedKind) => void,
   ): Promise<boolean> {
-    for (let account = await accountAfter(''); account; account = await accountAfter(account.accountId)) {
+    for await (const { accountId, oldestMs, retentionMs, isHeld } of accountsIn(db, table)) {
       if (!(await mayContinue())) return false;
-      const retentionMs = account.retentionMs ?? rules.defaultMs;
-      const before = new Date(Date.now() - retentionMs);
-      if (account.isHeld || retentionMs === 0 || account.oldestMs > before.getTime()) continue;
-      for await (const kind of end(account.accountId, before)) {
+      const keptMs = retentionMs ?? rules.defaultMs;
+      const before = new Date(Date.now() - keptMs);
+      if (isHeld || keptMs === 0 || oldestMs > before.getTime()) continue;
+      for await (const kind of end(accountId, before)) {
         if (kind !== undefined) count(kind);
         if (!(await mayContinue())) return false;
       }
     }
     return true;
-
-    async function accountAfter(accountId: string): Promise<Account | undefined> {
-      const { rows } = await sql<
-        Record<'account_id', string> & Record<'created_at' | 'retention_ms' | 'placed_at', number>
-      >`
-        select t.account_id, t.created_at, r.retention_ms, h.placed_at from ${sql.table(table)} t
-        left join retention_rules r on r.account_id = t.account_id
-        left join holds h on h.account_id = t.account_id and h.external_id = ''
-        where t.account_id > ${accountId} order by t.account_id, t.created_at limit 1`.execute(db.kysely);
-      const [row] = rows;
-      return (
-        row && {
-          accountId: row.account_id,
-          oldestMs: row.created_at,
-          retentionMs: row.retention_ms ?? undefined,
-          isHeld: row.placed_at !== null,
-        }
-      );
-    }
   }
 
   return { name: 'retention', everyMs, run };
+}
+
+/** The accounts that a table names. Each is found by one look into the index, from the last one to the next. */
+async function* accountsIn({ kysely }: Database, table: Sweep['table']): AsyncGenerator<Account> {
+  const t = sql.table(table);
+  for (let after: string | undefined = ''; after !== undefined; ) {
+    const { rows } = await sql<AccountRow>`
+      with recursive accounts (account_id) as (
+        select min(account_id) from ${t} where account_id > ${after}
+        union all
+        select (select min(account_id) from ${t} where account_id > accounts.account_id)
+        from accounts where account_id is not null
+      ), page (account_id) as (
+        select account_id from accounts where account_id is not null limit ${accountsAtOnce}
+      )
+      select page.account_id, r.retention_ms, h.placed_at,
+        (select min(created_at) from ${t} where account_id = page.account_id) as oldest_ms
+      from page
+      left join retention_rules r on r.account_id = page.account_id
+      left join holds h on h.account_id = page.account_id and h.external_id = ''
+      order by page.account_id`.execute(kysely);
+    for (const row of rows) {
+      yield {
+        accountId: row.account_id,
+        oldestMs: row.oldest_ms,
+        retentionMs: row.retention_ms ?? undefined,
+        isHeld: row.placed_at !== null,
+      };
+    }
+    after = rows.length === accountsAtOnce ? rows.at(-1)!.account_id : undefined;
+  }
 }
