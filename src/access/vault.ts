@@ -62,8 +62,14 @@ export class Vault {
   async put<T>(plain: string, store: (sealed: string, hold: Hold) => Promise<T>): Promise<T> {
     for (;;) {
       const sealed = await this.seal(plain);
+      let isHeld = false;
       try {
-        return await store(sealed, (trx) => this.#hold(trx, sealed));
+        const result = await store(sealed, async (trx) => {
+          await this.#hold(trx, sealed);
+          isHeld = true;
+        });
+        if (!isHeld) throw new Error('A sealed text was stored without `hold`.');
+        return result;
       } catch (error) {
         if (!(error instanceof KeyReplaced)) throw error;
       }
