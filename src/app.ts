@@ -10,6 +10,7 @@ import Fastify, {
 } from 'fastify';
 import type { Metrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
+import { accountRoutes } from './routes/accounts.ts';
 import { checkRoutes } from './routes/check.ts';
 import {
   commonHeaders,
@@ -21,12 +22,15 @@ import {
 } from './routes/connections.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { openCounters } from './routes/counters.ts';
-import { createFailures, createLimits } from './routes/limits.ts';
+import { erasureRoutes } from './routes/erasures.ts';
+import { holdRoutes } from './routes/holds.ts';
+import { createAccountLimit, createFailures, createLimits } from './routes/limits.ts';
 import { oauthRoutes } from './routes/oauth.ts';
 import { describeApi, opsRoutes } from './routes/ops.ts';
 import { handleErrors, parameterError, sendProblem, urlProblem } from './routes/problems.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { retrieveRoutes } from './routes/retrieve.ts';
+import { requireApiKey } from './routes/scope.ts';
 import { streamRoutes } from './routes/stream.ts';
 
 /** Of a path segment, in characters. The token for the longest ids fits, and so does such an id percent-encoded. */
@@ -79,23 +83,24 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   });
   await describeApi(app);
 
-  const limits = createLimits(config.rateLimit, (header) => apiKeys.verify(header));
+  const limits = createLimits(config.rateLimit, (header) => apiKeys.verify(header).id);
   const failures = createFailures(app);
+  const accountLimit = createAccountLimit(app, config.accountRateLimit);
   handleErrors(app, metrics, failures);
   addHeaders(app);
   observeResponses(app, metrics);
   drainUploads(app);
   limitStandstill(app, stallTimeoutMs);
 
-  await app.register(async (scope) => streamRoutes(scope, parts, limits));
-  await app.register(async (scope) => retrieveRoutes(scope, parts, failures));
+  await app.register(async (scope) => streamRoutes(scope, parts, limits, accountLimit));
+  await app.register(async (scope) => retrieveRoutes(scope, parts, failures, accountLimit));
   await app.register(async (scope) => {
-    scope.addHook('onRequest', async (request) => {
-      failures.credentials.requireNoPause(request);
-      apiKeys.verify(request.headers.authorization);
-    });
-    recordingRoutes(scope, parts, limits);
+    requireApiKey(scope, apiKeys, failures, accountLimit);
+    recordingRoutes(scope, parts, limits, accountLimit);
     checkRoutes(scope, parts, limits);
+    holdRoutes(scope, parts, limits);
+    accountRoutes(scope, parts, limits);
+    erasureRoutes(scope, parts, limits);
   });
   const { oauth } = hubspot;
   if (oauth) await app.register(async (scope) => oauthRoutes(scope, { ...parts, oauth, failures }));

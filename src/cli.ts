@@ -53,14 +53,33 @@ const commands: Record<string, Entry> = {
     load: async () => (await import('./commands/revoke.ts')).revoke,
   },
   erase: {
-    usage: 'erase --account ID --id EXTERNAL_ID',
-    description: 'Erase one recording and its audio, and revoke its URLs.',
+    usage: 'erase --account ID --id EXTERNAL_ID | --number NUMBER | --contact ID --account ID',
+    description:
+      'Erase one recording, or every recording whose call names a person. Their audio is removed and their URLs are revoked.',
     load: async () => (await import('./commands/erase.ts')).erase,
+  },
+  retention: {
+    usage: 'retention list | set DURATION --account ID | clear --account ID',
+    description: 'List how long recordings are kept, or set it for one account, such as 90d. 0 is for ever.',
+    load: async () => (await import('./commands/retention.ts')).retention,
+  },
+  hold: {
+    usage:
+      'hold list | set --account ID [--id EXTERNAL_ID] --reason TEXT | release --account ID [--id EXTERNAL_ID]',
+    description:
+      'List the legal holds, or place or release one on a recording or on an account. What is held is neither erased nor replaced.',
+    load: async () => (await import('./commands/hold.ts')).hold,
   },
   keys: {
     usage: 'keys list | rotate | retire KID',
     description: 'List the keys that sign URLs, add a new one, or retire one with all URLs that it signed.',
     load: async () => (await import('./commands/keys.ts')).keys,
+  },
+  'api-keys': {
+    usage: 'api-keys list | create --name NAME --role ingest|read|admin [--accounts ID,ID] | revoke NAME',
+    description:
+      'List the API keys in the database, create one with a role for some accounts, or revoke one.',
+    load: async () => (await import('./commands/api-keys.ts')).apiKeys,
   },
   'secret-key': {
     usage: 'secret-key list | rotate | drop',

@@ -20,11 +20,13 @@ export const problems = {
     sentence: 'This URL is not valid: it was altered, has expired or was revoked.',
   },
   invalid_signature: { status: 401, sentence: 'The request has no valid HubSpot signature.' },
+  forbidden: { status: 403, sentence: 'This API key does not allow the request.' },
   not_found: { status: 404, sentence: 'Nothing was found under this name.' },
   conflict: {
     status: 409,
     sentence: 'This recording exists with other audio. Send "replace": true to replace it.',
   },
+  held: { status: 409, sentence: 'The recording is under a legal hold.' },
   version_changed: { status: 502, sentence: 'The audio of this recording has changed since it was checked.' },
   audio_damaged: {
     status: 502,

@@ -1,6 +1,6 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { problems } from './errors.ts';
-import { audioStates } from './unions.ts';
+import { audioStates, endedKinds } from './unions.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 /** The metrics of one process as JSON, for another process. */
@@ -27,6 +27,13 @@ export function createMetrics() {
     registers,
   });
   for (const state of audioStates) verifications.inc({ state }, 0);
+  const ended = new Counter({
+    name: 'playhead_retention_total',
+    help: 'What was erased because its retention had ended: recordings, reports on rejected audio, jobs.',
+    labelNames: ['kind'],
+    registers,
+  });
+  for (const kind of endedKinds) ended.inc({ kind }, 0);
   return {
     registry,
     requests: new Counter({
@@ -86,6 +93,7 @@ export function createMetrics() {
       registers,
     }),
     verifications,
+    ended,
     publishSteps: new Counter({
       name: 'playhead_publish_steps_total',
       help: 'Attempts at steps of publications, by step and outcome: done, deferred or failed.',

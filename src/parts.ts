@@ -13,7 +13,10 @@ import { Ingest } from './ingest/ingest.ts';
 import { Sources } from './ingest/sources.ts';
 import { StoredAudio } from './ingest/stored-audio.ts';
 import { Background } from './maintenance/background.ts';
+import { ErasedBlocks } from './maintenance/erased-blocks.ts';
+import { retention } from './maintenance/retention.ts';
 import { scrub } from './maintenance/scrub.ts';
+import { jobSweep, recordingSweep } from './maintenance/sweeps.ts';
 import { createMetrics } from './metrics.ts';
 import { blocksFolder, openOrigins } from './origins/open.ts';
 import { Dispatcher } from './publishing/dispatcher.ts';
@@ -21,7 +24,9 @@ import { Outbox } from './publishing/outbox.ts';
 import { Publications } from './publishing/publications.ts';
 import { Publisher } from './publishing/publisher.ts';
 import { Catalog } from './recordings/catalog.ts';
+import { Holds } from './recordings/holds.ts';
 import { RecordedAudio } from './recordings/recorded-audio.ts';
+import { RetentionRules } from './recordings/retention-rules.ts';
 import { StoreKeys } from './recordings/store-keys.ts';
 import { requireStores } from './recordings/store-moves.ts';
 import type { Config } from './settings/config.ts';
@@ -52,10 +57,13 @@ export async function openParts(config: Config) {
   const storeKeys = new StoreKeys(db.kysely);
   const tokens = await Tokens.open({ db, vault, changes, ttlMs: config.tokenTtl });
   const apiKeys = await ApiKeys.open({ db, vault, changes, config });
+  const erasedBlocks = config.cacheDisk > 0 ? await ErasedBlocks.open(changes, config.dataDir) : undefined;
   const origins = await openOrigins(config, metrics);
   // Each serving process gets its share of the cores for checks.
   const checkPool = new CheckPool({ workers: Math.ceil(availableParallelism() / config.workers) });
   const { store, forget } = origins;
+  changes.on('audio', (subject) => forget(JSON.parse(subject)));
+  await erasedBlocks?.start(forget);
   const recordedAudio = new RecordedAudio({
     catalog,
     changes,
@@ -68,10 +76,13 @@ export async function openParts(config: Config) {
   const dispatcher = new Dispatcher({ outbox, kinds: [publisher], log });
   const maxAudioBytes = config.maxAudioSize;
   const storedAudio = new StoredAudio({ store, storeKeys, forget, maxAudioBytes });
+  const holds = new Holds(db);
+  const retentionRules = new RetentionRules(db, config.retention);
   const ingest = new Ingest({
     catalog,
     whole: origins.whole,
     storedAudio,
+    holds,
     origins: origins.read,
     recordedAudio,
     checkPool,
@@ -92,7 +103,9 @@ export async function openParts(config: Config) {
   };
   const scrubbing =
     config.scrubRate > 0 ? [scrub({ db, recordedAudio, bytesPerSecond: config.scrubRate, log })] : [];
-  const background = new Background({ tasks: [removeExpiredAudio, ...scrubbing], leases, log });
+  const sweeps = [recordingSweep(db, ingest, retentionRules), jobSweep(db)];
+  const keeping = retention({ db, rules: retentionRules, sweeps, metrics, log });
+  const background = new Background({ tasks: [removeExpiredAudio, ...scrubbing, keeping], leases, log });
 
   return {
     config,
@@ -119,9 +132,12 @@ export async function openParts(config: Config) {
     background,
     storedAudio,
     ingest,
+    holds,
+    retentionRules,
     sources,
     async close() {
       await Promise.all([dispatcher.stop(), background.stop()]);
+      await erasedBlocks?.stop();
       await checkPool.close();
       await origins.close();
       await changes.close();

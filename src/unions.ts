@@ -46,3 +46,11 @@ export type StepState = 'waiting' | 'running' | 'done';
  */
 export const audioStates = ['intact', 'copied', 'damaged', 'missing'] as const;
 export type AudioState = (typeof audioStates)[number];
+
+/** What ends by itself after its retention: recordings, reports on rejected audio, and jobs that no recording has. */
+export const endedKinds = ['recordings', 'reports', 'jobs'] as const;
+export type EndedKind = (typeof endedKinds)[number];
+
+/** What an API key is for: to send recordings, to look and listen, or everything. */
+export const apiRoles = ['ingest', 'read', 'admin'] as const;
+export type ApiRole = (typeof apiRoles)[number];

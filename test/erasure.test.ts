@@ -26,6 +26,8 @@ const traces = [
   person.call.body,
   person.call.from,
   person.call.to,
+  person.call.from.slice(1), // as call_parties has it
+  person.call.to.slice(1),
   person.call.associations[0]!.objectId,
   'tenant-4711',
 ].flatMap((text) => [

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { link, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../settings/folders.ts';
 
 /**
  * Reads a secret of 43 base64url characters from a file. If the file is missing, creates it with a random secret that
@@ -11,7 +12,7 @@ export async function readOrCreateSecret(dataDir: string, name: string): Promise
   const secret = await readFile(path, 'utf8').catch(unlessCode('ENOENT'));
   if (secret !== undefined) return secret.trim();
 
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await makeFolder(dataDir);
   const draft = join(dataDir, `.${name}-${randomBytes(8).toString('hex')}`);
   const file = await open(draft, 'wx', 0o600);
   try {

@@ -6,11 +6,13 @@ import type { Schema } from './schema.ts';
 export type ChangeKind =
   /** A recording was replaced, changed, rejected again or removed: a hash of its ids. */
   | 'recording'
+  /** Audio was removed or replaced: JSON of its `Blocks`. */
+  | 'audio'
   /** URLs were revoked: JSON of the row. */
   | 'revocation'
   /** The key ring changed: the kid. */
   | 'keys'
-  /** The generated API key changed: its hash. */
+  /** An API key was created, replaced or revoked: its name. */
   | 'api-key';
 
 type Listener = (subject: string) => void | Promise<void>;
@@ -92,6 +94,33 @@ export class Changes {
     );
     for (const [kind, subject] of recorded) await this.#deliver(kind, subject);
     return result;
+  }
+
+  /** A row up to which this process has delivered every row. */
+  get position(): number {
+    return this.#floor;
+  }
+
+  /**
+   * The subjects of a kind after a position, for what missed them while no process ran.
+   *
+   * @returns undefined if rows after the position may have been pruned, or the database is an older one
+   */
+  async since(position: number, kind: ChangeKind): Promise<string[] | undefined> {
+    const { oldest, newest } = await this.#db.kysely
+      .selectFrom('changes')
+      .select((eb) => [eb.fn.min('seq').as('oldest'), eb.fn.max('seq').as('newest')])
+      .executeTakeFirstOrThrow();
+    const last = Math.max(position, 0); // the position is below every row until there are many
+    if (oldest === null || newest === null) return last === 0 ? [] : undefined;
+    if (oldest > last + 1 || newest < last) return undefined;
+    const rows = await this.#db.kysely
+      .selectFrom('changes')
+      .select('subject')
+      .where('seq', '>', position)
+      .where('kind', '=', kind)
+      .execute();
+    return rows.map(({ subject }) => subject);
   }
 
   async close(): Promise<void> {

@@ -8,9 +8,11 @@ import { publish } from './migrations/0003_publish.ts';
 import { jobKinds } from './migrations/0004_job_kinds.ts';
 import { leases } from './migrations/0005_leases.ts';
 import { tokenLifetimes } from './migrations/0006_token_lifetimes.ts';
+import { apiKeyScopes } from './migrations/0007_api_keys.ts';
 import { blockDigests } from './migrations/0008_block_digests.ts';
 import { content } from './migrations/0008_content.ts';
 import { moves } from './migrations/0009_moves.ts';
+import { retention } from './migrations/0010_retention.ts';
 import { hashedSubjects } from './migrations/0011_hashed_subjects.ts';
 import { requiredMigrations } from './migrations/0012_required_migrations.ts';
 import type { Engine } from './schema.ts';
@@ -26,9 +28,11 @@ const migrations: Record<string, (db: Kysely<unknown>, engine: Engine) => Promis
   '0004_job_kinds': jobKinds,
   '0005_leases': leases,
   '0006_token_lifetimes': tokenLifetimes,
+  '0007_api_keys': apiKeyScopes,
   '0008_block_digests': blockDigests,
   '0008_content': content,
   '0009_moves': moves,
+  '0010_retention': retention,
   '0011_hashed_subjects': hashedSubjects,
   '0012_required_migrations': requiredMigrations,
 };

@@ -1,5 +1,14 @@
 import type { Generated } from 'kysely';
-import type { Container, Direction, JobState, OriginName, StepKind, StepState, Verdict } from '../unions.ts';
+import type {
+  ApiRole,
+  Container,
+  Direction,
+  JobState,
+  OriginName,
+  StepKind,
+  StepState,
+  Verdict,
+} from '../unions.ts';
 
 export type Engine = 'sqlite' | 'postgres';
 
@@ -25,6 +34,9 @@ export interface Schema {
   required_migrations: { name: string };
   store_moves: StoreMoveRow;
   database_moves: DatabaseMoveRow;
+  retention_rules: RetentionRuleRow;
+  holds: HoldRow;
+  call_parties: CallPartyRow;
 }
 
 export interface RecordingRow {
@@ -128,7 +140,12 @@ export interface ApiKeyRow {
   name: string;
   /** SHA-256, hexadecimal. */
   hash: string;
+  role: ApiRole;
+  /** JSON of the account ids that it is for. Null for every account. */
+  accounts: string | null;
   created_at: number;
+  last_used_at: number | null;
+  revoked_at: number | null;
 }
 
 export interface SecretRow {
@@ -199,4 +216,25 @@ export interface InstallationRow {
 export interface InstalledAccountRow {
   account_id: string;
   portal_id: number;
+}
+
+/** How long the recordings of an account are kept, if not as long as the setting says. */
+export interface RetentionRuleRow {
+  account_id: string;
+  /** 0: for ever. */
+  retention_ms: number;
+}
+
+/** A legal hold on one recording, or on a whole account: `external_id` is '' then. */
+export interface HoldRow {
+  account_id: string;
+  external_id: string;
+  reason: string;
+  placed_at: number;
+}
+
+/** A number or contact that the call data of a recording names (crm/parties.ts). Deleted with the recording. */
+export interface CallPartyRow {
+  recording_id: string;
+  party: string;
 }

@@ -9,8 +9,9 @@ import { Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation } from '../origins/origin.ts';
 import type { Publisher } from '../publishing/publisher.ts';
-import type { Catalog, PutResult } from '../recordings/catalog.ts';
+import type { Catalog, PutResult, RequireRemovable } from '../recordings/catalog.ts';
 import { ContentHash } from '../recordings/content-hash.ts';
+import type { Holds } from '../recordings/holds.ts';
 import type { RecordedAudio } from '../recordings/recorded-audio.ts';
 import { type AcceptedRecording, isPlayable, type Recording } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
@@ -24,6 +25,7 @@ export interface IngestParts {
   /** The store, for reads of whole recordings: a listener's blocks are not evicted from the cache by a check. */
   whole: Origin;
   storedAudio: StoredAudio;
+  holds: Holds;
   origins: Record<OriginName, Origin>;
   recordedAudio: Pick<RecordedAudio, 'isThere'>;
   checkPool: CheckPool;
@@ -114,15 +116,19 @@ export class Ingest {
    * Erases a recording, its audio and its publication, and revokes every URL of it. Nothing of it remains in the
    * database. HubSpot keeps the call that was logged.
    *
+   * @param requireRemovable as in `Catalog.remove`
    * @returns whether the recording existed
+   * @throws Problem `held` if the recording is under a legal hold
    */
-  async erase(accountId: string, externalId: string): Promise<boolean> {
-    const { catalog, tokens, storedAudio, db } = this.#parts;
-    if (!(await catalog.read(accountId, externalId))) return false;
+  async erase(accountId: string, externalId: string, requireRemovable?: RequireRemovable): Promise<boolean> {
+    const { catalog, tokens, storedAudio, holds, db } = this.#parts;
+    const recording = await catalog.read(accountId, externalId);
+    if (!recording) return false;
+    await holds.requireNone(recording); // before its URLs are revoked
     // Revoke first. If the removal came first, a crash after it would leave the URLs valid. They would play the
     // same audio if it is ingested again.
     await tokens.revoke({ accountId, externalId });
-    const removed = await catalog.remove(accountId, externalId);
+    const removed = await catalog.remove(accountId, externalId, requireRemovable);
     if (removed) await storedAudio.removeOf(removed);
     await db.purge?.();
     return removed !== undefined;

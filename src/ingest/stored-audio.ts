@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isProblem } from '../errors.ts';
+import { blocksOf } from '../origins/cache/block.ts';
 import type { Origins } from '../origins/open.ts';
 import type { Representation, Store } from '../origins/origin.ts';
 import type { Recording } from '../recordings/recording.ts';
@@ -94,7 +95,7 @@ export class StoredAudio {
 
   async #removeAndForget({ origin, key, originEtag: etag, size }: Recording, keys: string[]): Promise<void> {
     const forget = async () => {
-      if (key !== null) await this.#parts.forget(origin, key, { etag, size });
+      if (key !== null) await this.#parts.forget(blocksOf(origin, key, etag, size));
     };
     await forget();
     for (const expired of keys) await this.#remove(expired);

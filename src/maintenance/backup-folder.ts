@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileStore } from '../origins/file/file.ts';
+import { makeFolder } from '../settings/folders.ts';
 
 /** The file `backup.json`. It is written last: a backup without it is not whole. */
 export interface Manifest {
@@ -43,7 +44,7 @@ export class BackupFolder {
 
   /** @throws Error if the folder has files that no backup has written */
   async create(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
+    await makeFolder(this.path);
     const foreign = (await readdir(this.path)).find((name) => !isOurs(name));
     if (foreign === undefined) return;
     throw new Error(`${this.path} has files of something else, such as ${foreign}: name an empty folder.`);

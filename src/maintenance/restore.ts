@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
+import { copyFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { copyTables, countRows, type Side } from '../db/copy-tables.ts';
 import { type Database, openDatabase } from '../db/open.ts';
@@ -6,6 +6,7 @@ import { isProblem, Problem } from '../errors.ts';
 import type { Origin, Store } from '../origins/origin.ts';
 import { storedRecordings } from '../recordings/list.ts';
 import type { PlayableRecording } from '../recordings/recording.ts';
+import { makeFolder } from '../settings/folders.ts';
 import { BackupFolder, type Manifest } from './backup-folder.ts';
 import { copyAudio, each, isLoss, verifyAudio } from './whole-audio.ts';
 
@@ -44,7 +45,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreSummary> 
   await requireEmpty(db);
 
   const wasInterrupted = await isThere(draft);
-  await mkdir(dirname(draft), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(draft));
   await removeDraft(draft);
   await copyFile(folder.pathOf(manifest), draft);
   const source = await openDatabase(`sqlite:${draft}`); // brings the schema of an older backup up to date

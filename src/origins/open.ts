@@ -4,6 +4,7 @@ import type { Metrics } from '../metrics.ts';
 import { type Config, ConfigError } from '../settings/config.ts';
 import type { OriginName, Scheme } from '../unions.ts';
 import { Buffers } from './buffers.ts';
+import type { Blocks } from './cache/block.ts';
 import { BlockCache } from './cache/block-cache.ts';
 import { Disk } from './cache/disk.ts';
 import { Memory } from './cache/memory.ts';
@@ -11,7 +12,7 @@ import { FileStore } from './file/file.ts';
 import { HealingOrigin } from './healing.ts';
 import { type Credential, HttpOrigin } from './http/http.ts';
 import { MovingStore } from './moving.ts';
-import type { Origin, Store, Version } from './origin.ts';
+import type { Origin, Store } from './origin.ts';
 import { findInFolders, keyInBucket } from './roots.ts';
 import { S3Store } from './s3/s3.ts';
 
@@ -50,8 +51,8 @@ export interface Origins {
   read: Record<OriginName, Origin>;
   /** Sources are looked up and copied by these. */
   sources: Record<Scheme, SourceReader>;
-  /** Drops a removed recording from the cache of its origin. */
-  forget(name: OriginName, key: string, version: Version): Promise<void>;
+  /** Drops the blocks of removed audio from the cache of its origin. */
+  forget(blocks: Blocks): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -128,9 +129,9 @@ export async function openOrigins(config: Config, metrics: Metrics): Promise<Ori
     move: before && { from: before instanceof S3Store ? healing(before) : before, to: target },
     read,
     sources,
-    async forget(name, key, version) {
-      const origin = read[name];
-      if (origin instanceof BlockCache) await origin.forget(key, version);
+    async forget(blocks) {
+      const origin = read[blocks.origin];
+      if (origin instanceof BlockCache) await origin.forget(blocks);
     },
     async close() {
       await Promise.all([target, before, s3, http, ...folders.values()].map((origin) => origin?.close()));

@@ -6,16 +6,23 @@ import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
+import { blocksOf } from '../origins/cache/block.ts';
 import { BlockDigests } from './block-digests.ts';
+import { storeParties } from './call-parties.ts';
+import { requireNoHold } from './holds.ts';
 import { type ListQuery, listRecordings, type RecordingPage } from './list.ts';
 import {
   type AcceptedRecording,
   fromRow,
   isId,
+  isPlayable,
+  isSameAudio,
+  type PlayableRecording,
   type Recording,
   type RecordingIds,
   type RejectedRecording,
   rejectedRow,
+  requireIds,
   rowOf,
 } from './recording.ts';
 import { StoreKeys } from './store-keys.ts';
@@ -29,6 +36,9 @@ export interface PutResult {
    */
   replaced?: Recording;
 }
+
+/** Throws if a recording must stay, as it is found in this transaction. */
+export type RequireRemovable = (trx: Kysely<Schema>, recording: Recording) => Promise<void>;
 
 /** What another part of the database has of a recording. It begins and ends in the transactions of the recording. */
 export interface Attachment {
@@ -117,10 +127,10 @@ export class Catalog {
    * transaction. After `same` the key is still pending: remove the new audio, then delete the key.
    *
    * @throws Problem `invalid_request` if an id is out of bounds, `conflict` if the recording has other audio and
-   *   `replace` is false, `busy` if the store key has expired
+   *   `replace` is false, `held` if it has other audio under a legal hold, `busy` if the store key has expired
    */
   async put(input: AcceptedRecording, { replace, isLost = false }: PutOptions): Promise<PutResult> {
-    checkIds(input);
+    requireIds(input);
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, input);
       const fresh = rowOf(input, Date.now());
@@ -130,15 +140,20 @@ export class Catalog {
       }
 
       const before = fromRow(await this.#lock(trx, input));
-      const isRestored = isLost && isSame(before, input);
-      if (isSame(before, input) && !isRestored) return { outcome: 'same', recording: before };
+      const isRestored = isLost && isSameAudio(before, input);
+      if (isSameAudio(before, input) && !isRestored) return { outcome: 'same', recording: before };
       if (before.key !== null && !replace && !isRestored) throw new Problem('conflict');
+      if (before.key !== null && !isRestored) await requireNoHold(trx, this.#db.engine, input);
 
-      const row = { ...fresh, id: before.id, created_at: before.createdAt.getTime() };
+      // The retention of a recording begins with its first audio.
+      const createdAt = before.key === null ? fresh.created_at : before.createdAt.getTime();
+      const row = { ...fresh, id: before.id, created_at: createdAt };
       await trx.updateTable('recordings').set(row).where('id', '=', before.id).execute();
+      await storeParties(trx, row);
       await takeAudio(trx, input);
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
+      if (isPlayable(before)) await record('audio', audioSubjectOf(before));
       await record('recording', subjectOf(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
@@ -159,6 +174,7 @@ export class Catalog {
         .returningAll()
         .executeTakeFirst();
       if (row === undefined) return undefined;
+      await storeParties(trx, row);
       await record('recording', subjectOf(accountId, externalId));
       return fromRow(row);
     });
@@ -170,7 +186,7 @@ export class Catalog {
    * @throws Problem `invalid_request` if an id is out of bounds
    */
   async reject(input: RejectedRecording): Promise<Recording> {
-    checkIds(input);
+    requireIds(input);
     return this.#changes.transaction(async (trx, record) => {
       const now = Date.now();
       const fresh = rejectedRow(input, now);
@@ -182,13 +198,24 @@ export class Catalog {
           ? { ...fresh, id: before.id, created_at: before.created_at }
           : { ...before, refusal: fresh.refusal, updated_at: now };
       await trx.updateTable('recordings').set(row).where('id', '=', row.id).execute();
+      await storeParties(trx, row);
       await record('recording', subjectOf(input.accountId, input.externalId));
       return fromRow(row);
     });
   }
 
-  /** Deletes a recording and what is attached to it. Its store key expires: remove its audio, then delete the key (StoreKeys). */
-  async remove(accountId: string, externalId: string): Promise<Recording | undefined> {
+  /**
+   * Deletes a recording and what is attached to it. Its store key expires: remove its audio, then delete the key
+   * (StoreKeys).
+   *
+   * @param requireRemovable is called in the transaction. If it throws, the recording stays
+   * @throws Problem `held` if the recording is under a legal hold
+   */
+  async remove(
+    accountId: string,
+    externalId: string,
+    requireRemovable: RequireRemovable = async () => {},
+  ): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
     return this.#changes.transaction(async (trx, record) => {
       for (const attachment of this.#attachments) await attachment.lock(trx, { accountId, externalId });
@@ -200,8 +227,11 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const removed = fromRow(row);
+      await requireNoHold(trx, this.#db.engine, removed);
+      await requireRemovable(trx, removed);
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       for (const attachment of this.#attachments) await attachment.remove(trx, removed);
+      if (isPlayable(removed)) await record('audio', audioSubjectOf(removed));
       await record('recording', subjectOf(accountId, externalId));
       return removed;
     });
@@ -220,6 +250,7 @@ export class Catalog {
       .onConflict((conflict) => conflict.columns(['account_id', 'external_id']).doNothing())
       .returning('id')
       .executeTakeFirst();
+    if (inserted !== undefined) await storeParties(trx, row);
     return inserted !== undefined;
   }
 
@@ -248,15 +279,9 @@ export function subjectOf(accountId: string, externalId: string): string {
   return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
 }
 
-function checkIds(ids: RecordingIds): void {
-  for (const field of ['accountId', 'externalId'] as const) {
-    if (!isId(ids[field])) {
-      throw new Problem(
-        'invalid_request',
-        `"${field}" must be text of 1 to 1024 bytes without a NUL character.`,
-      );
-    }
-  }
+/** The subject of a removal of audio: what caches must forget. */
+function audioSubjectOf({ origin, key, originEtag, size }: PlayableRecording): string {
+  return JSON.stringify(blocksOf(origin, key, originEtag, size));
 }
 
 /** Gives a recording the store key of its audio, which must be pending. @throws Problem `busy` if it has expired */
@@ -264,10 +289,4 @@ async function takeAudio(trx: Kysely<Schema>, input: AcceptedRecording): Promise
   if (input.origin !== 'store') return;
   await new StoreKeys(trx).take(input.key);
   if (input.blockDigests) await new BlockDigests(trx).add(input.key, input.blockDigests);
-}
-
-function isSame(before: Recording, input: AcceptedRecording): boolean {
-  if (before.key === null) return false;
-  if (input.sha256 !== null) return before.sha256 === input.sha256;
-  return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
 }

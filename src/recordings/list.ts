@@ -6,6 +6,8 @@ import { fromRow, isId, isPlayable, type PlayableRecording, type Recording } fro
 
 export interface ListQuery {
   accountId?: string;
+  /** Only recordings of these accounts. Undefined for every account. */
+  accountIds?: ReadonlySet<string> | undefined;
   externalId?: string;
   verdict?: Verdict;
   limit: number;
@@ -35,6 +37,7 @@ export async function listRecordings(db: Kysely<Schema>, query: ListQuery): Prom
     .limit(query.limit + 1);
   if (query.accountId !== undefined) select = select.where('account_id', '=', query.accountId);
   if (query.externalId !== undefined) select = select.where('external_id', '=', query.externalId);
+  if (query.accountIds !== undefined) select = select.where('account_id', 'in', [...query.accountIds]);
   if (query.verdict !== undefined) select = select.where('verdict', '=', query.verdict);
   if (query.cursor !== undefined) {
     const [createdAt, id] = parseCursor(query.cursor);

@@ -51,7 +51,7 @@ export class RecordedAudio {
   /**
    * Opens a range, as `Origin.read` does. If the store has another version of the same size, its bytes are compared
    * with the SHA-256, once for all who wait. The right bytes are played from then on. So are those of a damaged
-   * recording, once they are back.
+   * recording, once they are back. If the cache cannot get a block that is right, they are compared, too.
    *
    * @throws Problem `audio_damaged` if the bytes are known to be others, and what the origin throws
    */
@@ -65,9 +65,24 @@ export class RecordedAudio {
     try {
       return await this.#open(recording, range, signal);
     } catch (error) {
-      if (!isProblem(error, 'version_changed') || !isVerifiable(recording)) throw error;
+      if (isProblem(error, 'not_found'))
+        return this.#open(await this.#successor(recording, error), range, signal);
+      const isDoubtful = isProblem(error, 'version_changed') || isProblem(error, 'audio_damaged');
+      if (!isDoubtful || !isVerifiable(recording)) throw error;
       return this.#open(await this.#pin(recording, error), range, signal);
     }
+  }
+
+  /**
+   * The same audio under another store key. Another process may have just moved it, or erased the recording and put it
+   * in again, and this process has not learnt of it yet.
+   *
+   * @throws `otherwise` if there is none
+   */
+  async #successor(recording: PlayableRecording, otherwise: Problem): Promise<PlayableRecording> {
+    const known = await this.#parts.catalog.read(recording.accountId, recording.externalId);
+    if (isPlayable(known) && known.etag === recording.etag && known.key !== recording.key) return known;
+    throw otherwise;
   }
 
   /** Whether the store has the audio in the version that the catalog names, and it is not known to be damaged. */
@@ -130,6 +145,8 @@ export class RecordedAudio {
       const verification = await this.verify(recording, endless);
       if (verification && !('content' in verification)) {
         this.#denied.set(id, originEtag);
+        // Every process then denies it, and the same audio takes its place if it is sent again.
+        if (otherwise.code === 'audio_damaged') await this.record(recording, verification);
         throw otherwise;
       }
       if (verification) await this.record(recording, verification);

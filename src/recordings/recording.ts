@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Report } from '../audio/report.ts';
 import type { CallData } from '../crm/call.ts';
 import type { RecordingRow } from '../db/schema.ts';
+import { Problem } from '../errors.ts';
 import type { Container, Direction, OriginName, Verdict } from '../unions.ts';
 
 /** The phone system's ids of the account and of the call. */
@@ -134,4 +135,23 @@ export function fromRow(row: RecordingRow & { digests?: string | null }): Record
 
 export function isPlayable(recording: Recording | undefined): recording is PlayableRecording {
   return Boolean(recording?.key);
+}
+
+/** @throws Problem `invalid_request` if an id is out of bounds */
+export function requireIds(ids: RecordingIds): void {
+  for (const field of ['accountId', 'externalId'] as const) {
+    if (!isId(ids[field])) {
+      throw new Problem(
+        'invalid_request',
+        `"${field}" must be text of 1 to 1024 bytes without a NUL character.`,
+      );
+    }
+  }
+}
+
+/** Whether a recording has the audio that is offered. */
+export function isSameAudio(before: Recording, input: AcceptedRecording): boolean {
+  if (before.key === null) return false;
+  if (input.sha256 !== null) return before.sha256 === input.sha256;
+  return before.origin === input.origin && before.key === input.key && before.originEtag === input.originEtag;
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { normalizeIP, type RateLimitOptions } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
@@ -15,6 +16,12 @@ const ipv6SubnetBits = 64;
 export interface Limits {
   perToken: RateLimitOptions;
   perKey: RateLimitOptions;
+}
+
+/** Counts the requests for each account, by all keys and tokens together, so that one account starves no other. */
+export interface AccountLimit {
+  /** @throws Problem `rate_limited` if the account has used up its requests of this minute */
+  add(request: FastifyRequest, accountId: string): Promise<void>;
 }
 
 /** Counts the failures of each IP address. An address that fails too often within a minute is paused. */
@@ -55,6 +62,24 @@ export function createLimits(max: number, keyId: (authorization: string | undefi
       keyGenerator: (request) => `token:${(request.params as { token: string }).token.slice(-43, -1)}`,
     },
     perKey: { ...shared, keyGenerator: (request) => `key:${keyId(request.headers.authorization)}` },
+  };
+}
+
+/** @param max requests per minute for one account */
+export function createAccountLimit(app: FastifyInstance, max: number): AccountLimit {
+  const accounts = new WeakMap<FastifyRequest, string>();
+  const check = app.createRateLimit({
+    max,
+    timeWindow: minuteMs,
+    // Hashed, because the store of the counters gets no ids.
+    keyGenerator: (request) => `account:${hash('sha256', accounts.get(request)!, 'base64url')}`,
+  });
+  return {
+    async add(request, accountId) {
+      accounts.set(request, accountId);
+      const limit = await check(request);
+      if (!limit.isAllowed && limit.isExceeded) throw rateLimited(limit.ttl);
+    },
   };
 }
 

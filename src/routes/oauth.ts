@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiKeys } from '../access/api-keys.ts';
+import type { ApiKeys, Caller } from '../access/api-keys.ts';
 import { Problem } from '../errors.ts';
 import { HubSpotError } from '../hubspot/error.ts';
 import { type OAuth, stateLifetimeMs } from '../hubspot/oauth.ts';
@@ -8,6 +8,7 @@ import { isId } from '../recordings/recording.ts';
 import type { Config } from '../settings/config.ts';
 import { callbackRoute, installRoute, oauthPath } from '../urls.ts';
 import type { Failures } from './limits.ts';
+import { requireAccount, requireRole } from './scope.ts';
 
 interface Install {
   Querystring: { accountId?: string | string[] };
@@ -42,8 +43,10 @@ export function oauthRoutes(
 
   async function install(request: FastifyRequest<Install>, reply: FastifyReply) {
     failures.credentials.requireNoPause(request);
-    authenticate(request, reply);
+    const caller = authenticate(request, reply);
     const accountIds = accountIdsOf(request.query.accountId);
+    requireRole(caller);
+    for (const accountId of accountIds) requireAccount(caller, accountId);
     const { url, browser: browserSecret } = await oauth.begin(accountIds);
     const setCookie = cookie(browserSecret, cookieSeconds);
     return reply.headers({ ...privateHeaders, 'Set-Cookie': setCookie }).redirect(url);
@@ -61,10 +64,11 @@ export function oauthRoutes(
   }
 
   /** @throws Problem `unauthorized`, with a challenge that makes a browser prompt for the key */
-  function authenticate({ headers }: FastifyRequest, reply: FastifyReply): void {
+  function authenticate({ headers }: FastifyRequest, reply: FastifyReply): Caller {
     reply.header('WWW-Authenticate', 'Basic realm="Playhead: an API key as the password"');
-    apiKeys.verify(bearerOf(headers.authorization));
+    const caller = apiKeys.verify(bearerOf(headers.authorization));
     reply.removeHeader('WWW-Authenticate');
+    return caller;
   }
 
   function cookie(value: string, seconds: number): string {

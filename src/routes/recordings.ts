@@ -4,8 +4,10 @@ import { RecordingInput, readRecordingInput } from '../ingest/input.ts';
 import type { Parts } from '../parts.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { publicBase, streamUrl } from '../urls.ts';
-import type { Limits } from './limits.ts';
+import { holdResource } from './holds.ts';
+import type { AccountLimit, Limits } from './limits.ts';
 import { ListQuery, RecordingParams, recordingResource } from './recording-resource.ts';
+import { callerOf, requireAccount, requireEveryAccount } from './scope.ts';
 import { disconnectSignal, readUpload } from './uploads.ts';
 
 type OneRequest = FastifyRequest<{ Params: RecordingParams }>;
@@ -23,8 +25,13 @@ const createSchema = {
 const listSchema = { tags, summary: 'List recordings', querystring: ListQuery };
 
 /** `/v1/recordings`, for the backend of a phone system. */
-export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
-  const { catalog, ingest, publisher, sources, tokens } = parts;
+export function recordingRoutes(
+  app: FastifyInstance,
+  parts: Parts,
+  limits: Limits,
+  accountLimit: AccountLimit,
+): void {
+  const { catalog, holds, ingest, publisher, retentionRules, sources, tokens } = parts;
   const config = { rateLimit: limits.perKey };
   const all = '/v1/recordings';
   const one = '/v1/recordings/:accountId/:externalId';
@@ -56,6 +63,7 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
   async function acceptUpload(request: FastifyRequest, signal: AbortSignal) {
     const { recording, fileName, audio } = await readUpload(request);
     const { source, mode, ...offer } = readRecordingInput(recording);
+    await admit(request, offer.accountId);
     if (mode) throw new Problem('invalid_request', 'The field mode is for a source, not for an upload.');
     if (source)
       throw new Problem('invalid_request', 'Send the field source or the part "audio", but not both.');
@@ -64,6 +72,9 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
 
   async function acceptSource(request: FastifyRequest, signal: AbortSignal) {
     const { source, mode, ...offer } = readRecordingInput(request.body);
+    await admit(request, offer.accountId);
+    // Sources are read with the gateway's own credentials, and belong to no account.
+    requireEveryAccount(callerOf(request), 'A source');
     if (!source)
       throw new Problem(
         'invalid_request',
@@ -73,16 +84,30 @@ export function recordingRoutes(app: FastifyInstance, parts: Parts, limits: Limi
     return ingest.accept(offer, await sources.open(source, signal), signal);
   }
 
+  /** Before anything is read of the audio. */
+  async function admit(request: FastifyRequest, accountId: string): Promise<void> {
+    requireAccount(callerOf(request), accountId);
+    await accountLimit.add(request, accountId);
+  }
+
   async function list(request: ListRequest) {
     const { limit = 50, ...filters } = request.query;
-    const { recordings, next } = await catalog.list({ ...filters, limit });
+    const { accountIds } = callerOf(request);
+    const { recordings, next } = await catalog.list({ ...filters, accountIds, limit });
     return { recordings: recordings.map(recordingResource), ...(next && { next }) };
   }
 
   async function show(request: OneRequest) {
     const recording = await find(request);
     const publication = await publisher.status(recording);
-    return { ...recordingResource(recording), publication: publication ?? null };
+    const hold = await holds.on(recording);
+    const expiresAt = hold ? undefined : await retentionRules.endOf(recording);
+    return {
+      ...recordingResource(recording),
+      ...(expiresAt && { expiresAt }),
+      ...(hold && { hold: holdResource(hold) }),
+      publication: publication ?? null,
+    };
   }
 
   async function erase(request: OneRequest, reply: FastifyReply) {

@@ -4,7 +4,7 @@ import { verifySignature } from '../hubspot/signature.ts';
 import type { Parts } from '../parts.ts';
 import type { Recording } from '../recordings/recording.ts';
 import { externalIdIn, keyedRetrieveRoute, publicBase, retrieveRoute, streamUrl } from '../urls.ts';
-import type { Failures } from './limits.ts';
+import type { AccountLimit, Failures } from './limits.ts';
 
 interface Retrieve {
   Params: { accessKey?: string; '*': string };
@@ -17,7 +17,12 @@ type RetrieveRequest = FastifyRequest<Retrieve>;
  *
  * @see HubSpot, "Create an endpoint to provide authenticated recording URLs"
  */
-export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Failures): void {
+export function retrieveRoutes(
+  app: FastifyInstance,
+  parts: Parts,
+  failures: Failures,
+  accountLimit: AccountLimit,
+): void {
   const { apiKeys, catalog, tokens, config } = parts;
 
   app.get<Retrieve>(keyedRetrieveRoute, { schema: schemaOf('with the access key in the path') }, retrieve);
@@ -35,6 +40,7 @@ export function retrieveRoutes(app: FastifyInstance, parts: Parts, failures: Fai
       await failures.ids.add(request);
       throw new Problem('not_found');
     }
+    await accountLimit.add(request, recording.accountId);
     const { token } = await tokens.sign(recording);
     return { authenticatedUrl: streamUrl(publicBase(config, app), token) };
   }

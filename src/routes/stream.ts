@@ -8,7 +8,7 @@ import { isPlayable, type PlayableRecording, type Recording } from '../recording
 import { select } from '../streaming/range.ts';
 import { send } from '../streaming/send.ts';
 import { streamRoute } from '../urls.ts';
-import type { Limits } from './limits.ts';
+import type { AccountLimit, Limits } from './limits.ts';
 
 type StreamRequest = FastifyRequest<{ Params: { token: string } }>;
 
@@ -38,7 +38,12 @@ const schema = {
 };
 
 /** `GET`, `HEAD`, `OPTIONS /stream/:token`: any byte range of the recording that the token is for. */
-export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits): void {
+export function streamRoutes(
+  app: FastifyInstance,
+  parts: Parts,
+  limits: Limits,
+  accountLimit: AccountLimit,
+): void {
   const { tokens, catalog, recordedAudio, metrics, config } = parts;
   const rateLimit = limits.perToken;
 
@@ -48,6 +53,7 @@ export function streamRoutes(app: FastifyInstance, parts: Parts, limits: Limits)
 
   async function stream(request: StreamRequest, reply: FastifyReply): Promise<void> {
     const claims = await tokens.verify(request.params.token);
+    await accountLimit.add(request, claims.accountId);
     const recording = await find(claims);
     const { status, headers, body, kind } = select(request.method, request.headers, recording, contentType);
     const bytes = await open(body, (range) => recordedAudio.read(recording, range, request.signal));

@@ -17,6 +17,7 @@ import {
   nonEmpty,
   oneOf,
   redisUrl,
+  retention,
   size,
   someOf,
   storeUrl,
@@ -111,6 +112,11 @@ export const settings = {
     'What happens if nothing proves which channel is the caller’s: `strict` rejects the audio, `lenient` accepts it with a warning.',
   ),
   maxAudioSize: setting(size, '2GB', 'Largest audio that is accepted.'),
+  retention: setting(
+    retention,
+    '0',
+    'How long recordings are kept, with all that is known of their calls, counted from their ingest. Then they are erased. `playhead retention` sets another duration for one account.',
+  ),
   sourceRoots: setting(
     list,
     '',
@@ -139,6 +145,11 @@ export const settings = {
     'Bytes a second of stored recordings that are read in the background and compared with their SHA-256. Each recording is read once a week at most. 0 turns this off.',
   ),
   rateLimit: setting(integer(1, 10_000_000), '6000', 'Requests per minute for one token or one API key.'),
+  accountRateLimit: setting(
+    integer(1, 10_000_000),
+    '60000',
+    'Requests per minute for one account of the phone system, by all of its tokens and keys together.',
+  ),
   trustProxy: setting(
     networks,
     '',

@@ -116,6 +116,26 @@ export function duration(min: string, max: string): Kind<number> {
   };
 }
 
+/** How long something is kept, in ms; 0 is for ever. Not less than a day, because `12m` is not twelve months. */
+export const retention: Kind<number> = {
+  name: 'duration of at least `1d`, such as `90d`; `0` is for ever',
+  parse(value) {
+    if (value === '' || value === '0') return 0;
+    const ms = milliseconds(value);
+    if (!(ms >= units.d && ms <= 36_500 * units.d)) {
+      throw new Error(`must be 0, for ever, or a duration from 1d to 36500d, not "${value}"`);
+    }
+    return ms;
+  },
+};
+
+/** The text that `retention` reads. */
+export function retentionText(ms: number): string {
+  if (ms === 0) return '0';
+  const unit = (['d', 'h', 'm', 's', 'ms'] as const).find((each) => ms % units[each] === 0)!;
+  return `${ms / units[unit]}${unit}`;
+}
+
 /** NaN if `text` is not a duration. */
 function milliseconds(text: string): number {
   const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];

@@ -10,7 +10,7 @@ import { until } from '../until.ts';
 /** The name of the key, or the code of the Problem. */
 const nameOrCode = (apiKeys: ApiKeys, header: string | undefined) => {
   try {
-    return apiKeys.verify(header);
+    return apiKeys.verify(header).id;
   } catch (error) {
     return (error as { code: string }).code;
   }
@@ -103,4 +103,51 @@ await eachEngine(t, 'a dump of the database has no secret', async (t, place) => 
   const dump = JSON.stringify(rows.map((result) => result.rows));
   t.ok(dump.includes(sealed.secret), 'the dump has the rows');
   for (const secret of [apiKey, access.accessKey, signingKey]) t.notOk(dump.includes(secret));
+});
+
+await eachEngine(t, 'API keys in the database', async (t, place) => {
+  const config = { apiKeys: ['a key of the settings'], dataDir: '' };
+  const [one, other] = await Promise.all([place.worker(), place.worker()]);
+  const here = await ApiKeys.open({ ...one, config });
+  const elsewhere = await ApiKeys.open({ ...other, config });
+  const key = await here.create({ name: 'pbx', role: 'ingest', accountIds: ['acme', 'globex'] });
+  t.match(key, /^[A-Za-z0-9_-]{43}$/);
+  const caller = here.verify(`Bearer ${key}`);
+  t.match(caller, { id: /^[0-9a-f]{12}$/, role: 'ingest' });
+  t.same([...caller.accountIds!], ['acme', 'globex']);
+  t.ok(
+    await until(() => nameOrCode(elsewhere, `Bearer ${key}`) === caller.id),
+    'it works in the other worker soon',
+  );
+  await t.rejects(here.create({ name: 'pbx', role: 'admin', accountIds: undefined }), { code: 'conflict' });
+
+  const used = async () => (await here.list()).find(({ name }) => name === 'pbx')!.lastUsedAt;
+  t.ok(await until(async () => (await used()) !== null), 'its last use is stored');
+  const { hash } = await one.db.kysely.selectFrom('api_keys').select('hash').executeTakeFirstOrThrow();
+  t.notMatch(hash, key);
+
+  await here.revoke('pbx');
+  t.equal(nameOrCode(here, `Bearer ${key}`), 'unauthorized');
+  t.ok(
+    await until(() => nameOrCode(elsewhere, `Bearer ${key}`) === 'unauthorized'),
+    'in the other worker too',
+  );
+  t.match(await here.list(), [{ name: 'pbx', revokedAt: Date }]);
+  await t.rejects(here.revoke('pbx'), { code: 'not_found' });
+  t.equal(
+    nameOrCode(await ApiKeys.open({ ...one, config }), `Bearer ${key}`),
+    'unauthorized',
+    'after a restart',
+  );
+});
+
+await eachEngine(t, 'a start stores nothing new for the same generated key', async (t, place) => {
+  const config = { apiKeys: [], dataDir: await freshFolder(t) };
+  const worker = await place.worker();
+  const changes = () =>
+    worker.db.kysely.selectFrom('changes').select('kind').where('kind', '=', 'api-key').execute();
+  await ApiKeys.open({ ...worker, config });
+  t.equal((await changes()).length, 1);
+  await ApiKeys.open({ ...worker, config });
+  t.equal((await changes()).length, 1);
 });

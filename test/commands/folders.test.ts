@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { filesBelow, freshFolder } from '../files.ts';
-import type { Ended } from './playhead.ts';
+import { type Ended, playhead } from './playhead.ts';
 
 const skip = existsSync('/proc/self') ? false : 'there is no /proc';
 
@@ -54,4 +54,10 @@ t.test('a folder that cannot be made or written ends the start with a sentence',
   }
   t.same(await filesBelow(dataDir), [], 'no key and no database was made');
   t.same(await filesBelow(blocked), ['blocks']);
+});
+
+t.test('a backup into a folder that cannot be made ends', { skip }, async (t) => {
+  const { code, stderr } = await playhead(await freshFolder(t), 'backup', '--to', '/proc/nope');
+  t.equal(code, 1);
+  t.match(stderr, /ENOENT.*\/proc\/nope/);
 });

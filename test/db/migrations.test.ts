@@ -3,8 +3,9 @@ import t from 'tap';
 import { catalog } from '../../src/db/migrations/0001_catalog.ts';
 import { secrets } from '../../src/db/migrations/0002_secrets.ts';
 import { publish } from '../../src/db/migrations/0003_publish.ts';
+import { retention } from '../../src/db/migrations/0010_retention.ts';
 import { migrate } from '../../src/db/migrations.ts';
-import { eachEngine } from '../contracts/db.ts';
+import { eachEngine, failing, recording } from '../contracts/db.ts';
 
 eachEngine(t, 'the migration gives jobs without a kind the kind publication', async (t, place) => {
   const { kysely, engine } = await place.open();
@@ -40,4 +41,23 @@ eachEngine(t, 'the migration gives jobs without a kind the kind publication', as
   ]);
   const leases = await kysely.selectFrom('leases').selectAll().execute();
   t.same(leases, [{ name: '4711', process: 'process-1', lease_until: 99 }]);
+});
+
+eachEngine(t, 'the migration finds who took part in the calls that are there', async (t, place) => {
+  const worker = await place.worker();
+  const { kysely } = worker.db;
+  for (let index = 0; index < 510; index++)
+    await worker.catalog.reject({
+      ...recording({ externalId: `call-${index}`, call: index % 2 ? { from: `+${index}` } : null }),
+      report: failing,
+    });
+  const parties = () =>
+    kysely.selectFrom('call_parties').selectAll().orderBy('recording_id').orderBy('party').execute();
+  const before = await parties();
+  t.equal(before.length, 255);
+  for (const table of ['call_parties', 'holds', 'retention_rules'])
+    await kysely.schema.dropTable(table).execute();
+  await kysely.schema.dropIndex('outbox_account_oldest').execute();
+  await retention(kysely as unknown as Kysely<unknown>);
+  t.same(await parties(), before);
 });

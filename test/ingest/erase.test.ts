@@ -19,6 +19,7 @@ t.test('erased audio is not cached, even if a read caches it again during the re
   const ingest = new Ingest({
     catalog: { read: async () => recording, remove: async () => recording },
     tokens: { revoke: async () => {} },
+    holds: { requireNone: async () => {} },
     storedAudio,
     db: {},
   } as unknown as IngestParts);

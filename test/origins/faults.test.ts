@@ -255,7 +255,7 @@ for (const [name, skip, start] of servers) {
       const healing = new HealingOrigin(origin, { metrics: createMetrics(), stallTimeoutMs, backoffMs: 5 });
       // Each has a cache of its own: otherwise only the first would meet the faults.
       const blocks = new BlockCache(healing, {
-        name: 'test',
+        name: 'store',
         memory: new Memory(8 * megabyte),
         metrics: createMetrics(),
       });

@@ -1,16 +1,16 @@
 import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
+import type { OriginName } from '../../unions.ts';
 import { Buffers } from '../buffers.ts';
 import type { ByteRange, Origin, Representation, Version } from '../origin.ts';
-import { blockBytes } from './block.ts';
+import { type Blocks, blockBytes, blocksOf } from './block.ts';
 import { BlockReader } from './block-reader.ts';
 import type { Disk } from './disk.ts';
 import { Loader } from './loader.ts';
 import type { Memory } from './memory.ts';
 
 export interface BlockCacheOptions {
-  /** The origin's name: the same after a restart, and no other origin's. */
-  readonly name: string;
+  readonly name: OriginName;
   /** May be shared with other caches. */
   readonly memory: Memory;
   readonly disk?: Disk;
@@ -27,7 +27,7 @@ export interface BlockCacheOptions {
  */
 export class BlockCache implements Origin {
   readonly #origin: Origin;
-  readonly #name: string;
+  readonly #name: OriginName;
   readonly #memory: Memory;
   readonly #disk: Disk | undefined;
   readonly #loader: Loader;
@@ -57,23 +57,27 @@ export class BlockCache implements Origin {
     if (range.last >= size)
       throw new Problem('origin_failed', undefined, { cause: `there are only ${size} bytes` });
     const cache = { loader: this.#loader, memory: this.#memory, buffers: this.#buffers };
-    const version = { key, etag, size, blockDigests, idPrefix: this.#idPrefix(key, etag) };
+    const { idPrefix } = blocksOf(this.#name, key, etag, size);
+    const version = {
+      key,
+      etag,
+      size,
+      blockDigests,
+      idPrefix,
+      forgotten: this.#loader.timesForgotten(idPrefix),
+    };
     const reader = new BlockReader(cache, version, range, signal);
     await reader.open();
     return reader.chunks();
   }
 
-  /** Drops the blocks of a recording that was removed, and cancels its loads. */
-  async forget(key: string, { etag, size }: Version): Promise<void> {
-    const idPrefix = this.#idPrefix(key, etag);
+  /** Drops the blocks of audio that was removed, and ends its loads. Reads that are open bring none of them back. */
+  async forget({ idPrefix, size }: Blocks): Promise<void> {
+    this.#loader.forget(idPrefix);
     for (let index = 0; index * blockBytes < size; index++) {
       this.#loader.cancel(idPrefix + index);
       this.#memory.drop(idPrefix + index);
       await this.#disk?.remove(idPrefix + index);
     }
-  }
-
-  #idPrefix(key: string, etag: string): string {
-    return `${this.#name}\n${key}\n${etag}\n`;
   }
 }

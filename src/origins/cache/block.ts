@@ -1,7 +1,21 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
+import type { OriginName } from '../../unions.ts';
 
 /** Bytes of a block. The last block of a recording is shorter. The catalog has digests of blocks of this length. */
 export const blockBytes = 1024 * 1024;
+
+/** The blocks of one version of a recording. */
+export interface Blocks {
+  origin: OriginName;
+  /** The id of a block is this and the block's index. It is a hash: a key may be a URL with a secret in it. */
+  idPrefix: string;
+  /** Of the recording, in bytes. */
+  size: number;
+}
+
+export function blocksOf(origin: OriginName, key: string, etag: string, size: number): Blocks {
+  return { origin, idPrefix: `${hash('sha256', JSON.stringify([origin, key, etag]))}/`, size };
+}
 
 /** A part of a recording, of which the first `arrived` bytes are there. */
 export class Block {

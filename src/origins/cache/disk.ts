@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { makeFolder } from '../../settings/folders.ts';
 import { type Block, blockBytes } from './block.ts';
 
 const headerBytes = 20;
@@ -51,7 +52,7 @@ export class Disk {
    */
   static async open(folder: string, bytes: number, processes = 1): Promise<Disk> {
     const disk = new Disk(folder, Math.floor(bytes / (blockBytes + headerBytes)), processes);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     for (const name of await ownFiles(folder)) {
       if (blockName.test(name)) disk.#names.add(name);
       else await disk.#delete(name);

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { Problem } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { Turns } from '../../turns.ts';
@@ -11,11 +12,16 @@ import { type Memory, maxLoadBlocks } from './memory.ts';
 /** Length of a SHA-256 as hexadecimal text. */
 const digestLength = 64;
 
+/** Removed audio that open reads may not bring back. */
+const maxForgotten = 100_000;
+
 /** The version of a recording that blocks belong to. */
 export interface CachedVersion extends Version {
   readonly key: string;
   /** The id of a block is this and the block's index. */
   readonly idPrefix: string;
+  /** How often its blocks had been forgotten when the read began. */
+  readonly forgotten: number;
 }
 
 /**
@@ -32,6 +38,7 @@ export class Loader {
   readonly #metrics: Pick<Metrics, 'blocks'>;
   /** Each load is there once for each of its blocks, under the block's id. */
   readonly #loads = new Map<string, Load>();
+  readonly #forgotten = new LRUCache<string, number>({ max: maxForgotten });
 
   constructor(origin: Origin, memory: Memory, disk: Disk | undefined, metrics: Pick<Metrics, 'blocks'>) {
     this.#origin = origin;
@@ -48,6 +55,7 @@ export class Loader {
    *
    * @param lastIndex of the last block that the reader wants: one request can bring several blocks
    * @param isUsed the reader has used the block before: it is neither counted nor marked again
+   * @throws Problem `version_changed` if the audio was removed since the read began
    */
   find(
     version: CachedVersion,
@@ -56,6 +64,7 @@ export class Loader {
     joined: JoinedLoads,
     isUsed: boolean,
   ): Block | Load {
+    if (this.timesForgotten(version.idPrefix) !== version.forgotten) throw new Problem('version_changed');
     const id = version.idPrefix + index;
     const joinedLoad = joined.find(index);
     const block = this.#memory.get(id);
@@ -81,6 +90,15 @@ export class Loader {
     const next = index + 1;
     if (isEndOfLoad && this.isMissing(version.idPrefix + next))
       this.#request(version, next, lastIndex, joined);
+  }
+
+  timesForgotten(idPrefix: string): number {
+    return this.#forgotten.get(idPrefix) ?? 0;
+  }
+
+  /** Ends every read that is open: it must not bring back blocks of audio that was removed. */
+  forget(idPrefix: string): void {
+    this.#forgotten.set(idPrefix, this.timesForgotten(idPrefix) + 1);
   }
 
   /** Cancels the load that would bring this block, even if readers wait for it. */
@@ -168,6 +186,7 @@ export class Loader {
     const bytes = await this.#origin.read(key, range, version, load.signal);
     await this.#fillInTurn(load, version, async () => {
       const keep = (block: Block) => {
+        load.signal.throwIfAborted(); // its blocks may have been forgotten
         this.#memory.keep(block, load.isShared);
         this.#toDisk(block, size);
       };

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { link, lstat, mkdir, open, realpath, rename, rm, statfs } from 'node:fs/promises';
+import { link, lstat, mkdir, open, opendir, realpath, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isProblem, Problem, type ProblemCode } from '../../errors.ts';
 import { makeFolder } from '../../settings/folders.ts';
@@ -163,6 +163,17 @@ export class FileStore implements Store {
   /** Closes the files that are kept open. Reads that run go on to their end. */
   close(): void {
     this.#descriptors.close();
+  }
+
+  /** The keys of all files, in any order, without those of writes under way. */
+  async *keys(): AsyncGenerator<string> {
+    const entries = await opendir(this.#root, { recursive: true }).catch((error) => {
+      if (error.code !== 'ENOENT') throw error; // nothing was stored yet
+    });
+    for await (const entry of entries ?? []) {
+      const isWhole = entry.isFile() && !entry.name.endsWith(partSuffix);
+      if (isWhole) yield relative(this.#root, join(entry.parentPath, entry.name)).replaceAll(sep, '/');
+    }
   }
 
   /** The open file. @throws Problem `version_changed` if it is not the version that `etag` names */

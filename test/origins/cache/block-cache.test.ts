@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { createMetrics } from '../../../src/metrics.ts';
 import { Buffers } from '../../../src/origins/buffers.ts';
+import { blocksOf } from '../../../src/origins/cache/block.ts';
 import { BlockCache } from '../../../src/origins/cache/block-cache.ts';
 import { Memory } from '../../../src/origins/cache/memory.ts';
 import type { ByteRange, Origin } from '../../../src/origins/origin.ts';
@@ -29,7 +30,7 @@ function make(t: Tap, bytes = 64 * megabyte) {
   const memory = new Memory(bytes);
   const buffers = new Buffers();
   const metrics = createMetrics();
-  const cache = new BlockCache(origin, { name: 'test', memory, buffers, metrics });
+  const cache = new BlockCache(origin, { name: 'store', memory, buffers, metrics });
   return {
     far: origin,
     cache,
@@ -194,7 +195,7 @@ t.test('a listener that leaves at once costs no request', async (t) => {
       return (async function* () {})();
     },
   };
-  const cache = new BlockCache(far, { name: 'test', memory: new Memory(0), metrics: createMetrics() });
+  const cache = new BlockCache(far, { name: 'store', memory: new Memory(0), metrics: createMetrics() });
   const leaving = new AbortController();
   const left = cache.read('a.wav', { first: 0, last: 9 }, { etag: '"x"', size: 10 }, leaving.signal);
   leaving.abort(new Error('gone'));
@@ -274,8 +275,36 @@ t.test('a forgotten recording is gone', async (t) => {
   const version = await put('a.wav', pattern(3 * megabyte));
   await readAll(cache, 'a.wav', { first: 0, last: 2 * megabyte }, version);
   far.isDown = true;
-  await cache.forget('a.wav', version);
+  await cache.forget(blocksOf('store', 'a.wav', version.etag, version.size));
   t.equal(await codeOf(cache.read('a.wav', { first: 0, last: 9 }, version, awake())), 'origin_unavailable');
+});
+
+t.test('a read that is open brings no block of a forgotten recording back', async (t) => {
+  const { cache, far, put } = make(t);
+  const bytes = pattern(9 * megabyte);
+  const version = await put('a.wav', bytes);
+  const forget = () => cache.forget(blocksOf('store', 'a.wav', version.etag, version.size));
+  const open = await cache.read('a.wav', { first: 0, last: bytes.length - 1 }, version, awake());
+  const reading = open[Symbol.asyncIterator]();
+  await reading.next();
+  await forget();
+  const rest = async () => {
+    while (!(await reading.next()).done);
+  };
+  t.equal(await codeOf(rest()), 'version_changed');
+  far.isDown = true;
+  for (let index = 0; index < 9; index++) {
+    const first = index * megabyte;
+    t.equal(
+      await codeOf(cache.read('a.wav', { first, last: first }, version, awake())),
+      'origin_unavailable',
+    );
+  }
+  far.isDown = false;
+  t.ok(
+    (await readAll(cache, 'a.wav', { first: 0, last: 99 }, version)).equals(bytes.subarray(0, 100)),
+    'put in again',
+  );
 });
 
 t.test('a range that ends after the recording fails without a request', async (t) => {
@@ -286,10 +315,10 @@ t.test('a range that ends after the recording fails without a request', async (t
 });
 
 t.test('caches that share a memory never take one recording for another', async (t) => {
-  const folder = t.testdir({ one: {}, two: {} });
+  const folder = t.testdir({ s3: {}, http: {} });
   const memory = new Memory(16 * megabyte);
   const written = new Date(1_700_000_000_000); // the same size and time: the same etag
-  const reads = ['one', 'two'].map(async (name, i) => {
+  const reads = (['s3', 'http'] as const).map(async (name, i) => {
     const far = new CountingOrigin(t, join(folder, name));
     const cache = new BlockCache(far, { name, memory, metrics: createMetrics() });
     const bytes = pattern(6 * megabyte, i);
@@ -310,14 +339,14 @@ t.test('an origin that does not respond does not block another one', async (t) =
     read: (_key, _range, _version, signal) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
   };
-  const waiting = new BlockCache(dead, { name: 'dead', memory, metrics: createMetrics() });
+  const waiting = new BlockCache(dead, { name: 's3', memory, metrics: createMetrics() });
   const leaving = new AbortController();
   const lost = Array.from({ length: 40 }, (_, i) =>
     waiting.read(`${i}`, { first: 0, last: 9 }, { etag: '"x"', size: megabyte }, leaving.signal),
   );
   const far = new CountingOrigin(t);
   const version = await far.stat(await far.put('a.wav', pattern(100)));
-  const cache = new BlockCache(far, { name: 'alive', memory, metrics: createMetrics() });
+  const cache = new BlockCache(far, { name: 'http', memory, metrics: createMetrics() });
   t.equal((await readAll(cache, 'a.wav', { first: 0, last: 99 }, version)).length, 100);
   leaving.abort();
   t.ok((await Promise.allSettled(lost)).every(({ status }) => status === 'rejected'));
@@ -336,9 +365,9 @@ t.test('a slow origin leaves turns to another one', async (t) => {
           );
         })(),
     };
-    const slow = new BlockCache(dripping, { name: 'slow', memory, metrics: createMetrics() });
+    const slow = new BlockCache(dripping, { name: 's3', memory, metrics: createMetrics() });
     const far = new CountingOrigin(t);
-    const cache = new BlockCache(far, { name: 'sound', memory, metrics: createMetrics() });
+    const cache = new BlockCache(far, { name: 'http', memory, metrics: createMetrics() });
     const leaving = new AbortController();
     const stuck = Array.from({ length: 40 }, async (_, i) => {
       const range = { first: 0, last: 8 * megabyte - 1 };

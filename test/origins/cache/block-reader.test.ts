@@ -17,7 +17,7 @@ function make(t: Tap, bytes: number) {
   const far = new CountingOrigin(t);
   const memory = new Memory(bytes);
   const buffers = new Buffers();
-  const cache = new BlockCache(far, { name: 'test', memory, buffers, metrics: createMetrics() });
+  const cache = new BlockCache(far, { name: 'store', memory, buffers, metrics: createMetrics() });
   const held = () => memory.lent + buffers.inUse + far.open;
   return { far, memory, buffers, cache, held };
 }

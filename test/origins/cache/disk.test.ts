@@ -183,7 +183,7 @@ t.test('after a restart without its origin, the cache plays what the disk holds'
   async function start() {
     const metrics = createMetrics();
     const disk = await Disk.open(folder, 100 * blockBytes);
-    return { metrics, cache: new BlockCache(far, { name: 'test', memory: new Memory(0), disk, metrics }) };
+    return { metrics, cache: new BlockCache(far, { name: 'store', memory: new Memory(0), disk, metrics }) };
   }
 
   const first = await start();
