@@ -12,9 +12,9 @@ export interface Sweep {
    * Ends what an account has from before an instant, the oldest first. It is small work from one item to the next, and
    * the process may be killed between any two.
    *
-   * @returns the kind of each that it has ended, or undefined for one that stays
+   * @returns the kind of each that it has ended, undefined for one that stays, and the error of one that cannot be ended
    */
-  end(accountId: string, before: Date): AsyncIterable<EndedKind | undefined>;
+  end(accountId: string, before: Date): AsyncIterable<EndedKind | Error | undefined>;
 }
 
 export interface RetentionOptions {
@@ -45,18 +45,24 @@ const accountsAtOnce = 100;
 
 /**
  * Erases what has been kept for its retention. It looks up the oldest row of each account by an index, and then reads
- * what is due and nothing else. Accounts under a legal hold are passed over.
+ * what is due and nothing else. Accounts under a legal hold are passed over. If something cannot be ended, the rest is,
+ * and the task fails with the first error.
  */
 export function retention({ db, rules, sweeps, metrics, log }: RetentionOptions): Task {
   async function run(mayContinue: () => Promise<boolean>): Promise<void> {
     if (rules.defaultMs === 0 && (await rules.list()).length === 0) return;
     const counts: Partial<Record<EndedKind, number>> = {};
-    const count = (kind: EndedKind) => {
-      counts[kind] = (counts[kind] ?? 0) + 1;
-      metrics.ended.inc({ kind });
+    const failures: Error[] = [];
+    const note = (result: EndedKind | Error | undefined) => {
+      if (result instanceof Error) failures.push(result);
+      else if (result !== undefined) {
+        counts[result] = (counts[result] ?? 0) + 1;
+        metrics.ended.inc({ kind: result });
+      }
     };
     try {
-      for (const sweep of sweeps) if (!(await sweepAccounts(sweep, mayContinue, count))) return;
+      for (const sweep of sweeps) if (!(await sweepAccounts(sweep, mayContinue, note))) break;
+      if (failures.length > 0) throw failures[0];
     } finally {
       if (Object.keys(counts).length > 0)
         log.info(counts, 'What had reached the end of its retention was erased.');
@@ -67,15 +73,15 @@ export function retention({ db, rules, sweeps, metrics, log }: RetentionOptions)
   async function sweepAccounts(
     { table, end }: Sweep,
     mayContinue: () => Promise<boolean>,
-    count: (kind: EndedKind) => void,
+    note: (result: EndedKind | Error | undefined) => void,
   ): Promise<boolean> {
     for await (const { accountId, oldestMs, retentionMs, isHeld } of accountsIn(db, table)) {
       if (!(await mayContinue())) return false;
       const keptMs = retentionMs ?? rules.defaultMs;
       const before = new Date(Date.now() - keptMs);
       if (isHeld || keptMs === 0 || oldestMs > before.getTime()) continue;
-      for await (const kind of end(accountId, before)) {
-        if (kind !== undefined) count(kind);
+      for await (const result of end(accountId, before)) {
+        note(result);
         if (!(await mayContinue())) return false;
       }
     }

@@ -1,7 +1,9 @@
 import type { Database } from '../db/open.ts';
+import type { RecordingRow } from '../db/schema.ts';
 import { isProblem } from '../errors.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { RetentionRules } from '../recordings/retention-rules.ts';
+import type { EndedKind } from '../unions.ts';
 import type { Sweep } from './retention.ts';
 
 const rowsAtOnce = 100;
@@ -9,23 +11,27 @@ const rowsAtOnce = 100;
 /** The recording was put in again, or its account got another rule, since it was found due. */
 class NotDue extends Error {}
 
+type Found = Pick<RecordingRow, 'id' | 'account_id' | 'external_id' | 'key'>;
+
 /** Recordings, and the reports on rejected audio. Each is erased as by `DELETE`, unless it is under a legal hold. */
 export function recordingSweep(
   db: Database,
   ingest: Pick<Ingest, 'erase'>,
   rules: Pick<RetentionRules, 'endOf'>,
 ): Sweep {
-  /** @returns whether the recording was erased */
-  async function erase(found: { id: string; account_id: string; external_id: string }): Promise<boolean> {
+  async function erase(found: Found): Promise<EndedKind | Error | undefined> {
     try {
-      return await ingest.erase(found.account_id, found.external_id, async (trx, recording) => {
+      const isErased = await ingest.erase(found.account_id, found.external_id, async (trx, recording) => {
         const endsAt = await rules.endOf(recording, trx);
         if (recording.id !== found.id || endsAt === undefined || endsAt.getTime() > Date.now())
           throw new NotDue();
       });
+      if (!isErased) return undefined;
+      return found.key === null ? 'reports' : 'recordings';
     } catch (error) {
-      if (error instanceof NotDue || isProblem(error, 'held')) return false;
-      throw error;
+      if (error instanceof NotDue || isProblem(error, 'held')) return undefined;
+      if (isProblem(error)) throw error; // such as a store that is out of reach: the others would fail, too
+      return error as Error;
     }
   }
 
@@ -54,10 +60,7 @@ export function recordingSweep(
           .orderBy('id')
           .limit(rowsAtOnce)
           .execute();
-        for (const row of rows) {
-          if (!(await erase(row))) yield undefined;
-          else yield row.key === null ? 'reports' : 'recordings';
-        }
+        for (const row of rows) yield erase(row);
         if (rows.length < rowsAtOnce) return;
         after = rows.at(-1)!;
       }

@@ -101,17 +101,21 @@ t.test(`killed ${kills} times while recordings end by their retention`, async (t
     for (const name of ['due-%', 'held-%']) database.makeDue(name);
     const due = database.count('due-%');
     gateway = await start();
-    const putting = put(`new-${round}`).catch(() => {});
+    const putting = put(`new-${round}`).then(
+      () => true,
+      () => false,
+    );
     await until(() => database.count('due-%') < due);
-    // Every other round is killed while it erases. The others may have erased all, or be in the middle of an ingest.
-    if (round % 2 === 1) await sleep(random() * latestKillMs);
+    // Half of the rounds are killed while it erases. A quarter may be killed in an ingest, and a quarter when all is done.
+    if (round % 4 === 1) await sleep(random() * latestKillMs);
+    if (round % 4 === 3) await until(async () => (await putting) && database.count('due-%') === 0, 120_000);
     await kill();
     await putting;
     if (database.count('due-%') > 0) interrupted++;
   }
 
   gateway = await start();
-  await until(() => database.count('due-%') === 0);
+  await until(() => database.count('due-%') === 0, 120_000);
   await put('last');
   const ids = database.ids();
   for (const id of ids) if (unknown.has(id)) audio.set(id, unknown.get(id)!);

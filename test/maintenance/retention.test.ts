@@ -192,6 +192,19 @@ eachEngine(
   },
 );
 
+eachEngine(t, 'a recording that cannot be erased does not keep the others', async (t, place) => {
+  const site = await setUp(place, 30);
+  await fill(site.worker, { 'acme/broken': 99, 'acme/old': 98, 'other/old': 99 });
+  await site.db.kysely
+    .updateTable('recordings')
+    .set({ report: 'no JSON' })
+    .where('external_id', '=', 'broken')
+    .execute();
+  await t.rejects(site.run(), SyntaxError);
+  t.same(await site.kept(), ['acme/broken']);
+  t.same(site.logged, [{ recordings: 2 }]);
+});
+
 eachEngine(t, 'the recordings of many accounts end in one run', async (t, place) => {
   const site = await setUp(place, 30);
   const ids = Array.from({ length: 230 }, (_, index) => `account-${index}`);
