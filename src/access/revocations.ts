@@ -32,7 +32,9 @@ export class Revocations {
   readonly #db: Database;
   readonly #changes: Changes;
   readonly #now: () => number;
-  readonly #revoked = new Map<Subject, RevocationRow>();
+  /** Only what a lookup needs: a row is some 160 bytes, and every erasure adds one for the lifetime of a token. */
+  readonly #revoked = new Map<Subject, Pick<RevocationRow, 'cutoff' | 'expires_at'>>();
+  #forgotAt = 0;
   #prunedAt = 0;
 
   private constructor({ db, changes, now }: RevocationParts) {
@@ -98,14 +100,22 @@ export class Revocations {
     const subject: Subject = `${row.account_id}\0${row.external_id}\0${row.jti}`;
     const { cutoff = 0, expires_at = 0 } = this.#revoked.get(subject) ?? {};
     if (row.cutoff <= cutoff) return;
-    this.#revoked.set(subject, { ...row, expires_at: Math.max(expires_at, row.expires_at) });
+    this.#revoked.set(subject, { cutoff: row.cutoff, expires_at: Math.max(expires_at, row.expires_at) });
+    this.#forget();
+  }
+
+  /** Forgets what has expired. A process that never revokes receives the revocations of the others. */
+  #forget(): void {
+    const now = this.#now();
+    if (now - this.#forgotAt < pruneEveryMs) return;
+    this.#forgotAt = now;
+    for (const [subject, row] of this.#revoked) if (row.expires_at <= now) this.#revoked.delete(subject);
   }
 
   async #prune(): Promise<void> {
     const now = this.#now();
     if (now - this.#prunedAt < pruneEveryMs) return;
     this.#prunedAt = now;
-    for (const [subject, row] of this.#revoked) if (row.expires_at <= now) this.#revoked.delete(subject);
     await this.#db.kysely.deleteFrom('revocations').where('expires_at', '<=', now).execute();
   }
 }

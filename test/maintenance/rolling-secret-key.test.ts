@@ -124,3 +124,23 @@ for (const kind of [kinds.onFolder, kinds.onPostgres]) {
   const name = `the secret key is rotated while two gateways serve, ${kind.name}`;
   t.test(name, { skip: kind.skip }, (t) => roll(t, kind));
 }
+
+t.test('a gateway without the new key plays and signs, and publishes when it has both', async (t) => {
+  const [old, next] = [SecretKey.generate(), SecretKey.generate()];
+  const { gateways, restart, operate, calls } = await setUp(t, kinds.onFolder, old);
+  const [one, other] = gateways;
+  t.match(await install(one, other), /4711 is connected/);
+  t.match(await operate([next, old], 'secret-key', 'rotate'), { code: 0 });
+  const url = await one.streamOf('inbound-caller1.wav', { externalId: 'call', call: { title: 'A call' } });
+  t.ok((await bodyOf(other.url + new URL(url).pathname)).length > 0);
+  const waiting = async () => {
+    const [job] = JSON.parse((await operate([next, old], 'outbox', 'list', '--json')).stdout);
+    return job.reason !== null && job.state;
+  };
+  t.equal(await until(waiting), 'waiting', 'the publication has failed once and is not given back');
+  t.equal(calls(), 0);
+  await restart(0, old, next);
+  await restart(1, next);
+  t.match(await operate([next], 'outbox', 'list'), { stdout: /acct\/call/ });
+  await until(() => calls() === 1, 60_000);
+});
