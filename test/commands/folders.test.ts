@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { openParts } from '../../src/parts.ts';
+import { ConfigError, readConfig } from '../../src/settings/config.ts';
 import { filesBelow, freshFolder } from '../files.ts';
 import { type Ended, playhead } from './playhead.ts';
 
@@ -33,7 +35,6 @@ t.test('a folder that cannot be made or written ends the start with a sentence',
   // Nobody can create anything in /proc, not even root.
   const table: [flags: string[], variable: string, trouble: RegExp][] = [
     [['--data-dir', '/proc/nope'], 'PLAYHEAD_DATA_DIR', /cannot be created/],
-    [['--data-dir', '/proc/nope', '--workers', '2'], 'PLAYHEAD_DATA_DIR', /cannot be created/],
     [['--data-dir', '/proc/nope/deeper'], 'PLAYHEAD_DATA_DIR', /cannot be created/],
     [['--data-dir', '/proc'], 'PLAYHEAD_DATA_DIR', /cannot be written/],
     [['--data-dir', file], 'PLAYHEAD_DATA_DIR', /cannot be created/],
@@ -46,11 +47,19 @@ t.test('a folder that cannot be made or written ends the start with a sentence',
     [['--data-dir', blocked, '--cache-disk', '64MB'], 'PLAYHEAD_CACHE_DISK', /cannot be created/],
   ];
   for (const [given, variable, trouble] of table) {
-    const flags = given.includes('--data-dir') ? given : ['--data-dir', dataDir, ...given];
-    const { code, stderr } = await serve(...flags);
-    t.equal(code, 64, given.join(' '));
-    t.match(stderr, new RegExp(`^${variable} .*\\.\\n$`), stderr);
-    t.match(stderr, trouble);
+    const names = given.filter((_, index) => index % 2 === 0).map((flag) => flag.slice(2));
+    const flags = Object.fromEntries(names.map((name, index) => [name, given[2 * index + 1]!]));
+    const message = await openParts(readConfig({ 'data-dir': dataDir, ...flags }, {})).then(
+      () => 'no error',
+      (error: Error) => (error instanceof ConfigError ? error.message : String(error)),
+    );
+    t.match(message, new RegExp(`^${variable} .*\\.$`), given.join(' '));
+    t.match(message, trouble);
+  }
+  for (const more of [[], ['--workers', '2']]) {
+    const { code, stderr } = await serve('--data-dir', '/proc/nope', ...more);
+    t.equal(code, 64);
+    t.match(stderr, /^PLAYHEAD_DATA_DIR .* cannot be created: .*\.\n$/);
   }
   t.same(await filesBelow(dataDir), [], 'no key and no database was made');
   t.same(await filesBelow(blocked), ['blocks']);

@@ -12,7 +12,7 @@ import { longRecording, markedRecording, startGateway } from '../gateway.ts';
 import { seeded } from '../random.ts';
 import { copySecretKey, type Kind, kinds, run, start } from './site.ts';
 
-const kills = Math.ceil(Number(process.env.PLAYHEAD_TEST_KILLS ?? 12) / 3);
+const kills = Math.ceil(Number(process.env.PLAYHEAD_TEST_KILLS ?? 6) / 3);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const template = await longRecording(6);
 const recordings = 12;

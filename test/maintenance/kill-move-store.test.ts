@@ -10,7 +10,7 @@ import { until } from '../until.ts';
 import { freshBucket, kinds, run, type Settings, start } from './site.ts';
 
 /** Of each way. */
-const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 6);
+const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 4);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const addedEachRound = 5;
 

@@ -10,7 +10,7 @@ import { ended } from '../processes.ts';
 import { seeded } from '../random.ts';
 import { until } from '../until.ts';
 
-const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 12);
+const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 5);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const dueEachRound = 50;
 const latestKillMs = 400;

@@ -19,7 +19,7 @@ import { sealedIn } from './sealed.ts';
 import { bodyOf, kinds, run, type Settings, start, urlOf } from './site.ts';
 
 /** Of each engine. */
-const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 8);
+const kills = Number(process.env.PLAYHEAD_TEST_KILLS ?? 4);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const portals = 60;
 

@@ -18,7 +18,7 @@ import { seeded } from '../random.ts';
 import { until } from '../until.ts';
 import { run, start } from './site.ts';
 
-const kills = Math.ceil(Number(process.env.PLAYHEAD_TEST_KILLS ?? 12) / 2);
+const kills = Math.ceil(Number(process.env.PLAYHEAD_TEST_KILLS ?? 6) / 2);
 const seed = Number(process.env.PLAYHEAD_TEST_SEED ?? randomBytes(4).readUInt32LE());
 const server = process.env.PLAYHEAD_TEST_POSTGRES_URL;
 const skip = server ? false : 'PLAYHEAD_TEST_POSTGRES_URL is not set (test/servers/postgres.sh)';
