@@ -204,7 +204,8 @@ await onPostgres(t, 'the database becomes unreachable and comes back', async (t,
   await t.rejects(breaking, { code: 'database_unavailable' }, 'the connection breaks in a transaction');
   proxy.down(false);
   t.ok(await until(() => succeeds(far.ping())));
-  t.same(await near.db.kysely.selectFrom('secrets').selectAll().execute(), [], 'none of its rows is stored');
+  const stored = near.db.kysely.selectFrom('secrets').select('name').where('name', 'in', ['half', 'whole']);
+  t.same(await stored.execute(), [], 'none of its rows is stored');
   await t.rejects(
     sql`select nothing from nowhere`.execute(far.kysely),
     { code: '42P01' },

@@ -14,7 +14,7 @@ t.test('erased audio is not cached, even if a read caches it again during the re
         audio.delete(key);
       },
     },
-    forget: async (_origin: string, key: string) => void cached.delete(key),
+    forget: async () => void cached.delete('key'),
   } as unknown as StoredAudioParts);
   const ingest = new Ingest({
     catalog: { read: async () => recording, remove: async () => recording },
