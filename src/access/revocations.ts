@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
+import { recordingSubject } from '../db/recording-subject.ts';
 import type { RevocationRow } from '../db/schema.ts';
 
 /** The columns of a row that name what is revoked. Ids contain no NUL, so it separates them without ambiguity. */
@@ -18,8 +18,7 @@ export interface RevocationParts {
  */
 export function columnsOf({ accountId, externalId }: { accountId: string; externalId?: string }) {
   if (externalId === undefined) return { account_id: accountId, external_id: '', jti: '' };
-  const external_id = hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
-  return { account_id: '', external_id, jti: '' };
+  return { account_id: '', external_id: recordingSubject(accountId, externalId), jti: '' };
 }
 
 const pruneEveryMs = 60_000;

@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { CallData } from '../crm/call.ts';
 import type { Changes } from '../db/changes.ts';
 import type { Database } from '../db/open.ts';
+import { recordingSubject } from '../db/recording-subject.ts';
 import type { RecordingRow, Schema } from '../db/schema.ts';
 import { Problem } from '../errors.ts';
 import { blocksOf } from '../origins/cache/block.ts';
@@ -87,13 +87,15 @@ export class Catalog {
    * within seconds. A rejected recording is found too; its key is null.
    */
   async get(accountId: string, externalId: string): Promise<Recording | undefined> {
-    return this.#cache.get(subjectOf(accountId, externalId)) ?? (await this.read(accountId, externalId));
+    return (
+      this.#cache.get(recordingSubject(accountId, externalId)) ?? (await this.read(accountId, externalId))
+    );
   }
 
   /** As `get`, but always from the database. */
   async read(accountId: string, externalId: string): Promise<Recording | undefined> {
     if (!isId(accountId) || !isId(externalId)) return undefined;
-    const subject = subjectOf(accountId, externalId);
+    const subject = recordingSubject(accountId, externalId);
     const invalidations = this.#invalidations;
     const row = await this.#db.kysely
       .selectFrom('recordings')
@@ -154,7 +156,7 @@ export class Catalog {
       if (before.origin === 'store' && before.key !== null)
         await new StoreKeys(trx).replace(before.key, before.id, 0);
       if (isPlayable(before)) await record('audio', audioSubjectOf(before));
-      await record('recording', subjectOf(input.accountId, input.externalId));
+      await record('recording', recordingSubject(input.accountId, input.externalId));
       const recording = await this.#attach(trx, row);
       const hadAudio = before.key !== null;
       return hadAudio
@@ -175,7 +177,7 @@ export class Catalog {
         .executeTakeFirst();
       if (row === undefined) return undefined;
       await storeParties(trx, row);
-      await record('recording', subjectOf(accountId, externalId));
+      await record('recording', recordingSubject(accountId, externalId));
       return fromRow(row);
     });
   }
@@ -199,7 +201,7 @@ export class Catalog {
           : { ...before, refusal: fresh.refusal, updated_at: now };
       await trx.updateTable('recordings').set(row).where('id', '=', row.id).execute();
       await storeParties(trx, row);
-      await record('recording', subjectOf(input.accountId, input.externalId));
+      await record('recording', recordingSubject(input.accountId, input.externalId));
       return fromRow(row);
     });
   }
@@ -232,7 +234,7 @@ export class Catalog {
       await new StoreKeys(trx).expire(removed.origin === 'store' ? removed.key : null, removed.id);
       for (const attachment of this.#attachments) await attachment.remove(trx, removed);
       if (isPlayable(removed)) await record('audio', audioSubjectOf(removed));
-      await record('recording', subjectOf(accountId, externalId));
+      await record('recording', recordingSubject(accountId, externalId));
       return removed;
     });
   }
@@ -272,11 +274,6 @@ export class Catalog {
         .executeTakeFirstOrThrow(() => new Problem('busy', undefined, { retryAfter: 1 }))
     );
   }
-}
-
-/** The subject of a change of a recording (db/changes.ts): a hash, because the change outlives an erased recording. */
-export function subjectOf(accountId: string, externalId: string): string {
-  return hash('sha256', JSON.stringify([accountId, externalId]), 'base64url');
 }
 
 /** The subject of a removal of audio: what caches must forget. */

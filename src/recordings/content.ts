@@ -1,6 +1,6 @@
 import type { Changes } from '../db/changes.ts';
+import { recordingSubject } from '../db/recording-subject.ts';
 import { BlockDigests } from './block-digests.ts';
-import { subjectOf } from './catalog.ts';
 import type { PlayableRecording } from './recording.ts';
 
 /** The bytes that were checked, as the store has them. */
@@ -44,7 +44,7 @@ export async function setContent(
     const hasNewDigests =
       typeof content !== 'string' && (await new BlockDigests(trx).add(before.key, content.blockDigests));
     const isNews = row.damaged_at !== damagedAt || row.origin_etag !== before.originEtag || hasNewDigests;
-    if (isNews) await record('recording', subjectOf(before.accountId, before.externalId));
+    if (isNews) await record('recording', recordingSubject(before.accountId, before.externalId));
     return true;
   });
 }

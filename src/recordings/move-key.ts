@@ -1,6 +1,6 @@
 import type { Changes } from '../db/changes.ts';
+import { recordingSubject } from '../db/recording-subject.ts';
 import { BlockDigests } from './block-digests.ts';
-import { subjectOf } from './catalog.ts';
 import { StoreKeys } from './store-keys.ts';
 
 /**
@@ -29,7 +29,7 @@ export function moveKey(
     await storeKeys.take(after.key);
     await new BlockDigests(trx).copy(before.key, after.key);
     await storeKeys.replace(before.key, before.id, keepMs);
-    await record('recording', subjectOf(row.account_id, row.external_id));
+    await record('recording', recordingSubject(row.account_id, row.external_id));
     return true;
   });
 }
