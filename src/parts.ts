@@ -88,6 +88,7 @@ export async function openParts(config: Config) {
     checkPool,
     tokens,
     publisher,
+    outbox,
     crm,
     db,
     metrics,

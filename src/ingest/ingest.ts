@@ -8,6 +8,8 @@ import type { Database } from '../db/open.ts';
 import { Problem } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Origin, Representation } from '../origins/origin.ts';
+import type { Outbox } from '../publishing/outbox.ts';
+import { isPublishable } from '../publishing/publications.ts';
 import type { Publisher } from '../publishing/publisher.ts';
 import type { Catalog, PutResult, RequireRemovable } from '../recordings/catalog.ts';
 import { ContentHash } from '../recordings/content-hash.ts';
@@ -31,6 +33,7 @@ export interface IngestParts {
   checkPool: CheckPool;
   tokens: Tokens;
   publisher: Publisher;
+  outbox: Pick<Outbox, 'announceDue'>;
   crm: Crm;
   db: Pick<Database, 'purge'>;
   metrics: Metrics;
@@ -195,16 +198,18 @@ export class Ingest {
   }
 
   /**
-   * Completes an ingest once the catalog has the recording. Publishes before the ingest is acknowledged, so that
-   * no crash can lose the publication of an acknowledged recording.
+   * Completes an ingest once the catalog has the recording. The publication of new audio was planned with it. That of
+   * audio sent again is planned before the ingest is acknowledged, so that no crash can lose it.
    */
   async #finish(offer: Offer, { outcome, recording, replaced }: PutResult): Promise<PutResult> {
-    const { storedAudio, publisher, crm } = this.#parts;
+    const { storedAudio, publisher, outbox, crm } = this.#parts;
     // The key of the replaced audio has expired. If this removal fails, `removeExpired` tries again.
     if (replaced) await storedAudio.removeReplaced(replaced).catch(() => {});
     const current = outcome === 'same' ? await this.#updateCall(offer, recording) : recording;
-    const isPublishable = current.call !== null && current.verdict === 'pass' && crm.isSetUp;
-    if (isPublishable) await publisher.publish(current);
+    if (isPublishable(current, crm)) {
+      if (outcome === 'same') await publisher.publish(current);
+      else outbox.announceDue();
+    }
     return { outcome, recording: current };
   }
 

@@ -72,7 +72,7 @@ export class StoredAudio {
     await this.#removeAndForget(recording, [...keys, ...(await storeKeys.replacedOf(recording.id))]);
   }
 
-  /** Removes the audio that a recording had before it was replaced, unless it is kept. From the caches in any case. */
+  /** Removes the audio that a recording had before it was replaced, unless it is kept. */
   async removeReplaced(replaced: Recording): Promise<void> {
     const isStored = replaced.origin === 'store' && replaced.key !== null;
     const keys = isStored ? await this.#parts.storeKeys.collectExpired(replaced.key!) : [];
@@ -93,13 +93,10 @@ export class StoredAudio {
     return expired.length;
   }
 
+  /** The caches were told by the change feed. A read may have cached blocks again before the removal. */
   async #removeAndForget({ origin, key, originEtag: etag, size }: Recording, keys: string[]): Promise<void> {
-    const forget = async () => {
-      if (key !== null) await this.#parts.forget(blocksOf(origin, key, etag, size));
-    };
-    await forget();
     for (const expired of keys) await this.#remove(expired);
-    if (keys.length > 0) await forget(); // a read may have cached blocks again before the removal
+    if (keys.length > 0 && key !== null) await this.#parts.forget(blocksOf(origin, key, etag, size));
   }
 
   async #remove(key: string): Promise<void> {

@@ -53,8 +53,7 @@ export class Publications implements Attachment {
 
   /** Plans the publication of new audio that HubSpot can transcribe, if there is a call to log. */
   async put(trx: Transaction<Schema>, recording: Recording): Promise<void> {
-    const isPublishable = recording.call !== null && recording.verdict === 'pass' && this.#crm.isSetUp;
-    if (isPublishable) await this.#plan(trx, recording);
+    if (isPublishable(recording, this.#crm)) await this.#plan(trx, recording);
   }
 
   /** Deletes the job and its steps. A process that runs the job loses its lease. */
@@ -154,6 +153,11 @@ export class Publications implements Attachment {
         .execute();
     });
   }
+}
+
+/** Whether there is a call to log, and audio that HubSpot can transcribe. */
+export function isPublishable({ call, verdict }: Recording, crm: Pick<Crm, 'isSetUp'>): boolean {
+  return call !== null && verdict === 'pass' && crm.isSetUp;
 }
 
 function idsOf({ accountId, externalId }: Subject) {
