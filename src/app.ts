@@ -30,7 +30,7 @@ import { describeApi, opsRoutes } from './routes/ops.ts';
 import { handleErrors, parameterError, sendProblem, urlProblem } from './routes/problems.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { retrieveRoutes } from './routes/retrieve.ts';
-import { requireApiKey } from './routes/scope.ts';
+import { callerOf, requireApiKey } from './routes/scope.ts';
 import { streamRoutes } from './routes/stream.ts';
 
 /** Of a path segment, in characters. The token for the longest ids fits, and so does such an id percent-encoded. */
@@ -83,7 +83,7 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
   });
   await describeApi(app);
 
-  const limits = createLimits(config.rateLimit, (header) => apiKeys.verify(header).id);
+  const limits = createLimits(config.rateLimit, (request) => callerOf(request).id);
   const failures = createFailures(app);
   const accountLimit = createAccountLimit(app, config.accountRateLimit);
   handleErrors(app, metrics, failures);

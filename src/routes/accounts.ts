@@ -5,8 +5,8 @@ import type { Parts } from '../parts.ts';
 import { retention as kind, retentionText } from '../settings/kinds.ts';
 import { holdResource } from './holds.ts';
 import type { Limits } from './limits.ts';
+import { AccountParams } from './recording-resource.ts';
 
-const AccountParams = Type.Object({ accountId: Type.String() });
 const AccountInput = Type.Object(
   {
     retention: Type.String({

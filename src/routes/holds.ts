@@ -4,9 +4,8 @@ import { Problem } from '../errors.ts';
 import type { Parts } from '../parts.ts';
 import type { Hold } from '../recordings/holds.ts';
 import type { Limits } from './limits.ts';
-import { RecordingParams } from './recording-resource.ts';
+import { AccountParams, RecordingParams } from './recording-resource.ts';
 
-const AccountParams = Type.Object({ accountId: Type.String() });
 const HoldInput = Type.Object(
   {
     reason: Type.String({

@@ -46,9 +46,9 @@ export interface Failures {
  * a token, which is useless without the rest, and the id of a key.
  *
  * @param max requests per minute
- * @param keyId verifies an `Authorization` header and returns an id of its API key that is no secret
+ * @param keyIdOf returns an id of the API key of a request that is no secret
  */
-export function createLimits(max: number, keyId: (authorization: string | undefined) => string): Limits {
+export function createLimits(max: number, keyIdOf: (request: FastifyRequest) => string): Limits {
   const shared: RateLimitOptions = {
     max,
     timeWindow: minuteMs,
@@ -61,24 +61,21 @@ export function createLimits(max: number, keyId: (authorization: string | undefi
       // spellings, and each would have a limit of its own.
       keyGenerator: (request) => `token:${(request.params as { token: string }).token.slice(-43, -1)}`,
     },
-    perKey: { ...shared, keyGenerator: (request) => `key:${keyId(request.headers.authorization)}` },
+    perKey: { ...shared, keyGenerator: (request) => `key:${keyIdOf(request)}` },
   };
 }
 
 /** @param max requests per minute for one account */
 export function createAccountLimit(app: FastifyInstance, max: number): AccountLimit {
   const accounts = new WeakMap<FastifyRequest, string>();
-  const check = app.createRateLimit({
-    max,
-    timeWindow: minuteMs,
-    // Hashed, because the store of the counters gets no ids.
-    keyGenerator: (request) => `account:${hash('sha256', accounts.get(request)!, 'base64url')}`,
-  });
+  // Hashed, because the store of the counters gets no ids.
+  const keyOf = (request: FastifyRequest) => `account:${hash('sha256', accounts.get(request)!, 'base64url')}`;
+  const count = minuteCounter(app, max, keyOf);
   return {
     async add(request, accountId) {
       accounts.set(request, accountId);
-      const limit = await check(request);
-      if (!limit.isAllowed && limit.isExceeded) throw rateLimited(limit.ttl);
+      const waitMs = await count(request);
+      if (waitMs !== undefined) throw rateLimited(waitMs);
     },
   };
 }
@@ -93,25 +90,30 @@ export function createFailures(app: FastifyInstance): Failures {
 
 function failureCount(app: FastifyInstance, name: string, max: number): FailureCount {
   const addressOf = (request: FastifyRequest) => normalizeIP(request.ip, ipv6SubnetBits);
-  const check = app.createRateLimit({
-    max,
-    timeWindow: minuteMs,
-    keyGenerator: (request) => `failure:${name}:${addressOf(request)}`,
-  });
+  const count = minuteCounter(app, max, (request) => `failure:${name}:${addressOf(request)}`);
   /** When the pause of an address ends, by `performance.now()`. Each process learns of a pause by its own count. */
   const pausedUntil = new LRUCache<string, number>({ max: maxPaused });
   return {
     async add(request) {
-      const limit = await check(request);
-      // `isAllowed` means exempt from the limit. It is always false here, but the type requires the check.
-      if (limit.isAllowed || !limit.isExceeded) return;
-      pausedUntil.set(addressOf(request), performance.now() + limit.ttl);
-      throw rateLimited(limit.ttl);
+      const waitMs = await count(request);
+      if (waitMs === undefined) return;
+      pausedUntil.set(addressOf(request), performance.now() + waitMs);
+      throw rateLimited(waitMs);
     },
     requireNoPause(request) {
       const remainingMs = (pausedUntil.get(addressOf(request)) ?? 0) - performance.now();
       if (remainingMs > 0) throw rateLimited(remainingMs);
     },
+  };
+}
+
+/** Counts a request under its key. Resolves to the rest of the minute, in ms, if there were more than `max`. */
+function minuteCounter(app: FastifyInstance, max: number, keyGenerator: (request: FastifyRequest) => string) {
+  const check = app.createRateLimit({ max, timeWindow: minuteMs, keyGenerator });
+  return async (request: FastifyRequest): Promise<number | undefined> => {
+    const limit = await check(request);
+    // `isAllowed` means exempt from the limit. It is always false here, but the type requires the check.
+    return !limit.isAllowed && limit.isExceeded ? limit.ttl : undefined;
   };
 }
 

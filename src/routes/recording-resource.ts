@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import type { Recording } from '../recordings/recording.ts';
 import { verdicts } from '../unions.ts';
 
+export const AccountParams = Type.Object({ accountId: Type.String() });
 export const RecordingParams = Type.Object({ accountId: Type.String(), externalId: Type.String() });
 export const ListQuery = Type.Object(
   {
